@@ -1,0 +1,3 @@
+//! Request → image → root file system → plan → runtime → monitor.
+
+pub mod request;

@@ -1,0 +1,10 @@
+//! A plan becomes a process.
+//!
+//! [`plan`] is pure data: all that a container is made of. [`process`] turns
+//! it into a running process in one linear recipe. Nothing here knows of
+//! images, registries, or state on disk; nothing here is asynchronous.
+
+pub mod capabilities;
+pub mod cgroups;
+pub mod plan;
+pub mod seccomp;

@@ -1,0 +1,14 @@
+//! The kernel interface that `rustix` lacks.
+//!
+//! This is the only crate of soute that contains unsafe code. Each module is
+//! a thin, safe and typed face of one kernel facility; policy lives above.
+//! Every error names the call that failed with its arguments
+//! ([`CallError`]), so that a message needs no debugger to be understood.
+
+mod error;
+pub mod mount;
+pub mod nsfs;
+pub mod process;
+pub mod seccomp;
+
+pub use error::{CallError, Called};
