@@ -7,6 +7,7 @@
 
 mod error;
 pub mod mount;
+pub mod net;
 pub mod nsfs;
 pub mod process;
 pub mod seccomp;

@@ -1,1 +1,317 @@
-//! process
+//! Making, entering and replacing processes: clone3(2), fork(2), execve(2),
+//! close_range(2), signalfd(2) and the signal state that a program inherits.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
+use rustix::thread::UnshareFlags;
+
+use crate::mount::last_errno;
+use crate::{CallError, Called};
+
+/// `CLONE_NEW*` flags for [`clone3`] and [`unshare`].
+pub mod flags {
+    /// `CLONE_NEWNS`
+    pub const NEWNS: u64 = libc::CLONE_NEWNS as u64;
+    /// `CLONE_NEWUTS`
+    pub const NEWUTS: u64 = libc::CLONE_NEWUTS as u64;
+    /// `CLONE_NEWIPC`
+    pub const NEWIPC: u64 = libc::CLONE_NEWIPC as u64;
+    /// `CLONE_NEWPID`
+    pub const NEWPID: u64 = libc::CLONE_NEWPID as u64;
+    /// `CLONE_NEWNET`
+    pub const NEWNET: u64 = libc::CLONE_NEWNET as u64;
+    /// `CLONE_NEWUSER`
+    pub const NEWUSER: u64 = libc::CLONE_NEWUSER as u64;
+    /// `CLONE_NEWCGROUP`
+    pub const NEWCGROUP: u64 = libc::CLONE_NEWCGROUP as u64;
+    /// `CLONE_PARENT`: the new process is a sibling, not a child.
+    pub const PARENT: u64 = libc::CLONE_PARENT as u64;
+}
+
+/// Which side of a [`clone3`] or [`fork`] this is.
+#[derive(Debug)]
+pub enum Cloned {
+    /// The calling process, with the new one's number (as seen here) and pidfd.
+    Parent {
+        /// The new process.
+        pid: Pid,
+        /// A descriptor of it (close-on-exec).
+        pidfd: OwnedFd,
+    },
+    /// The new process.
+    Child,
+}
+
+/// Makes a process in new namespaces (`flags`) and, on cgroup v2, directly in the cgroup of folder `cgroup`.
+///
+/// The child runs on a copy of this address space. That is only sound while
+/// this process has one thread (another thread could hold the allocator's
+/// lock in the copy, for good), so a second thread is refused with `EDEADLK`.
+pub fn clone3(clone_flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, CallError> {
+    refuse_threads()?;
+    let mut pidfd: RawFd = -1;
+    let mut args = libc::clone_args {
+        flags: clone_flags | libc::CLONE_PIDFD as u64,
+        pidfd: &raw mut pidfd as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        // The parent of a CLONE_PARENT child is told by its parent's own signal.
+        exit_signal: if clone_flags & flags::PARENT != 0 {
+            0
+        } else {
+            libc::SIGCHLD as u64
+        },
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    if let Some(folder) = cgroup {
+        args.flags |= libc::CLONE_INTO_CGROUP as u64;
+        args.cgroup = folder.as_raw_fd() as u64;
+    }
+    // SAFETY: without CLONE_VM and with no stack given, the child continues on
+    // a copy of this stack like fork(2)'s. There is one thread (checked above),
+    // so no lock is held in the copy. `args` and `pidfd` outlive the call.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw mut args,
+            size_of::<libc::clone_args>(),
+        )
+    };
+    match pid {
+        -1 => Err(CallError::new(
+            format!(
+                "clone3({{flags={:#x}, cgroup={:?}}})",
+                args.flags,
+                cgroup.map(|fd| fd.as_raw_fd())
+            ),
+            last_errno(),
+        )),
+        0 => Ok(Cloned::Child),
+        pid => Ok(Cloned::Parent {
+            pid: Pid::from_raw(pid as i32).expect("clone3 returned a process number"),
+            // SAFETY: the kernel stored a new descriptor there (CLONE_PIDFD), owned by nobody else.
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        }),
+    }
+}
+
+/// fork(2) with a pidfd: [`clone3`] without namespaces.
+pub fn fork() -> Result<Cloned, CallError> {
+    clone3(0, None)
+}
+
+fn refuse_threads() -> Result<(), CallError> {
+    // A task folder per thread: links are 2 + threads (proc(5)).
+    let tasks = rustix::fs::stat("/proc/self/task")
+        .called(|| "stat(\"/proc/self/task\")".to_owned())?;
+    if tasks.st_nlink != 3 {
+        return Err(CallError::new(
+            format!("clone3() with {} threads", tasks.st_nlink - 2),
+            Errno::DEADLK,
+        ));
+    }
+    Ok(())
+}
+
+/// unshare(2) for namespaces.
+pub fn unshare(namespaces: u64) -> Result<(), CallError> {
+    let known = flags::NEWNS
+        | flags::NEWUTS
+        | flags::NEWIPC
+        | flags::NEWPID
+        | flags::NEWNET
+        | flags::NEWUSER
+        | flags::NEWCGROUP;
+    if namespaces & !known != 0 {
+        return Err(CallError::new(
+            format!("unshare({namespaces:#x})"),
+            Errno::INVAL,
+        ));
+    }
+    let flags = UnshareFlags::from_bits_retain(namespaces as u32);
+    // SAFETY: only CLONE_FILES makes unshare unsafe (descriptors owned by two
+    // tables); it was excluded above.
+    unsafe { rustix::thread::unshare_unsafe(flags) }
+        .called(|| format!("unshare({namespaces:#x})"))
+}
+
+/// Replaces this program. Returns only on failure.
+pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Errno {
+    let argv = null_terminated(argv);
+    let envp = null_terminated(envp);
+    // SAFETY: `path` and every element are NUL-terminated and live until the
+    // call returns, and both arrays end with a null pointer.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    last_errno()
+}
+
+/// Replaces this program by the one that `program` is open on (execveat(2)). Returns only on failure.
+pub fn execveat(program: impl AsFd, argv: &[CString], envp: &[CString]) -> Errno {
+    let argv = null_terminated(argv);
+    let envp = null_terminated(envp);
+    // SAFETY: as in `execve`; the path is an empty constant, as AT_EMPTY_PATH wants.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    last_errno()
+}
+
+fn null_terminated(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings
+        .iter()
+        .map(|s| s.as_ptr())
+        .chain(std::iter::once(std::ptr::null()))
+        .collect()
+}
+
+/// Marks every descriptor from `first` on close-on-exec (close_range(2)).
+pub fn close_on_exec_from(first: RawFd) -> Result<(), CallError> {
+    close_range(first, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+/// Closes every descriptor but the standard three and those in `keep`, so
+/// that a process that lives on holds nothing of its caller's.
+///
+/// The caller must not use any other descriptor afterwards: owners of closed
+/// ones must have been forgotten or never be dropped. That is so where a
+/// forked process runs one function and then exits without unwinding.
+pub fn close_all_but(keep: &mut Vec<RawFd>) -> Result<(), CallError> {
+    keep.sort_unstable();
+    let mut first = 3;
+    for &fd in keep.iter().filter(|&&fd| fd >= 3) {
+        if fd > first {
+            close_range(first, fd - 1, 0)?;
+        }
+        first = fd + 1;
+    }
+    close_range(first, RawFd::MAX, 0)
+}
+
+fn close_range(first: RawFd, last: RawFd, flags: libc::c_uint) -> Result<(), CallError> {
+    // SAFETY: no memory is involved; the callers' docs say whose descriptors these are.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if done == 0 {
+        return Ok(());
+    }
+    Err(CallError::new(
+        format!("close_range({first}, {last}, {flags})"),
+        last_errno(),
+    ))
+}
+
+/// Gives every signal its default disposition and unblocks all, as a program expects to be started.
+///
+/// The Rust run-time ignores SIGPIPE and the monitor blocks what it reads by
+/// signalfd; both would be inherited across execve.
+pub fn reset_signals() -> Result<(), CallError> {
+    for number in 1..=libc::SIGRTMAX() {
+        if matches!(number, libc::SIGKILL | libc::SIGSTOP) {
+            continue;
+        }
+        // SAFETY: a default disposition runs no code of ours.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    set_mask(libc::SIG_SETMASK, &empty_set())
+}
+
+/// Resets only what soute itself changed ([`reset_signals`] in two calls instead of 62).
+pub fn reset_own_signals() -> Result<(), CallError> {
+    // SAFETY: a default disposition runs no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    set_mask(libc::SIG_SETMASK, &empty_set())
+}
+
+/// Blocks `signals` and returns a descriptor that reads them (signalfd(2); non-blocking, close-on-exec).
+pub fn signalfd(signals: &[Signal]) -> Result<OwnedFd, CallError> {
+    let mut set = empty_set();
+    for signal in signals {
+        // SAFETY: `set` was initialised by sigemptyset.
+        unsafe { libc::sigaddset(&raw mut set, signal.as_raw()) };
+    }
+    set_mask(libc::SIG_BLOCK, &set)?;
+    // SAFETY: `set` is initialised; a new descriptor is asked for (-1).
+    let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    if fd < 0 {
+        return Err(CallError::new(
+            format!("signalfd({signals:?})"),
+            last_errno(),
+        ));
+    }
+    // SAFETY: a new descriptor, owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Reads one pending signal's number from a [`signalfd`]; `None` when there is none.
+pub fn read_signal(signalfd: impl AsFd) -> Result<Option<i32>, CallError> {
+    let mut buffer = [0u8; size_of::<libc::signalfd_siginfo>()];
+    match rustix::io::read(&signalfd, &mut buffer[..]) {
+        Ok(_) => Ok(Some(i32::from_ne_bytes([
+            buffer[0], buffer[1], buffer[2], buffer[3],
+        ]))),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(e) => Err(CallError::new("read(signalfd)", e)),
+    }
+}
+
+fn empty_set() -> libc::sigset_t {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the whole set.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+fn set_mask(how: libc::c_int, set: &libc::sigset_t) -> Result<(), CallError> {
+    // SAFETY: `set` is a live, initialised set; the old mask is not asked for.
+    let done = unsafe { libc::sigprocmask(how, set, std::ptr::null_mut()) };
+    if done == 0 {
+        return Ok(());
+    }
+    Err(CallError::new("sigprocmask", last_errno()))
+}
+
+/// Returns unused heap pages to the kernel (malloc_trim(3)): a monitor that lives for months keeps only what it uses.
+pub fn trim_heap() {
+    // SAFETY: malloc_trim has no preconditions.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Sends `signal` (any number, real-time ones included) to the process of `pidfd`.
+pub fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<(), CallError> {
+    // SAFETY: a null siginfo asks for kill(2)'s; no memory is involved.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_fd().as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    if done == 0 {
+        return Ok(());
+    }
+    Err(CallError::new(
+        format!(
+            "pidfd_send_signal({}, {signal})",
+            pidfd.as_fd().as_raw_fd()
+        ),
+        last_errno(),
+    ))
+}
