@@ -1,0 +1,84 @@
+//! Reading and writing the kernel's small files.
+
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use soute_sys::{CallError, Called};
+
+use super::CgroupError;
+
+/// Longest text that is read: a `cgroup.procs` of 100,000 processes is 700 KiB.
+const MAX_READ: usize = 64 << 20;
+
+/// Writes `value` by one write(2): the kernel parses each write on its own.
+pub(super) fn write(file: &Path, value: &str) -> Result<(), CallError> {
+    let fd = rustix::fs::open(file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .called(|| format!("open(\"{}\", O_WRONLY)", file.display()))?;
+    rustix::io::write(&fd, value.as_bytes()).called(|| {
+        format!(
+            "write(\"{}\", \"{}\")",
+            file.display(),
+            value.escape_default()
+        )
+    })?;
+    Ok(())
+}
+
+/// The whole text of `file`.
+pub(super) fn read(file: &Path) -> Result<String, CallError> {
+    let called = || format!("read(\"{}\")", file.display());
+    let fd = rustix::fs::open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .called(|| format!("open(\"{}\", O_RDONLY)", file.display()))?;
+    let mut text = Vec::with_capacity(4096);
+    loop {
+        if text.len() == text.capacity() {
+            text.reserve(text.len());
+        }
+        match rustix::io::read(&fd, rustix::buffer::spare_capacity(&mut text)) {
+            Ok(0) => break,
+            Ok(_) if text.len() > MAX_READ => return Err(CallError::new(called(), Errno::FBIG)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(CallError::new(called(), errno)),
+        }
+    }
+    // Cgroup and controller names are the only free text in these files; a
+    // name that is not UTF-8 is somebody else's and must not stop us.
+    Ok(String::from_utf8(text)
+        .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+}
+
+/// The text of `file`, or `None` if there is no such file.
+pub(super) fn read_if_any(file: &Path) -> Result<Option<String>, CallError> {
+    match read(file) {
+        Ok(text) => Ok(Some(text)),
+        // ENODEV: the cgroup was removed between open and read.
+        Err(e) if matches!(e.errno(), Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// The number that is the whole of `text`; `max` and negative numbers are no limit: `None`.
+pub(super) fn number(file: &Path, text: &str) -> Result<Option<u64>, CgroupError> {
+    let text = text.trim();
+    if text == "max" || text.starts_with('-') {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| unexpected(file, text))
+}
+
+/// The value of `key` in lines of `key value`.
+pub(super) fn keyed(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        (name == key).then(|| value.trim().parse().ok()).flatten()
+    })
+}
+
+/// The error for a file that does not read as documented.
+pub(super) fn unexpected(file: &Path, text: &str) -> CgroupError {
+    CgroupError::Parse {
+        file: file.display().to_string(),
+        text: text.chars().take(80).collect(),
+    }
+}

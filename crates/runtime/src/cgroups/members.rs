@@ -1,0 +1,340 @@
+//! The processes of a cgroup: listing, freezing, killing; and its removal.
+//!
+//! All of it covers the whole subtree: a container may make cgroups below its own.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+use soute_sys::{CallError, Called};
+
+use super::cgroup::{Cgroup, Node};
+use super::{CgroupError, files};
+
+/// For a freeze, a kill or a removal. A process can be in uninterruptible sleep for long (a dead NFS
+/// server), and then neither dies nor freezes: better an error than a wait without end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Nesting that is followed. The kernel has no limit on v1, and a container could make a chain to exhaust our stack.
+const MAX_DEPTH: usize = 128;
+
+impl Cgroup {
+    /// The processes (thread group leaders) in the cgroup and below it, in any hierarchy, in ascending
+    /// order, as this process's PID namespace counts them.
+    pub fn pids(&self) -> Result<Vec<Pid>, CgroupError> {
+        let mut all = BTreeSet::new();
+        for node in &self.nodes {
+            collect(&node.dir, &mut all)?;
+        }
+        Ok(all.into_iter().filter_map(Pid::from_raw).collect())
+    }
+
+    /// How many processes the kernel has killed here for want of memory. None without a memory controller.
+    ///
+    /// v2 counts those of descendants too, also of removed ones; v1 counts each folder on
+    /// its own, and those of removed descendants are gone (cgroup-v1/memory.rst).
+    pub fn oom_kills(&self) -> Result<Option<u64>, CgroupError> {
+        let Some(node) = self.carrier("memory") else {
+            return Ok(None);
+        };
+        if node.hierarchy.v2 {
+            let text = files::read_if_any(&node.file("memory.events"))?;
+            // Mounted with memory_localevents, the first file counts the folder itself only.
+            let local = files::read_if_any(&node.file("memory.events.local"))?;
+            let count = |t: Option<String>| t.and_then(|t| files::keyed(&t, "oom_kill"));
+            return Ok(count(text).max(count(local)));
+        }
+        let mut sum = None;
+        for dir in subtree(&node.dir)? {
+            let text = files::read_if_any(&dir.join("memory.oom_control"))?;
+            if let Some(count) = text.and_then(|t| files::keyed(&t, "oom_kill")) {
+                sum = Some(sum.unwrap_or(0) + count);
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Stops all processes where they are, and returns when all have stopped.
+    pub fn freeze(&self) -> Result<(), CgroupError> {
+        self.freeze_within(PATIENCE)
+    }
+
+    fn freeze_within(&self, patience: Duration) -> Result<(), CgroupError> {
+        let node = self.freezer()?;
+        if node.hierarchy.v2 {
+            files::write(&node.file("cgroup.freeze"), "1")?;
+            let events = node.file("cgroup.events");
+            return wait(&node.dir, patience, "it is not frozen", || {
+                Ok(files::keyed(&files::read(&events)?, "frozen") == Some(1))
+            });
+        }
+        let state = node.file("freezer.state");
+        // A task that forks or is traced while the kernel goes through the list leaves it
+        // FREEZING; each further write goes through the list again (cgroup-v1/freezer-subsystem.rst).
+        let frozen = wait(&node.dir, patience, "it is not frozen", || {
+            files::write(&state, "FROZEN")?;
+            Ok(files::read(&state)?.trim() == "FROZEN")
+        });
+        // Half frozen is worse than running.
+        frozen.map_err(|error| error.undone(self.thaw().err().into_iter().collect()))
+    }
+
+    /// Lets frozen processes go on.
+    pub fn thaw(&self) -> Result<(), CgroupError> {
+        let node = self.freezer()?;
+        if node.hierarchy.v2 {
+            return Ok(files::write(&node.file("cgroup.freeze"), "0")?);
+        }
+        Ok(files::write(&node.file("freezer.state"), "THAWED")?)
+    }
+
+    /// Whether it is frozen, or on its way there.
+    pub fn is_frozen(&self) -> Result<bool, CgroupError> {
+        let node = self.freezer()?;
+        if node.hierarchy.v2 {
+            return Ok(files::read(&node.file("cgroup.freeze"))?.trim() == "1");
+        }
+        Ok(files::read(&node.file("freezer.state"))?.trim() != "THAWED")
+    }
+
+    /// v1's freezer, or the v2 folder (which needs no controller to freeze).
+    fn freezer(&self) -> Result<&Node, CgroupError> {
+        self.carrier("freezer")
+            .or_else(|| self.nodes.iter().find(|n| n.hierarchy.v2))
+            .ok_or_else(|| self.layout.missing("freeze", "freezer"))
+    }
+
+    /// Kills every process in the cgroup and below, and returns when none is left
+    /// in it (zombies aside: those are their parents' to reap).
+    pub fn kill(&self) -> Result<(), CgroupError> {
+        if self.pids()?.is_empty() {
+            return Ok(());
+        }
+        // One write, and no fork escapes it (Linux 5.14). On a hybrid layout too,
+        // though a privileged process may have left that hierarchy: the loop sees.
+        if let Some(node) = self.nodes.iter().find(|n| n.hierarchy.v2) {
+            match files::write(&node.file("cgroup.kill"), "1") {
+                Ok(()) => {}
+                Err(e) if matches!(e.errno(), Errno::NOENT | Errno::OPNOTSUPP) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        let dir = self
+            .nodes
+            .first()
+            .map(|n| n.dir.clone())
+            .unwrap_or_default();
+        let mut first = true;
+        wait(&dir, PATIENCE, "processes remain though killed", || {
+            if self.pids()?.is_empty() {
+                return Ok(true);
+            }
+            // cgroup.kill has been given a moment.
+            if !std::mem::take(&mut first) {
+                self.kill_once()?;
+            }
+            Ok(false)
+        })
+    }
+
+    /// SIGKILL to each process. Frozen, none of them can fork out of the list that was read.
+    fn kill_once(&self) -> Result<(), CgroupError> {
+        let v1_freezer = self.carrier("freezer").is_some();
+        // A process that cannot be frozen can be killed nevertheless; the loop comes round again.
+        let frozen = v1_freezer && self.freeze_within(Duration::from_millis(50)).is_ok();
+        let signalled = self.signal_all();
+        // v1: a frozen process dies when it is thawed. One that was paused by
+        // the user has to be thawed too, or it would outlive its SIGKILL.
+        if frozen || self.is_frozen().unwrap_or(false) {
+            self.thaw()?;
+        }
+        signalled
+    }
+
+    fn signal_all(&self) -> Result<(), CgroupError> {
+        let mut held: Vec<(Pid, OwnedFd)> = Vec::new();
+        for pid in self.pids()? {
+            match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+                Ok(fd) => held.push((pid, fd)),
+                Err(Errno::SRCH) => {}
+                // Out of descriptors: these first, the others in the next round.
+                Err(Errno::MFILE | Errno::NFILE) if !held.is_empty() => break,
+                Err(errno) => {
+                    return Err(CallError::new(
+                        format!("pidfd_open({})", pid.as_raw_nonzero()),
+                        errno,
+                    )
+                    .into());
+                }
+            }
+        }
+        // A number may have changed hands between the list and pidfd_open. What
+        // is listed still is either the process that we hold, or we hold a dead one.
+        let still = self.pids()?;
+        for (pid, fd) in held.iter().filter(|(pid, _)| still.contains(pid)) {
+            match rustix::process::pidfd_send_signal(fd, Signal::KILL) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(errno) => {
+                    let call = format!("pidfd_send_signal({}, SIGKILL)", pid.as_raw_nonzero());
+                    return Err(CallError::new(call, errno).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the cgroup from every hierarchy, with the cgroups that the container made below.
+    /// Processes that are left in it are killed. What is gone already is no error;
+    /// one hierarchy's failure does not keep the others.
+    pub fn remove(self) -> Result<(), CgroupError> {
+        let mut failed: Vec<CgroupError> = Vec::new();
+        for node in &self.nodes {
+            // In the normal case this is all: one system call.
+            match rustix::fs::rmdir(&node.dir) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(Errno::BUSY | Errno::NOTEMPTY) => failed.extend(self.remove_busy(node).err()),
+                Err(errno) => failed.push(rmdir_failed(&node.dir, errno)),
+            }
+        }
+        match failed.len() {
+            0 => Ok(()),
+            _ => Err(failed.remove(0).undone(failed)),
+        }
+    }
+
+    fn remove_busy(&self, node: &Node) -> Result<(), CgroupError> {
+        let mut round = 0;
+        wait(&node.dir, PATIENCE, "it cannot be removed", || {
+            round += 1;
+            let mut busy = false;
+            for dir in subtree(&node.dir)?.iter().rev() {
+                match rustix::fs::rmdir(dir) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(Errno::BUSY | Errno::NOTEMPTY) => busy = true,
+                    Err(errno) => return Err(rmdir_failed(dir, errno)),
+                }
+            }
+            // The last process may be on its way out: EBUSY lasts some microseconds
+            // after its death is known. From the third try on it is alive.
+            if busy && round > 2 {
+                self.kill()?;
+            }
+            Ok(!busy)
+        })
+    }
+}
+
+/// Removes the folder `path` (a `--cgroup-parent` that is no longer needed) from every hierarchy
+/// where it holds neither processes nor cgroups.
+pub fn remove_if_empty(layout: &super::Layout, path: &str) -> Result<(), CgroupError> {
+    let path = super::CgroupPath::new(path)?;
+    for hierarchy in layout.hierarchies() {
+        let dir = hierarchy.dir(path.as_str());
+        match rustix::fs::rmdir(&dir) {
+            Ok(()) | Err(Errno::NOENT | Errno::BUSY | Errno::NOTEMPTY) => {}
+            Err(errno) => return Err(rmdir_failed(&dir, errno)),
+        }
+    }
+    Ok(())
+}
+
+fn rmdir_failed(dir: &Path, errno: Errno) -> CgroupError {
+    CallError::new(format!("rmdir(\"{}\")", dir.display()), errno).into()
+}
+
+/// Asks `done` again and again, at first after 50 µs, later each 10 ms.
+fn wait(
+    dir: &Path,
+    patience: Duration,
+    what: &str,
+    mut done: impl FnMut() -> Result<bool, CgroupError>,
+) -> Result<(), CgroupError> {
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(50);
+    while !done()? {
+        if start.elapsed() > patience {
+            return Err(CgroupError::Timeout {
+                dir: dir.display().to_string(),
+                what: what.to_owned(),
+                waited_ms: start.elapsed().as_millis() as u64,
+            });
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// The folder and all cgroups below it, parents first. What vanishes meanwhile is left out.
+fn subtree(dir: &Path) -> Result<Vec<PathBuf>, CgroupError> {
+    let mut found = Vec::new();
+    let mut open = vec![(dir.to_owned(), 0)];
+    while let Some((dir, depth)) = open.pop() {
+        if depth > MAX_DEPTH {
+            return Err(CgroupError::Path {
+                path: dir.display().to_string(),
+                why: "cgroups are nested more than 128 deep",
+            });
+        }
+        let fd = match rustix::fs::open(
+            &dir,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::NODEV) => continue,
+            Err(errno) => {
+                return Err(CallError::new(format!("open(\"{}\")", dir.display()), errno).into());
+            }
+        };
+        let entries =
+            rustix::fs::Dir::new(fd).called(|| format!("getdents64(\"{}\")", dir.display()))?;
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(Errno::NOENT | Errno::NODEV) => break,
+                Err(errno) => {
+                    return Err(CallError::new(
+                        format!("getdents64(\"{}\")", dir.display()),
+                        errno,
+                    )
+                    .into());
+                }
+            };
+            let name = entry.file_name().to_bytes();
+            // kernfs always tells the type.
+            if entry.file_type() == FileType::Directory && name != b"." && name != b".." {
+                use std::os::unix::ffi::OsStrExt as _;
+                open.push((dir.join(std::ffi::OsStr::from_bytes(name)), depth + 1));
+            }
+        }
+        found.push(dir);
+    }
+    Ok(found)
+}
+
+fn collect(dir: &Path, pids: &mut BTreeSet<i32>) -> Result<(), CgroupError> {
+    for dir in subtree(dir)? {
+        let file = dir.join("cgroup.procs");
+        // EOPNOTSUPP: a threaded v2 cgroup; its processes are listed by the
+        // domain above it, which is part of the same subtree.
+        let Some(text) = files::read_if_any(&file)? else {
+            continue;
+        };
+        for line in text.lines() {
+            match line.parse::<i32>() {
+                Ok(pid) if pid > 0 => {
+                    pids.insert(pid);
+                }
+                // 0: a process of a PID namespace that is not ours or below it.
+                Ok(0) => {}
+                _ => return Err(files::unexpected(&file, line)),
+            }
+        }
+    }
+    Ok(())
+}
