@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use soute_runtime::cgroups::Resources;
@@ -43,7 +44,7 @@ pub struct Request {
     pub hostname: Option<String>,
     /// `--domainname`.
     pub domain_name: Option<String>,
-    /// `--volume`, `--mount` and `--tmpfs`.
+    /// `--volume`, `--mount` and `--tmpfs`; one per target, parents before children.
     pub mounts: Vec<MountRequest>,
     /// `--read-only`.
     pub read_only: bool,
@@ -154,6 +155,40 @@ pub enum UserNamespace {
     },
 }
 
+/// Text that is not a [`UserNamespace`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?}: auto, host or remap:USER[:GROUP] is expected")]
+pub struct UnknownUserNamespace(String);
+
+impl FromStr for UserNamespace {
+    type Err = UnknownUserNamespace;
+
+    /// `auto`, `host` or `remap:USER[:GROUP]`, as `--userns` and the settings file have it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unknown = || UnknownUserNamespace(text.to_owned());
+        match text {
+            "auto" => Ok(Self::Auto),
+            "host" => Ok(Self::Host),
+            text => {
+                let names = text.strip_prefix("remap:").ok_or_else(unknown)?;
+                let (user, group) = match names.split_once(':') {
+                    Some((user, group)) => (user, Some(group)),
+                    None => (names, None),
+                };
+                // A colon or a line's end would be looked for in /etc/subuid as part of a name.
+                let named = |name: &str| !name.is_empty() && !name.contains([':', '\n', '\0']);
+                if !named(user) || !group.is_none_or(named) {
+                    return Err(unknown());
+                }
+                Ok(Self::Remap {
+                    user: user.to_owned(),
+                    group: group.map(str::to_owned),
+                })
+            }
+        }
+    }
+}
+
 /// `--security-opt`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -257,4 +292,37 @@ pub enum MountKind {
         /// Group in the container.
         gid: Option<u32>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_namespaces() {
+        let remap = |user: &str, group: Option<&str>| UserNamespace::Remap {
+            user: user.into(),
+            group: group.map(str::to_owned),
+        };
+        for (text, expected) in [
+            ("auto", UserNamespace::Auto),
+            ("host", UserNamespace::Host),
+            ("remap:bob", remap("bob", None)),
+            ("remap:bob:1000", remap("bob", Some("1000"))),
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "private",
+            "remap",
+            "remap:",
+            "remap::g",
+            "remap:u:",
+            "remap:a:b:c",
+            "remap:a\nb",
+        ] {
+            assert!(text.parse::<UserNamespace>().is_err(), "{text}");
+        }
+    }
 }
