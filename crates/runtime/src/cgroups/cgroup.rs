@@ -60,6 +60,7 @@ impl Cgroup {
         if layout.hierarchies().is_empty() {
             return Err(CgroupError::NoHierarchy);
         }
+        resources.validate(layout)?;
         let settings = settings::plan(resources, layout)?;
         let device_plan = DevicePlan::new(layout, device_rules)?;
 

@@ -13,6 +13,8 @@ mod members;
 mod path;
 mod resources;
 mod settings;
+mod stats;
+mod update;
 mod validate;
 
 pub use cgroup::Cgroup;
@@ -22,4 +24,5 @@ pub use layout::{Hierarchy, Layout, LayoutKind, default_parent};
 pub use members::remove_if_empty;
 pub use path::CgroupPath;
 pub use resources::{DeviceRule, Resources, Throttle};
+pub use stats::{CpuStats, HugetlbStats, IoStats, MemoryStats, PidsStats, Stats, Throttling};
 pub use validate::{MEMORY_MIN, ResourceError};
