@@ -38,11 +38,14 @@ pub enum Reg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Insn {
-    code: u8,
-    /// Destination in the low half, source in the high one (little endian).
-    regs: u8,
-    off: i16,
-    imm: i32,
+    /// The operation.
+    pub code: u8,
+    /// Destination register in the low half, source in the high one (on little-endian machines).
+    pub regs: u8,
+    /// Of a load: bytes; of a jump: instructions.
+    pub off: i16,
+    /// The constant operand.
+    pub imm: i32,
 }
 
 const fn insn(code: u8, dst: Reg, src: Reg, off: i16, imm: i32) -> Insn {

@@ -252,7 +252,12 @@ fn make(
             }
             if !hierarchy.v2 && hierarchy.has("cpuset") {
                 match fill_cpuset(hierarchy, parent) {
-                    Err(CgroupError::Call(e)) if e.errno() == Errno::NOENT => break,
+                    // Removed again meanwhile; ENODEV if that was between open and read.
+                    Err(CgroupError::Call(e))
+                        if matches!(e.errno(), Errno::NOENT | Errno::NODEV) =>
+                    {
+                        break;
+                    }
                     done => done?,
                 }
             }

@@ -205,13 +205,18 @@ pub(super) fn v1(rules: &[DeviceRule]) -> Result<Vec<(&'static str, String)>, Cg
     Ok(writes)
 }
 
-fn add(exceptions: &mut Vec<Exception>, new: Exception) {
-    match exceptions
-        .iter_mut()
-        .find(|e| e.covers(&new) && new.covers(e))
-    {
-        Some(same) => same.access |= new.access,
-        None => exceptions.push(new),
+/// The kernel lets one exception alone answer for a whole access (reading and
+/// writing at once), so an exception holds what wider ones around it hold.
+fn add(exceptions: &mut Vec<Exception>, mut new: Exception) {
+    for e in exceptions.iter_mut() {
+        if new.covers(e) {
+            e.access |= new.access;
+        } else if e.covers(&new) {
+            new.access |= e.access;
+        }
+    }
+    if !exceptions.iter().any(|e| e.covers(&new) && new.covers(e)) {
+        exceptions.push(new);
     }
 }
 
@@ -293,4 +298,179 @@ pub(super) fn v2(rules: &[DeviceRule]) -> Result<Vec<Insn>, CgroupError> {
     }
     program.extend(answer(false));
     Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A device and what is asked of it.
+    #[derive(Debug, Clone, Copy)]
+    struct Request {
+        kind: Kind,
+        major: u32,
+        minor: u32,
+        access: u8,
+    }
+
+    /// What the rules mean: for each access the last rule that names it.
+    fn meaning(rules: &[DeviceRule], request: Request) -> bool {
+        let rules: Vec<Rule> = rules.iter().map(|r| Rule::check(r).unwrap()).collect();
+        [MKNOD, READ, WRITE]
+            .iter()
+            .filter(|&&bit| request.access & bit != 0)
+            .all(|bit| {
+                rules
+                    .iter()
+                    .rfind(|r| {
+                        r.access & bit != 0
+                            && r.kind.is_none_or(|k| k == request.kind)
+                            && r.major.is_none_or(|m| m == request.major)
+                            && r.minor.is_none_or(|m| m == request.minor)
+                    })
+                    .is_some_and(|r| r.allow)
+            })
+    }
+
+    /// What the kernel makes of v1's texts (security/device_cgroup.c).
+    fn by_v1(writes: &[(&str, String)], request: Request) -> bool {
+        let allow_all = writes[0].0 == "devices.allow";
+        let mut matching = writes[1..].iter().filter_map(|(_, text)| {
+            let mut words = text.split([' ', ':']);
+            let mut next = || words.next().unwrap();
+            let same = |text: &str, n: u32| text == "*" || text == n.to_string();
+            let fits = next() == request.kind.to_string()
+                && same(next(), request.major)
+                && same(next(), request.minor);
+            let access = next().bytes().fold(0, |bits, letter| match letter {
+                b'r' => bits | READ,
+                b'w' => bits | WRITE,
+                _ => bits | MKNOD,
+            });
+            fits.then_some(access)
+        });
+        if allow_all {
+            !matching.any(|access: u8| access & request.access != 0)
+        } else {
+            matching.any(|access: u8| request.access & !access == 0)
+        }
+    }
+
+    /// Runs the program as the kernel would.
+    fn by_v2(program: &[Insn], request: Request) -> bool {
+        let context = [
+            u32::from(request.access) << 16 | request.kind as u32,
+            request.major,
+            request.minor,
+        ];
+        let mut regs = [0u32; 7];
+        let mut at = 0;
+        for _ in 0..program.len() {
+            let insn = program[at];
+            at += 1;
+            let imm = insn.imm as u32;
+            let dst = &mut regs[usize::from(insn.regs & 0xf)];
+            match insn.code {
+                0x61 => *dst = context[insn.off as usize / 4],
+                0xb4 => *dst = imm,
+                0x54 => *dst &= imm,
+                0x74 => *dst >>= imm,
+                0x16 if *dst == imm => at += insn.off as usize,
+                0x56 if *dst != imm => at += insn.off as usize,
+                0x16 | 0x56 => {}
+                0xbc => regs[usize::from(insn.regs & 0xf)] = regs[usize::from(insn.regs >> 4)],
+                0x95 => return regs[0] != 0,
+                code => panic!("instruction {code:#x}"),
+            }
+        }
+        panic!("the program does not end");
+    }
+
+    #[test]
+    fn both_versions_do_what_the_rules_mean() {
+        // A fixed sequence: the same lists in every run.
+        let mut seed = 1u64;
+        let mut pick = |n: usize| {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (seed >> 33) as usize % n
+        };
+        let (mut exact, mut refused) = (0, 0);
+        for _ in 0..3000 {
+            let rules: Vec<DeviceRule> = (0..pick(6) + 1)
+                .map(|_| {
+                    let major = [None, Some(1), Some(2)][pick(3)];
+                    DeviceRule {
+                        allow: pick(2) == 0,
+                        kind: ['a', 'b', 'c'][pick(3)],
+                        major,
+                        minor: major.and([None, Some(3)][pick(2)]),
+                        access: ["r", "w", "m", "rw", "rwm", "rwm"][pick(6)].to_owned(),
+                    }
+                })
+                .collect();
+            let program = v2(&rules).unwrap();
+            let writes = v1(&rules);
+            match &writes {
+                Ok(_) => exact += 1,
+                Err(_) => refused += 1,
+            }
+            for kind in [Kind::Block, Kind::Char] {
+                for major in 1..=3 {
+                    for minor in 3..=4 {
+                        for access in 1..=ALL {
+                            let request = Request {
+                                kind,
+                                major,
+                                minor,
+                                access,
+                            };
+                            let expected = meaning(&rules, request);
+                            assert_eq!(by_v2(&program, request), expected, "{rules:?} {request:?}");
+                            if let Ok(writes) = &writes {
+                                assert_eq!(
+                                    by_v1(writes, request),
+                                    expected,
+                                    "{rules:?} {writes:?} {request:?}"
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        assert!(exact > 1000 && refused > 100, "{exact} {refused}");
+    }
+
+    #[test]
+    fn the_defaults_on_v1() {
+        let writes = v1(&default_device_rules()).unwrap();
+        let texts: Vec<&str> = writes.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(writes[0], ("devices.deny", "a".to_owned()));
+        assert_eq!(texts[1..4], ["c *:* m", "b *:* m", "c 1:3 rwm"]);
+        assert_eq!(texts.last(), Some(&"c 136:* rwm"));
+    }
+
+    #[test]
+    fn malformed_rules_are_refused() {
+        let rule = |kind, major, minor, access: &str| DeviceRule {
+            allow: true,
+            kind,
+            major,
+            minor,
+            access: access.to_owned(),
+        };
+        for bad in [
+            rule('x', None, None, "r"),
+            rule('c', None, None, ""),
+            rule('c', None, None, "rx"),
+            rule('c', None, Some(1), "r"),
+            rule('c', Some(4096), None, "r"),
+            rule('c', Some(1), Some(1 << 20), "r"),
+        ] {
+            assert!(v1(std::slice::from_ref(&bad)).is_err(), "{bad:?}");
+            assert!(v2(std::slice::from_ref(&bad)).is_err(), "{bad:?}");
+        }
+    }
 }
