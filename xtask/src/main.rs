@@ -1,1 +1,54 @@
-fn main() {}
+//! The project's chores. `cargo xtask help` lists them.
+
+mod architecture;
+mod cargo;
+mod demo;
+mod dist;
+mod image;
+mod leftovers;
+mod packages;
+mod scratch;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask CHORE
+
+  test [--quick] [FILTER]  everything that must hold: format, lints, architecture, all tests on real
+                           containers, and that nothing is left on the machine; --quick leaves out the
+                           slow tests and those against peers; FILTER runs only the tests named so
+  demo                     a Debian with Python 3 in a container, seen from inside and from outside
+  dist                     the static binary, man pages and shell completions, in dist/
+  image                    the tests' images, in /var/cache/soute-tests
+  help                     this text
+";
+
+fn main() -> ExitCode {
+    match chore(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore(arguments: &[String]) -> Result<()> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test", rest @ ..] => test::run(&test::Options::parse(rest)?),
+        ["demo"] => demo::show(),
+        ["dist"] => dist::make(),
+        ["image"] => image::make_all().map(drop),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        [] => bail!("which chore?\n\n{USAGE}"),
+        [other, ..] => bail!("no such chore, or it takes no such arguments: {other}\n\n{USAGE}"),
+    }
+}

@@ -1,0 +1,117 @@
+//! `cargo xtask dist`: what a distribution packages, in `dist/`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo::{build_soute, root};
+use crate::shell::{command, output, run, step};
+
+/// Shell and the name by which it finds a program's completions.
+const COMPLETIONS: &[(&str, &str)] = &[
+    ("bash", "soute.bash"),
+    ("zsh", "_soute"),
+    ("fish", "soute.fish"),
+];
+
+/// Builds the release binary and lets it write its own manual and completions.
+pub fn make() -> Result<()> {
+    step("build");
+    let built = build_soute("release")?;
+    check_static(&fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?)?;
+    let dist = root().join("dist");
+    let (man, completions) = (dist.join("man"), dist.join("completions"));
+    for folder in [&man, &completions] {
+        if folder.exists() {
+            fs::remove_dir_all(folder)
+                .with_context(|| format!("cannot empty {}", folder.display()))?;
+        }
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let binary = dist.join("soute");
+    // Renamed into place: a soute that runs from here keeps its own file.
+    let partial = dist.join("soute.partial");
+    fs::copy(&built, &partial).with_context(|| format!("cannot write {}", partial.display()))?;
+    fs::rename(&partial, &binary)?;
+    let program = binary.to_str().context("the project's path is not UTF-8")?;
+    run(command(program, ["man"]).arg(&man))?;
+    for (shell, name) in COMPLETIONS {
+        let text = output(&mut command(program, ["completion", shell]))?;
+        fs::write(completions.join(name), text).with_context(|| format!("cannot write {name}"))?;
+    }
+    for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        fs::copy(root().join(license), dist.join(license))?;
+    }
+    report(&dist, &binary)
+}
+
+fn report(dist: &Path, binary: &Path) -> Result<()> {
+    let bytes = fs::metadata(binary)?.len();
+    let pages = fs::read_dir(dist.join("man"))?.count();
+    if pages == 0 {
+        bail!("soute man wrote no page");
+    }
+    println!(
+        "{}: {} KiB, static; {pages} man pages; {} completions",
+        binary.display(),
+        bytes / 1024,
+        COMPLETIONS.len()
+    );
+    Ok(())
+}
+
+/// # Errors
+/// `elf` asks for an interpreter (elf(5), `PT_INTERP`): it would need the libraries of the machine it was built on.
+fn check_static(elf: &[u8]) -> Result<()> {
+    const PT_INTERP: u64 = 3;
+    let number = |offset: usize, size: usize| -> Result<u64> {
+        let bytes = elf
+            .get(offset..offset + size)
+            .context("the ELF file is cut short")?;
+        Ok(bytes
+            .iter()
+            .rev()
+            .fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    };
+    if elf.get(..6) != Some(b"\x7fELF\x02\x01") {
+        bail!("not a 64-bit little-endian ELF file");
+    }
+    let (start, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+    for index in 0..count {
+        let header = usize::try_from(start + index * size)?;
+        if number(header, 4)? == PT_INTERP {
+            bail!("the binary is not static: it names an interpreter");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interpreter_is_found() {
+        // A header, and one program header behind it.
+        let mut elf = vec![0; 64 + 56];
+        elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        (elf[32], elf[54], elf[56]) = (64, 56, 1);
+        elf[64] = 1;
+        check_static(&elf).unwrap();
+        elf[64] = 3;
+        assert!(
+            check_static(&elf)
+                .unwrap_err()
+                .to_string()
+                .contains("interpreter")
+        );
+        assert!(
+            check_static(&elf[..65])
+                .unwrap_err()
+                .to_string()
+                .contains("cut short")
+        );
+        assert!(check_static(b"#!/bin/sh").is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! What the tests left on the machine: nothing, or they have failed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// What is on the machine at one moment, as lines that a person can read.
+pub struct Snapshot {
+    things: BTreeSet<String>,
+}
+
+impl Snapshot {
+    /// Looks at mounts, links, named network namespaces, soute's cgroups, processes of `binary`, and temporary folders.
+    pub fn take(binary: &Path) -> Result<Self> {
+        let mut things = BTreeSet::new();
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo")
+            .context("cannot read the mount table")?;
+        things.extend(mounts.lines().map(|line| format!("mount: {line}")));
+        for (kind, folder) in [
+            ("link", "/sys/class/net"),
+            ("network namespace", "/run/netns"),
+        ] {
+            things.extend(
+                names(Path::new(folder))?
+                    .into_iter()
+                    .map(|name| format!("{kind}: {name}")),
+            );
+        }
+        for folder in ["/tmp", "/var/tmp"] {
+            let ours = names(Path::new(folder))?
+                .into_iter()
+                .filter(|name| name.starts_with("soute-"));
+            things.extend(ours.map(|name| format!("folder: {folder}/{name}")));
+        }
+        for mount in mounts.lines().filter_map(cgroup_mount) {
+            soute_cgroups(Path::new(mount), false, &mut things)?;
+        }
+        things.extend(processes(binary)?);
+        Ok(Self { things })
+    }
+
+    /// # Errors
+    /// Lists what is there now and was not `before`.
+    pub fn compare(&self, before: &Self) -> Result<()> {
+        let new: Vec<&str> = self
+            .things
+            .difference(&before.things)
+            .map(String::as_str)
+            .collect();
+        if !new.is_empty() {
+            bail!("the tests left on the machine:\n  {}", new.join("\n  "));
+        }
+        Ok(())
+    }
+}
+
+/// The names in a folder; none if it does not exist.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("cannot list {}", folder.display())),
+    }
+}
+
+/// The mount point of a mountinfo line (proc_pid_mountinfo(5)) if it is a cgroup hierarchy.
+fn cgroup_mount(line: &str) -> Option<&str> {
+    let (fields, source) = line.split_once(" - ")?;
+    let kind = source.split(' ').next()?;
+    (kind == "cgroup" || kind == "cgroup2").then(|| fields.split(' ').nth(4))?
+}
+
+/// Every cgroup beneath one whose name begins with `soute`; the engine keeps that one itself from run to run.
+fn soute_cgroups(folder: &Path, inside: bool, things: &mut BTreeSet<String>) -> Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // A cgroup that went while we looked.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot list {}", folder.display()));
+        }
+    };
+    for entry in entries.flatten() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let path = entry.path();
+        if inside {
+            things.insert(format!("cgroup: {}", path.display()));
+        }
+        let soute = entry.file_name().to_string_lossy().starts_with("soute");
+        soute_cgroups(&path, inside || soute, things)?;
+    }
+    Ok(())
+}
+
+fn processes(binary: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for name in names(Path::new("/proc"))? {
+        if !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        // Kernel threads have no executable; a process may be gone.
+        let Ok(executable) = std::fs::read_link(format!("/proc/{name}/exe")) else {
+            continue;
+        };
+        let deleted = PathBuf::from(format!("{} (deleted)", binary.display()));
+        if executable == binary || executable == deleted {
+            let words = std::fs::read(format!("/proc/{name}/cmdline")).unwrap_or_default();
+            let words = String::from_utf8_lossy(&words).replace('\0', " ");
+            found.push(format!("process: {name} {}", words.trim_end()));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cgroup_mounts_of_both_versions_are_recognised() {
+        let v1 = "39 31 0:36 / /sys/fs/cgroup/pids rw,relatime shared:9 - cgroup cgroup rw,pids";
+        let v2 = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
+        assert_eq!(cgroup_mount(v1), Some("/sys/fs/cgroup/pids"));
+        assert_eq!(cgroup_mount(v2), Some("/sys/fs/cgroup/unified"));
+        assert_eq!(cgroup_mount("22 27 0:21 / /proc rw - proc proc rw"), None);
+    }
+
+    #[test]
+    fn a_process_and_a_folder_left_behind_are_told() {
+        let shell = std::fs::canonicalize("/bin/sleep").unwrap();
+        let before = Snapshot::take(&shell).unwrap();
+        let folder = crate::scratch::Scratch::new("leftovers").unwrap();
+        let mut child = std::process::Command::new(&shell)
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let error = Snapshot::take(&shell)
+            .unwrap()
+            .compare(&before)
+            .unwrap_err()
+            .to_string();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(
+            error.contains(&format!("process: {}", child.id())),
+            "{error}"
+        );
+        assert!(
+            error.contains(&format!("folder: {}", folder.path().display())),
+            "{error}"
+        );
+    }
+}

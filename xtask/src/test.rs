@@ -1,0 +1,171 @@
+//! `cargo xtask test`: everything that must hold.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo::{build_soute, cargo};
+use crate::image::{self, Images};
+use crate::leftovers::Snapshot;
+use crate::scratch::Scratch;
+use crate::shell::{self, step};
+use crate::{architecture, packages};
+
+/// Close to release, quick to link.
+const PROFILE: &str = "test-release";
+
+/// Modules whose tests take long or need a peer's daemon.
+const NOT_QUICK: &[&str] = &["peers::", "slow::"];
+
+/// The words after `test`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Leave out the tests in modules `slow` and `peers`.
+    pub quick: bool,
+    /// Run only the tests whose name contains this, and no other check.
+    pub filter: Option<String>,
+}
+
+impl Options {
+    /// # Errors
+    /// An unknown flag, or two filters.
+    pub fn parse(words: &[&str]) -> Result<Self> {
+        let mut options = Self::default();
+        for word in words {
+            match *word {
+                "--quick" => options.quick = true,
+                flag if flag.starts_with('-') => bail!("test: unknown flag {flag}"),
+                filter if options.filter.is_none() => options.filter = Some(filter.into()),
+                second => bail!("test: one filter at a time, not also {second:?}"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Installs, checks, builds, runs the tests, and looks at what they left.
+pub fn run(options: &Options) -> Result<()> {
+    if !shell::is_root()? {
+        bail!("the tests make containers with all that root can give them: run them as root");
+    }
+    packages::install(packages::TESTS)?;
+    if options.filter.is_none() {
+        step("format");
+        shell::run(&mut cargo(["fmt", "--all", "--check"]))?;
+        step("architecture");
+        architecture::check()?;
+        step("lints");
+        shell::run(&mut cargo([
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ]))?;
+    }
+    step("build");
+    let soute = build_soute(PROFILE)?;
+    let images = image::make_all()?;
+    step("tests");
+    let before = Snapshot::take(&soute)?;
+    let tested = run_tests(options, &soute, &images);
+    // Told even when a test failed: what it left behind may be the reason.
+    let left = Snapshot::take(&soute)?.compare(&before);
+    match (tested, left) {
+        (Err(failed), Err(left)) => Err(failed.context(left.to_string())),
+        (tested, left) => tested.and(left),
+    }
+}
+
+fn run_tests(options: &Options, soute: &Path, images: &Images) -> Result<()> {
+    let scratch = Scratch::new("store")?;
+    let store = prepared_store(soute, images, scratch.path())?;
+    let mut command = runner(options);
+    command
+        .env("SOUTE_BIN", soute)
+        .env("SOUTE_TEST_STORE", &store)
+        .env("SOUTE_TEST_DEBIAN", &images.debian)
+        .env("SOUTE_TEST_BUSYBOX", &images.busybox);
+    shell::run(&mut command)
+}
+
+/// cargo-nextest where it is installed (a process for each test, and time limits), `cargo test` otherwise.
+fn runner(options: &Options) -> Command {
+    let nextest = cargo(["nextest", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if nextest {
+        let mut command = cargo([
+            "nextest",
+            "run",
+            "--workspace",
+            "--cargo-profile",
+            PROFILE,
+            "--no-fail-fast",
+        ]);
+        command.args(["--status-level", "slow", "--final-status-level", "fail"]);
+        if options.quick {
+            let left_out: Vec<String> = NOT_QUICK
+                .iter()
+                .map(|module| format!("test(/(^|::){module}/)"))
+                .collect();
+            command
+                .arg("--filterset")
+                .arg(format!("not ({})", left_out.join(" | ")));
+        }
+        command.args(options.filter.iter());
+        return command;
+    }
+    let mut command = cargo([
+        "test",
+        "--workspace",
+        "--all-targets",
+        "--profile",
+        PROFILE,
+        "--no-fail-fast",
+        "--",
+    ]);
+    command.args(options.filter.iter());
+    if options.quick {
+        command.args(NOT_QUICK.iter().flat_map(|module| ["--skip", *module]));
+    }
+    command
+}
+
+/// An engine's folder with both images in it, of which each test takes a copy by hard links.
+fn prepared_store(soute: &Path, images: &Images, folder: &Path) -> Result<PathBuf> {
+    let store = folder.join("root");
+    for (name, file) in [("busybox", &images.busybox), ("debian", &images.debian)] {
+        let mut import = Command::new(soute);
+        import
+            .arg("--root")
+            .arg(&store)
+            .arg("--run")
+            .arg(folder.join("run"))
+            .arg("import")
+            .arg(file)
+            .arg(name);
+        shell::output(&mut import).with_context(|| format!("the image {name} for the tests"))?;
+    }
+    Ok(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_a_flag_and_a_filter_in_any_order() {
+        let both = Options {
+            quick: true,
+            filter: Some("story".into()),
+        };
+        assert_eq!(Options::parse(&["--quick", "story"]).unwrap(), both);
+        assert_eq!(Options::parse(&["story", "--quick"]).unwrap(), both);
+        assert!(Options::parse(&["--slow"]).is_err());
+        assert!(Options::parse(&["a", "b"]).is_err());
+    }
+}
