@@ -1,0 +1,154 @@
+//! Containers as they are now: the record, and what the kernel says of it.
+
+use jiff::Timestamp;
+
+use crate::error::Error;
+use crate::ids;
+use crate::lock::{Attempt, Lock};
+use crate::record::{LastRun, Record, Running};
+use crate::{Engine, proc_stat};
+
+/// What a container is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Status {
+    /// Made, never started.
+    Created,
+    /// Its program runs.
+    Running(Running),
+    /// Its program has ended.
+    Exited(LastRun),
+}
+
+impl Status {
+    /// Docker's word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running(_) => "running",
+            Self::Exited(_) => "exited",
+        }
+    }
+}
+
+/// A container and its status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    /// What it is.
+    pub record: Record,
+    /// What it does.
+    pub status: Status,
+}
+
+impl Engine {
+    /// The record of the container that `name` names: by name, by id, or by the beginning of an id that no other has.
+    pub fn find(&self, name: &str) -> Result<Record, Error> {
+        if let Some(id) = ids::find_name(&self.places, name)? {
+            return Record::read(&self.places, &id);
+        }
+        let hexadecimal = !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit());
+        if ids::is_id(name) {
+            return Record::read(&self.places, name);
+        }
+        if !hexadecimal {
+            return Err(Error::NoSuchContainer(name.to_owned()));
+        }
+        let mut matching: Vec<String> = ids::all(&self.places)?
+            .into_iter()
+            .filter(|id| id.starts_with(name))
+            .collect();
+        match matching.len() {
+            0 => Err(Error::NoSuchContainer(name.to_owned())),
+            1 => Record::read(&self.places, &matching.remove(0)),
+            _ => {
+                matching.sort_unstable();
+                Err(Error::AmbiguousId {
+                    prefix: name.to_owned(),
+                    ids: matching
+                        .iter()
+                        .map(|id| crate::error::short(id).to_owned())
+                        .collect(),
+                })
+            }
+        }
+    }
+
+    /// The container that `name` names, with its status.
+    pub fn container(&self, name: &str) -> Result<Container, Error> {
+        let record = self.find(name)?;
+        let status = self.status(&record)?;
+        Ok(Container { record, status })
+    }
+
+    /// All containers, the newest first.
+    pub fn containers(&self) -> Result<Vec<Container>, Error> {
+        let mut all = Vec::new();
+        for id in ids::all(&self.places)? {
+            match self.container(&id) {
+                Ok(container) => all.push(container),
+                // Removed, or not finished, since the folder was read.
+                Err(Error::NoSuchContainer(_)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        all.sort_by_key(|c: &Container| std::cmp::Reverse(c.record.created));
+        Ok(all)
+    }
+
+    /// What the container does; one whose monitor is gone is cleaned up on the way.
+    pub fn status(&self, record: &Record) -> Result<Status, Error> {
+        let folder = self.places.running(&record.id);
+        if let Some(running) = Running::read(&self.places, &record.id)? {
+            match Lock::try_existing(&folder)? {
+                Attempt::Held if self.first_process_lives(&running) => {
+                    return Ok(Status::Running(running));
+                }
+                Attempt::Taken(lock) => {
+                    crate::reconcile::clean(&self.places, &self.layout, &record.id, lock)?;
+                }
+                // Its end is just being written down.
+                Attempt::Held => return Ok(Status::Exited(ending(&running))),
+                Attempt::Gone => {}
+            }
+        }
+        Ok(match LastRun::read(&self.places, &record.id)? {
+            Some(last) => Status::Exited(last),
+            None => Status::Created,
+        })
+    }
+
+    fn first_process_lives(&self, running: &Running) -> bool {
+        proc_stat::start_time(running.pid) == Some(running.start_time)
+    }
+
+    /// The first process of a container that runs, as a descriptor that is certainly of it.
+    pub fn first_process(&self, container: &Container) -> Result<std::os::fd::OwnedFd, Error> {
+        let not_running = || Error::WrongState {
+            name: container.record.name.clone(),
+            is: container.status.word().to_owned(),
+            operation: "this",
+            needs: "a running container",
+        };
+        let Status::Running(running) = &container.status else {
+            return Err(not_running());
+        };
+        let pid = rustix::process::Pid::from_raw(running.pid).ok_or_else(not_running)?;
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+            .map_err(|_| not_running())?;
+        // Checked after the descriptor is open: a number that was given out anew shows another start time.
+        if self.first_process_lives(running) {
+            Ok(pidfd)
+        } else {
+            Err(not_running())
+        }
+    }
+}
+
+fn ending(running: &Running) -> LastRun {
+    LastRun {
+        started: running.started,
+        finished: Some(Timestamp::now()),
+        exit_code: 137,
+        oom_killed: false,
+        error: None,
+    }
+}

@@ -1,0 +1,95 @@
+//! A further process in a container that runs.
+
+use std::os::fd::AsFd;
+
+use soute_runtime::cgroups::Cgroup;
+use soute_runtime::plan::{Process, User};
+use soute_runtime::process::{Own, Stdio, enter};
+
+use crate::error::Error;
+use crate::request::{Network, Share};
+use crate::{Engine, plan};
+
+/// `soute exec`, as asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// `NAME=VALUE` beyond the container's own environment.
+    pub environment: Vec<String>,
+    /// `--workdir`; `None`: the container's.
+    pub working_directory: Option<String>,
+    /// `--user`; `None`: the container's.
+    pub user: Option<String>,
+    /// `--privileged`: all capabilities, no filter.
+    pub privileged: bool,
+    /// `-t`: rows and columns of a terminal for it.
+    pub terminal: Option<(u16, u16)>,
+}
+
+impl Engine {
+    /// Starts a process in the container `name`. Without a terminal it gets `stdio`, or this process's standard files.
+    pub fn exec(
+        &self,
+        name: &str,
+        exec: &Exec,
+        stdio: Option<Stdio>,
+    ) -> Result<soute_runtime::process::Started, Error> {
+        let container = self.container(name)?;
+        let target = self.first_process(&container).map_err(|e| match e {
+            Error::WrongState { name, is, .. } => Error::WrongState {
+                name,
+                is,
+                operation: "exec",
+                needs: "a running one",
+            },
+            other => other,
+        })?;
+        let record = &container.record;
+        let request = &record.request;
+        let mut own = record.clone();
+        own.request.privileged |= exec.privileged;
+        let capabilities = plan::capabilities(&own, self.last_capability)?;
+        let mut env = record.env.clone();
+        if exec.terminal.is_some() && !env.iter().any(|e| e.starts_with("TERM=")) {
+            env.push("TERM=xterm".to_owned());
+        }
+        for entry in &exec.environment {
+            let name = entry.split('=').next().unwrap_or(entry);
+            env.retain(|e| e.split('=').next() != Some(name));
+            if entry.contains('=') {
+                env.push(entry.clone());
+            }
+        }
+        let process = Process {
+            args: exec.command.clone(),
+            env,
+            working_directory: exec
+                .working_directory
+                .clone()
+                .unwrap_or_else(|| record.working_directory.clone()),
+            user: User {
+                spec: exec.user.clone().unwrap_or_else(|| record.user.clone()),
+                additional_groups: request.additional_groups.clone(),
+            },
+            capabilities,
+            no_new_privileges: request.security.no_new_privileges,
+            seccomp: plan::filter(&own, capabilities, self.kernel)?,
+            rlimits: plan::limits_of(request)?,
+            oom_score_adj: None,
+            terminal: exec.terminal,
+        };
+        let shares_user = record.id_maps.is_none();
+        let own = Own {
+            user: !shares_user,
+            pid: request.pid != Share::Host,
+            net: request.network != Network::Host,
+            ipc: request.ipc != Share::Host,
+            uts: request.uts != Share::Host,
+            cgroup: request.cgroupns != Share::Host,
+        };
+        let mut cgroup = Cgroup::open(&self.layout, &record.cgroup)?;
+        cgroup.prepare_join()?;
+        Ok(enter(target.as_fd(), own, &process, &cgroup, stdio)?)
+    }
+}

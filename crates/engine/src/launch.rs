@@ -1,0 +1,281 @@
+//! Starting a container: everything is prepared, then the monitor is forked.
+
+use std::os::fd::OwnedFd;
+
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+    socketpair,
+};
+use soute_runtime::cgroups::Cgroup;
+use soute_runtime::process::FailureKind;
+use soute_sys::process::{Cloned, fork};
+use soute_sys::{CallError, Called};
+
+use crate::create::Created;
+use crate::error::{Error, io};
+use crate::frame::{Connection, Frame, Received};
+use crate::lock::Lock;
+use crate::monitor::{self, Prepared};
+use crate::places::Places;
+use crate::plan::{Joins, Machine};
+use crate::record::Record;
+use crate::remove::Remains;
+use crate::request::{MountKind, Network, Request, Share};
+use crate::{Engine, etc_files};
+
+/// How the caller takes part in a start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The output is wanted from the first byte on.
+    pub attach: bool,
+    /// Rows and columns of the caller's terminal; `None`: 24 by 80.
+    pub terminal_size: Option<(u16, u16)>,
+}
+
+/// A container that runs, and the conversation with its monitor.
+#[derive(Debug)]
+pub struct Started {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its first process.
+    pub pid: i32,
+    /// Frames come and go here, if [`Start::attach`] was asked for.
+    pub connection: Connection,
+}
+
+impl Engine {
+    /// `soute create`: the container is made and not started.
+    pub fn create(&self, request: Request) -> Result<Record, Error> {
+        let Created { record, lock } = self.make(request, false)?;
+        lock.remove_folder()?;
+        Ok(record)
+    }
+
+    /// `soute run`: the container is made and started.
+    pub fn run(&self, request: Request, start: Start) -> Result<Started, Error> {
+        let ephemeral = request.remove;
+        let Created { record, lock } = self.make(request, ephemeral)?;
+        self.launch(record, lock, start)
+    }
+
+    /// `soute start`: a container that was made, or has run, is started.
+    pub fn start(&self, name: &str, start: Start) -> Result<Started, Error> {
+        let record = self.find(name)?;
+        let folder = self.places.running(&record.id);
+        let lock = Lock::take(&folder)?.ok_or_else(|| Error::WrongState {
+            name: record.name.clone(),
+            is: "running".to_owned(),
+            operation: "start",
+            needs: "one that does not run",
+        })?;
+        self.launch(record, lock, start)
+    }
+
+    fn launch(&self, record: Record, lock: Lock, start: Start) -> Result<Started, Error> {
+        let (id, name) = (record.id.clone(), record.name.clone());
+        let (ours, theirs) = conversation()?;
+        if start.attach {
+            // Said before there is a monitor: it hears this before it reads a byte of output.
+            ours.send(&Frame::Attach)?;
+        }
+        let prepared = match self.prepare(&record, start, &lock) {
+            Ok((plan, cgroup, listener)) => Prepared {
+                places: self.places.clone(),
+                log: self.settings.log.clone(),
+                record,
+                plan,
+                cgroup,
+                lock,
+                connection: theirs,
+                listener,
+            },
+            Err(e) => return Err(self.undo(&record, lock, e)),
+        };
+        match fork()? {
+            Cloned::Child => {
+                drop(ours);
+                monitor::run(prepared)
+            }
+            Cloned::Parent { .. } => {
+                // The lock and the cgroup are the monitor's now.
+                drop(prepared);
+                match ours.receive()? {
+                    Received::Frame(Frame::Started(pid)) => Ok(Started {
+                        id,
+                        name,
+                        pid,
+                        connection: ours,
+                    }),
+                    Received::Frame(Frame::Failed(failure)) => Err(Error::Start(failure)),
+                    _ => Err(Error::MonitorLost),
+                }
+            }
+        }
+    }
+
+    fn prepare(
+        &self,
+        record: &Record,
+        start: Start,
+        lock: &Lock,
+    ) -> Result<(soute_runtime::plan::Plan, Cgroup, OwnedFd), Error> {
+        etc_files::write(&self.places, record)?;
+        let machine = Machine {
+            layout: self.layout.clone(),
+            kernel: self.kernel,
+            last_capability: self.last_capability,
+            joins: self.joins(&record.request)?,
+        };
+        let size = start.terminal_size.unwrap_or((24, 80));
+        let (plan, rules) = crate::plan::plan(&self.places, record, machine, size)?;
+        for mount in &record.request.mounts {
+            if let MountKind::Bind { path, .. } = &mount.source {
+                io("the mount source", path, std::fs::metadata(path))?;
+            }
+        }
+        let listener = listen_in(&self.places, record, lock)?;
+        let cgroup = Cgroup::create(
+            &self.layout,
+            &record.cgroup,
+            &record.request.resources,
+            &rules,
+        )?;
+        Ok((plan, cgroup, listener))
+    }
+
+    /// Namespaces of another container, open.
+    fn joins(&self, request: &Request) -> Result<Joins, Error> {
+        let mut joins = Joins::default();
+        let mut join = |name: &str, kind: &str| -> Result<OwnedFd, Error> {
+            let container = self.container(name)?;
+            let pidfd = self.first_process(&container)?;
+            let crate::Status::Running(running) = &container.status else {
+                return Err(Error::NoSuchContainer(name.to_owned()));
+            };
+            let open = |kind: &str| {
+                let path = format!("/proc/{}/ns/{kind}", running.pid);
+                io(
+                    "opening the namespace",
+                    path.as_ref(),
+                    std::fs::File::open(&path),
+                )
+                .map(OwnedFd::from)
+            };
+            if joins.user.is_none() && container.record.id_maps.is_some() {
+                joins.user = Some((open("user")?, container.record.id_maps.clone()));
+            }
+            let opened = open(kind)?;
+            // Still alive after the open: what was opened is the container's.
+            soute_sys::process::pidfd_send_signal(&pidfd, 0)?;
+            Ok(opened)
+        };
+        if let Share::Container(name) = &request.pid {
+            joins.pid = Some(join(name, "pid")?);
+        }
+        if let Share::Container(name) = &request.ipc {
+            joins.ipc = Some(join(name, "ipc")?);
+        }
+        if let Network::Container(name) = &request.network {
+            joins.net = Some(join(name, "net")?);
+        }
+        Ok(joins)
+    }
+
+    /// A start that failed before there was a monitor.
+    fn undo(&self, record: &Record, lock: Lock, error: Error) -> Error {
+        let undone = if record.ephemeral {
+            crate::remove::everything(&self.places, &Remains::of(record, true), lock)
+        } else {
+            lock.remove_folder()
+        };
+        match undone {
+            Ok(()) => error,
+            Err(undoing) => {
+                Error::Impossible(format!("{error} (and cleaning up failed: {undoing})"))
+            }
+        }
+    }
+
+    /// A conversation with the monitor of a container that runs.
+    pub fn connect(&self, id: &str) -> Result<Connection, Error> {
+        let socket = packets()?;
+        let path = self.places.running(id).join("attach");
+        with_short_path(&path, |address| {
+            connect(&socket, address).called(|| format!("connect(\"{}\")", path.display()))
+        })?;
+        Ok(Connection::new(socket))
+    }
+}
+
+fn packets() -> Result<OwnedFd, CallError> {
+    socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .called(|| "socket(AF_UNIX, SOCK_SEQPACKET)".to_owned())
+}
+
+fn conversation() -> Result<(Connection, Connection), CallError> {
+    let (a, b) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .called(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)".to_owned())?;
+    Ok((Connection::new(a), Connection::new(b)))
+}
+
+fn listen_in(places: &Places, record: &Record, _held: &Lock) -> Result<OwnedFd, Error> {
+    let path = places.running(&record.id).join("attach");
+    let socket = packets()?;
+    // A file, not an abstract name: those are open to whoever shares the network namespace (CVE-2020-15257).
+    // Its folder lets only root in; connecting needs the right to write.
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return io("removing the old socket", &path, Err(e));
+        }
+        _ => {}
+    }
+    with_short_path(&path, |address| {
+        bind(&socket, address).called(|| format!("bind(\"{}\")", path.display()))
+    })?;
+    rustix::fs::chmod(&path, rustix::fs::Mode::from_raw_mode(0o600))
+        .called(|| format!("chmod(\"{}\", 0600)", path.display()))?;
+    listen(&socket, 16).called(|| "listen()".to_owned())?;
+    Ok(socket)
+}
+
+/// A socket's address holds 107 bytes: a longer path goes by way of its folder's descriptor.
+fn with_short_path<T>(
+    path: &std::path::Path,
+    act: impl FnOnce(&SocketAddrUnix) -> Result<T, CallError>,
+) -> Result<T, Error> {
+    if let Ok(address) = SocketAddrUnix::new(path) {
+        return Ok(act(&address)?);
+    }
+    let folder = path.parent().unwrap_or(path);
+    let name = path.file_name().unwrap_or_default();
+    let held = io("opening", folder, std::fs::File::open(folder))?;
+    let short = format!(
+        "/proc/self/fd/{}/{}",
+        std::os::fd::AsRawFd::as_raw_fd(&held),
+        name.to_string_lossy()
+    );
+    let address = SocketAddrUnix::new(short.as_str())
+        .called(|| format!("the socket address {}", path.display()))?;
+    Ok(act(&address)?)
+}
+
+/// Docker's exit status for a program that could not be started.
+pub fn exit_code(kind: FailureKind) -> i32 {
+    match kind {
+        FailureKind::Setup => 125,
+        FailureKind::NotExecutable => 126,
+        FailureKind::NotFound => 127,
+    }
+}

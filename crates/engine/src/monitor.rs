@@ -1,0 +1,329 @@
+//! The monitor: one small process per running container.
+//!
+//! It makes the container's first process and alone can wait for it; it owns
+//! the program's standard files, log and exit status, so that `soute run` may
+//! detach or die. If it is killed, the container is killed with it.
+//!
+//! ```text
+//! soute run ──fork──▶ monitor ──clone3──▶ PID 1 of the container
+//!      └───── frames over a socket ──┘
+//! ```
+
+mod clients;
+mod streams;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Signal, WaitId, WaitIdOptions};
+use soute_runtime::cgroups::Cgroup;
+use soute_runtime::plan::Plan;
+use soute_runtime::process::{Failure, Started, spawn};
+use soute_sys::process::exit_now;
+
+use crate::error::Error;
+use crate::frame::{Connection, Frame};
+use crate::lock::Lock;
+use crate::places::Places;
+use crate::proc_stat;
+use crate::record::{LastRun, Record, Running};
+use crate::remove::Remains;
+use crate::settings::LogSettings;
+use clients::Clients;
+use streams::Streams;
+
+/// All that a monitor needs, prepared by the command that starts the container.
+pub(crate) struct Prepared {
+    pub(crate) places: Places,
+    pub(crate) log: LogSettings,
+    pub(crate) record: Record,
+    pub(crate) plan: Plan,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) lock: Lock,
+    /// The monitor's end of the conversation with that command.
+    pub(crate) connection: Connection,
+    /// Where further clients come in.
+    pub(crate) listener: OwnedFd,
+}
+
+/// What stays of it while the container runs.
+struct Monitor {
+    places: Places,
+    remove: bool,
+    own_pids: bool,
+    stop_signal: i32,
+    started: Timestamp,
+    cgroup: Cgroup,
+    pidfd: OwnedFd,
+    signals: OwnedFd,
+    clients: Clients,
+    streams: Streams,
+}
+
+/// Runs in the forked process and never returns.
+pub(crate) fn run(prepared: Prepared) -> ! {
+    // Its caller's terminal, pipes and folder are not the monitor's to hold.
+    let detached = detach_from_caller();
+    let Prepared {
+        places,
+        log,
+        record,
+        plan,
+        cgroup,
+        lock,
+        connection,
+        listener,
+    } = prepared;
+    let begun = detached
+        .and_then(|()| Streams::prepare(&plan, record.request.interactive))
+        .map_err(|e| Failure::setup("preparing the monitor", e));
+    let (pipes, stdio) = match begun {
+        Ok(both) => both,
+        Err(failure) => give_up(&places, &record, cgroup, lock, &connection, failure),
+    };
+    let own_pids = plan.namespaces.pid.is_new();
+    let started = match spawn(&plan, &cgroup, stdio) {
+        Ok(started) => started,
+        Err(failure) => give_up(&places, &record, cgroup, lock, &connection, failure),
+    };
+    drop(plan);
+    let Started {
+        pid,
+        pidfd,
+        terminal,
+    } = started;
+    let pid = pid.as_raw_nonzero().get();
+    let running = Running {
+        pid,
+        start_time: proc_stat::start_time(pid).unwrap_or(0),
+        monitor: rustix::process::getpid().as_raw_nonzero().get(),
+        started: Timestamp::now(),
+    };
+    let written = running.write(&places, &record.id).and_then(|()| {
+        if record.ephemeral {
+            return Ok(());
+        }
+        // Should the machine die, this tells that the container ran.
+        LastRun {
+            started: running.started,
+            finished: None,
+            exit_code: 137,
+            oom_killed: false,
+            error: None,
+        }
+        .write(&places, &record.id)
+    });
+    let signals = soute_sys::process::signalfd(&[Signal::TERM, Signal::INT, Signal::HUP]);
+    let signals = match (written, signals) {
+        (Ok(()), Ok(signals)) => signals,
+        (Err(e), _) => {
+            let failure = Failure::setup("keeping the container's state", e);
+            give_up(&places, &record, cgroup, lock, &connection, failure)
+        }
+        (_, Err(e)) => {
+            let failure = Failure::setup("preparing the monitor", e);
+            give_up(&places, &record, cgroup, lock, &connection, failure)
+        }
+    };
+    let log = crate::log::Writer::new(&places.container(&record.id), log);
+    let mut monitor = Monitor {
+        remove: record.request.remove,
+        own_pids,
+        stop_signal: record.stop_signal,
+        started: running.started,
+        cgroup,
+        pidfd,
+        signals,
+        clients: Clients::new(listener, connection),
+        streams: Streams::new(pipes, terminal, log),
+        places,
+    };
+    monitor.clients.greet(&Frame::Started(pid));
+    // What was needed to start is not needed to watch.
+    let remains = Remains::of(&record, true);
+    drop(record);
+    soute_sys::process::trim_heap();
+    monitor.watch();
+    monitor.finish(lock, &remains)
+}
+
+impl Monitor {
+    /// Until the first process ends.
+    fn watch(&mut self) {
+        loop {
+            let mut wanted: Vec<(Source, PollFd<'_>)> = vec![
+                (
+                    Source::Program,
+                    PollFd::new(&self.pidfd, PollFlags::IN),
+                ),
+                (
+                    Source::Signals,
+                    PollFd::new(&self.signals, PollFlags::IN),
+                ),
+            ];
+            // A client that does not keep up holds the container's output back, as a full pipe would.
+            self.streams.poll(&mut wanted, !self.clients.congested());
+            self.clients.poll(&mut wanted, self.streams.accepts_input());
+            let mut fds: Vec<PollFd<'_>> = wanted.iter().map(|(_, p)| p.clone()).collect();
+            if poll(&mut fds, None).is_err() {
+                continue;
+            }
+            let ready: Vec<(Source, PollFlags)> = wanted
+                .iter()
+                .zip(&fds)
+                .map(|((source, _), fd)| (*source, fd.revents()))
+                .filter(|(_, events)| !events.is_empty())
+                .collect();
+            drop(fds);
+            drop(wanted);
+            let mut ended = false;
+            for (source, _) in ready {
+                match source {
+                    Source::Program => ended = true,
+                    Source::Signals => self.signalled(),
+                    Source::Output(stream) => self.streams.forward(stream, &mut self.clients),
+                    Source::Input => self.streams.flush_input(),
+                    Source::Listener => self.clients.accept(),
+                    Source::Client(number) => self.converse(number),
+                }
+            }
+            self.clients.sweep();
+            if ended {
+                return;
+            }
+        }
+    }
+
+    fn converse(&mut self, number: usize) {
+        for frame in self.clients.receive(number) {
+            match frame {
+                Frame::Input(bytes) => self.streams.input(&bytes),
+                Frame::InputEnd => self.streams.end_input(),
+                Frame::Resize(rows, columns) => self.streams.resize(rows, columns),
+                Frame::Signal(signal) => self.send(signal),
+                // Anything else is not a client's to say.
+                _ => {}
+            }
+        }
+    }
+
+    /// The machine shuts down, or somebody means the container: its program shall end in its own way.
+    fn signalled(&mut self) {
+        while let Ok(Some(number)) = soute_sys::process::read_signal(&self.signals) {
+            if number == Signal::TERM.as_raw() {
+                self.send(self.stop_signal);
+            }
+        }
+    }
+
+    fn send(&self, signal: i32) {
+        // It may just have ended: then the next round sees that.
+        let _ = soute_sys::process::pidfd_send_signal(&self.pidfd, signal);
+    }
+
+    /// The program has ended: what it wrote is passed on, what it was made of is removed, its end is told.
+    fn finish(mut self, lock: Lock, remains: &Remains) -> ! {
+        let exit_code = wait(self.pidfd.as_fd());
+        // With a PID namespace of its own the kernel has killed all the rest by now.
+        if !self.own_pids {
+            let _ = self.cgroup.kill();
+        }
+        self.streams.drain(&mut self.clients);
+        let oom_killed = matches!(self.cgroup.oom_kills(), Ok(Some(n)) if n > 0);
+        let mut error = self.cgroup.remove().err().map(|e| e.to_string());
+        if let Err(e) = self.streams.finish_log() {
+            error.get_or_insert_with(|| format!("writing the log: {e}"));
+        }
+        let last = LastRun {
+            started: self.started,
+            finished: Some(Timestamp::now()),
+            exit_code,
+            oom_killed,
+            error,
+        };
+        let done = if self.remove {
+            crate::remove::everything(&self.places, remains, lock)
+        } else {
+            last.write(&self.places, &remains.id)
+                .and_then(|()| lock.remove_folder())
+        };
+        // Nobody is left to tell; what could not be removed is tried again by the next command.
+        drop(done);
+        self.clients.farewell(&Frame::Exited(exit_code));
+        exit_now(0)
+    }
+}
+
+/// What a poll watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Program,
+    Signals,
+    Output(crate::log::Stream),
+    Input,
+    Listener,
+    Client(usize),
+}
+
+fn detach_from_caller() -> Result<(), soute_sys::CallError> {
+    use soute_sys::Called;
+    rustix::process::setsid().called(|| "setsid()".to_owned())?;
+    rustix::process::chdir("/").called(|| "chdir(\"/\")".to_owned())?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .called(|| "open(\"/dev/null\")".to_owned())?;
+    rustix::stdio::dup2_stdin(&null).called(|| "dup2(null, 0)".to_owned())?;
+    rustix::stdio::dup2_stdout(&null).called(|| "dup2(null, 1)".to_owned())?;
+    rustix::stdio::dup2_stderr(&null).called(|| "dup2(null, 2)".to_owned())
+}
+
+/// Nothing runs: what was made goes, and the command is told why.
+fn give_up(
+    places: &Places,
+    record: &Record,
+    cgroup: Cgroup,
+    lock: Lock,
+    connection: &Connection,
+    mut failure: Failure,
+) -> ! {
+    // A first process may be there already (dying with us); its cgroup must be empty to be removed.
+    let mut undone: Result<(), Error> = cgroup
+        .kill()
+        .and_then(|()| cgroup.remove())
+        .map_err(Error::from);
+    let rest = if record.ephemeral {
+        crate::remove::everything(places, &Remains::of(record, true), lock)
+    } else {
+        let last = LastRun {
+            started: record.created,
+            finished: Some(Timestamp::now()),
+            exit_code: crate::exit_code(failure.kind),
+            oom_killed: false,
+            error: Some(failure.message.clone()),
+        };
+        last.write(places, &record.id)
+            .and_then(|()| lock.remove_folder())
+    };
+    undone = undone.and(rest);
+    if let Err(e) = undone {
+        failure.message = format!("{} (and cleaning up failed: {e})", failure.message);
+    }
+    let _ = connection.send(&Frame::Failed(failure));
+    exit_now(1)
+}
+
+fn wait(pidfd: BorrowedFd<'_>) -> i32 {
+    loop {
+        match rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {
+            Ok(Some(status)) => {
+                return status
+                    .exit_status()
+                    .or_else(|| status.terminating_signal().map(|s| 128 + s))
+                    .unwrap_or(255);
+            }
+            Err(rustix::io::Errno::INTR) | Ok(None) => {}
+            Err(_) => return 255,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What can be done to a container that is there: signal, stop, wait, remove, read its log.
+
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
+
+use crate::container::{Container, Status};
+use crate::error::Error;
+use crate::frame::{Connection, Frame, Received};
+use crate::lock::Lock;
+use crate::log::{self, Filter, Line};
+use crate::remove::Remains;
+use crate::{Engine, remove};
+
+/// `--stop-timeout` where neither container nor command names one, as Docker's.
+const STOP_TIMEOUT: i64 = 10;
+
+impl Engine {
+    /// Sends a signal to the container's first process.
+    pub fn kill(&self, name: &str, signal: i32) -> Result<(), Error> {
+        let container = self.container(name)?;
+        let pidfd = self.running_process(&container, "kill")?;
+        Ok(soute_sys::process::pidfd_send_signal(&pidfd, signal)?)
+    }
+
+    /// Asks the container to end (its stop signal), and kills it after `timeout` seconds (-1: never). One that does not
+    /// run is left alone. Returns its exit status.
+    pub fn stop(
+        &self,
+        name: &str,
+        signal: Option<i32>,
+        timeout: Option<i64>,
+    ) -> Result<(), Error> {
+        let container = self.container(name)?;
+        if !matches!(container.status, Status::Running(_)) {
+            return Ok(());
+        }
+        let record = &container.record;
+        let pidfd = self.running_process(&container, "stop")?;
+        let connection = self.connect(&record.id)?;
+        let signal = signal.unwrap_or(record.stop_signal);
+        send_unless_gone(&pidfd, signal)?;
+        let timeout = timeout
+            .or(record.request.stop_timeout)
+            .unwrap_or(STOP_TIMEOUT);
+        if timeout >= 0 {
+            let patience = Duration::from_secs(timeout.unsigned_abs());
+            if wait_for_exit(&connection, Some(patience))?.is_some() {
+                return Ok(());
+            }
+            send_unless_gone(&pidfd, Signal::KILL.as_raw())?;
+        }
+        wait_for_exit(&connection, None).map(drop)
+    }
+
+    /// Waits until the container does not run; returns its exit status.
+    pub fn wait(&self, name: &str) -> Result<i32, Error> {
+        let container = self.container(name)?;
+        match &container.status {
+            Status::Exited(last) => Ok(last.exit_code),
+            Status::Created => Ok(0),
+            Status::Running(_) => match self.connect(&container.record.id) {
+                Ok(connection) => Ok(wait_for_exit(&connection, None)?.unwrap_or(137)),
+                // It ended between the two looks.
+                Err(_) => match self.status(&container.record)? {
+                    Status::Exited(last) => Ok(last.exit_code),
+                    _ => Err(Error::MonitorLost),
+                },
+            },
+        }
+    }
+
+    /// Removes the container; `force`: also one that runs. `volumes`: its anonymous volumes, too.
+    pub fn remove(&self, name: &str, force: bool, volumes: bool) -> Result<(), Error> {
+        let container = self.container(name)?;
+        if matches!(container.status, Status::Running(_)) {
+            if !force {
+                return Err(Error::WrongState {
+                    name: container.record.name.clone(),
+                    is: "running".to_owned(),
+                    operation: "rm",
+                    needs: "a stopped one, or --force",
+                });
+            }
+            let removes_itself = container.record.request.remove;
+            self.stop(name, Some(Signal::KILL.as_raw()), None)?;
+            if removes_itself {
+                return Ok(());
+            }
+        }
+        let folder = self.places.running(&container.record.id);
+        let lock = Lock::take(&folder)?.ok_or_else(|| Error::WrongState {
+            name: container.record.name.clone(),
+            is: "being started or removed".to_owned(),
+            operation: "rm",
+            needs: "a stopped one",
+        })?;
+        remove::everything(
+            &self.places,
+            &Remains::of(&container.record, volumes),
+            lock,
+        )
+    }
+
+    /// Gives each line of the container's log to `each` until it says `false`; `follow`: until the container ends.
+    pub fn logs(
+        &self,
+        name: &str,
+        filter: &Filter,
+        follow: bool,
+        each: &mut dyn FnMut(Line) -> bool,
+    ) -> Result<(), Error> {
+        let record = self.find(name)?;
+        let folder = self.places.container(&record.id);
+        let mut runs = || matches!(self.status(&record), Ok(Status::Running(_)));
+        let follow: log::Follow<'_> = if follow { Some(&mut runs) } else { None };
+        log::read(&folder, filter, follow, each)
+    }
+
+    fn running_process(
+        &self,
+        container: &Container,
+        operation: &'static str,
+    ) -> Result<std::os::fd::OwnedFd, Error> {
+        self.first_process(container).map_err(|e| match e {
+            Error::WrongState { name, is, .. } => Error::WrongState {
+                name,
+                is,
+                operation,
+                needs: "a running one",
+            },
+            other => other,
+        })
+    }
+}
+
+fn send_unless_gone(pidfd: &std::os::fd::OwnedFd, signal: i32) -> Result<(), Error> {
+    match soute_sys::process::pidfd_send_signal(pidfd, signal) {
+        Err(e) if e.errno() != rustix::io::Errno::SRCH => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The exit status; `None` when `patience` ends first. A monitor that dies took the container with it: 137.
+fn wait_for_exit(
+    connection: &Connection,
+    patience: Option<Duration>,
+) -> Result<Option<i32>, Error> {
+    let deadline = patience.map(|p| Instant::now() + p);
+    loop {
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = Timespec {
+                tv_sec: left.as_secs() as i64,
+                tv_nsec: i64::from(left.subsec_nanos()),
+            };
+            let mut fds = [PollFd::new(connection, PollFlags::IN)];
+            match poll(&mut fds, Some(&timeout)) {
+                Ok(0) => return Ok(None),
+                Err(rustix::io::Errno::INTR) => continue,
+                _ => {}
+            }
+        }
+        match connection.receive()? {
+            Received::Frame(Frame::Exited(code)) => return Ok(Some(code)),
+            Received::End => return Ok(Some(137)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Where soute keeps things.
+//!
+//! `root` is on disk and survives a reboot: images, and each container's
+//! record, changes and log. `run` is in memory: what lives only as long as
+//! the machine is up, and two indices (names, id ranges) that are made anew
+//! from the records after a boot.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, io};
+
+/// The folders and the settings file of one engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Persistent: `/var/lib/soute`.
+    pub root: PathBuf,
+    /// Until the next boot: `/run/soute`.
+    pub run: PathBuf,
+    /// The settings: `/etc/soute/config.toml`.
+    pub config: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            root: "/var/lib/soute".into(),
+            run: "/run/soute".into(),
+            config: "/etc/soute/config.toml".into(),
+        }
+    }
+}
+
+impl Places {
+    /// The persistent folder of a container: `upper`, `work`, log, and (unless `--rm`) its record.
+    pub fn container(&self, id: &str) -> PathBuf {
+        self.root.join("containers").join(id)
+    }
+
+    /// The folder of a container while it runs: state, socket, /etc files; with `--rm` also its record.
+    pub fn running(&self, id: &str) -> PathBuf {
+        self.run.join("containers").join(id)
+    }
+
+    /// Links from names to ids.
+    pub fn names(&self) -> PathBuf {
+        self.run.join("names")
+    }
+
+    /// Links from numbered id ranges to the containers that hold them.
+    pub fn ranges(&self) -> PathBuf {
+        self.run.join("ranges")
+    }
+
+    /// Volumes.
+    pub fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    /// Makes the folders; both are root's alone, since layers hold setuid programs and upper folders foreign ids.
+    pub(crate) fn make(&self) -> Result<(), Error> {
+        for (folder, mode) in [
+            (self.root.clone(), 0o711),
+            (self.root.join("containers"), 0o711),
+            (self.run.clone(), 0o711),
+            (self.run.join("containers"), 0o711),
+            (self.names(), 0o700),
+            (self.ranges(), 0o700),
+        ] {
+            make_folder(&folder, mode)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes `folder` and its parents; one that is there keeps its mode.
+pub(crate) fn make_folder(folder: &Path, mode: u32) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt;
+    match std::fs::DirBuilder::new().mode(mode).create(folder) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            if let Some(parent) = folder.parent().filter(|p| *p != folder) {
+                make_folder(parent, 0o755)?;
+            }
+            io("making the folder", folder, std::fs::create_dir(folder))
+        }
+        Err(e) => io("making the folder", folder, Err(e)),
+    }
+}

@@ -1,0 +1,216 @@
+//! From a container's record to a plan for the runtime: pure data in, pure data out.
+
+mod limits;
+mod mounts;
+mod sysctls;
+
+use std::path::PathBuf;
+
+use soute_runtime::capabilities::{self, CapSet};
+use soute_runtime::cgroups::{DeviceRule, Layout, default_device_rules};
+use soute_runtime::plan::{
+    Device, Namespace, Namespaces, Plan, Process, Rootfs, Upper, User, UserNamespace,
+};
+use soute_runtime::seccomp::{Filter, KernelVersion, Profile};
+
+use crate::error::Error;
+use crate::places::Places;
+use crate::record::Record;
+use crate::request::{Network, SeccompChoice, Share};
+
+pub(crate) use limits::{check_limits, rlimits as limits_of};
+
+/// What planning must know of the machine and of other containers.
+pub(crate) struct Machine {
+    pub(crate) layout: Layout,
+    pub(crate) kernel: KernelVersion,
+    pub(crate) last_capability: u8,
+    /// Namespaces of other containers that this one joins, open.
+    pub(crate) joins: Joins,
+}
+
+/// Namespaces of other containers.
+#[derive(Debug, Default)]
+pub(crate) struct Joins {
+    pub(crate) user: Option<(std::os::fd::OwnedFd, Option<soute_runtime::idmap::IdMaps>)>,
+    pub(crate) pid: Option<std::os::fd::OwnedFd>,
+    pub(crate) ipc: Option<std::os::fd::OwnedFd>,
+    pub(crate) net: Option<std::os::fd::OwnedFd>,
+}
+
+/// /proc and /sys below which a container sees nothing: Docker's list.
+const MASKED: &[&str] = &[
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// What a container may read and not write: Docker's list.
+const READ_ONLY: &[&str] = &[
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+/// The plan for one start of `record`; `terminal_size` in rows and columns.
+pub(crate) fn plan(
+    places: &Places,
+    record: &Record,
+    machine: Machine,
+    terminal_size: (u16, u16),
+) -> Result<(Plan, Vec<DeviceRule>), Error> {
+    let request = &record.request;
+    let capabilities = capabilities(record, machine.last_capability)?;
+    let seccomp = filter(record, capabilities, machine.kernel)?;
+    let mounts = mounts::mounts(places, record, &machine.layout)?;
+    let (devices, rules) = devices(record)?;
+    let open = request.privileged || request.security.unconfined_system_paths;
+    let list = |paths: &[&str]| -> Vec<String> {
+        if open {
+            Vec::new()
+        } else {
+            paths.iter().map(|p| (*p).to_owned()).collect()
+        }
+    };
+    let namespaces = namespaces(record, machine.joins);
+    let plan = Plan {
+        hostname: record.hostname.clone(),
+        domain_name: request.domain_name.clone(),
+        rootfs: rootfs(places, record),
+        read_only: request.read_only,
+        mounts,
+        devices,
+        masked_paths: list(MASKED),
+        readonly_paths: list(READ_ONLY),
+        sysctls: sysctls::check(request, &namespaces)?,
+        process: Process {
+            args: record.args.clone(),
+            env: record.env.clone(),
+            working_directory: record.working_directory.clone(),
+            user: User {
+                spec: record.user.clone(),
+                additional_groups: request.additional_groups.clone(),
+            },
+            capabilities,
+            no_new_privileges: request.security.no_new_privileges,
+            seccomp,
+            rlimits: limits::rlimits(request)?,
+            oom_score_adj: request.oom_score_adj,
+            terminal: request.terminal.then_some(terminal_size),
+        },
+        init: request.init,
+        namespaces,
+    };
+    Ok((plan, rules))
+}
+
+pub(crate) fn capabilities(record: &Record, last: u8) -> Result<CapSet, Error> {
+    let request = &record.request;
+    Ok(capabilities::resolve(
+        &request.cap_add,
+        &request.cap_drop,
+        request.privileged,
+        last,
+    )?)
+}
+
+pub(crate) fn filter(
+    record: &Record,
+    capabilities: CapSet,
+    kernel: KernelVersion,
+) -> Result<Option<Filter>, Error> {
+    let request = &record.request;
+    match &request.security.seccomp {
+        SeccompChoice::Default if request.privileged => Ok(None),
+        SeccompChoice::Default => Ok(Some(Filter::docker_default(capabilities, kernel)?)),
+        SeccompChoice::Unconfined => Ok(None),
+        SeccompChoice::Profile(text) => {
+            let profile = Profile::parse(text)?;
+            Ok(Some(Filter::compile(&profile, capabilities, kernel)?))
+        }
+    }
+}
+
+fn namespaces(record: &Record, joins: Joins) -> Namespaces {
+    let request = &record.request;
+    let shared = |share: &Share, join: Option<std::os::fd::OwnedFd>| match (share, join) {
+        (_, Some(fd)) => Namespace::Join(fd),
+        (Share::Host, None) => Namespace::Host,
+        _ => Namespace::New,
+    };
+    let user = match (joins.user, &record.id_maps) {
+        (Some((fd, Some(maps))), _) => UserNamespace::Join(fd, maps),
+        (Some((_, None)), _) | (None, None) => UserNamespace::Host,
+        (None, Some(maps)) => UserNamespace::New(maps.clone()),
+    };
+    Namespaces {
+        user,
+        pid: shared(&request.pid, joins.pid),
+        ipc: shared(&request.ipc, joins.ipc),
+        uts: shared(&request.uts, None),
+        cgroup: shared(&request.cgroupns, None),
+        net: match (&request.network, joins.net) {
+            (_, Some(fd)) => Namespace::Join(fd),
+            (Network::Host, None) => Namespace::Host,
+            _ => Namespace::New,
+        },
+    }
+}
+
+fn rootfs(places: &Places, record: &Record) -> Rootfs {
+    let folder: PathBuf = places.container(&record.id);
+    // overlayfs refuses an upper folder inside a lower one.
+    let inside = record.layers.iter().any(|layer| folder.starts_with(layer));
+    Rootfs {
+        lower: record.layers.clone(),
+        upper: if inside {
+            Upper::Memory
+        } else {
+            Upper::Folder {
+                path: folder,
+                volatile: record.ephemeral,
+            }
+        },
+    }
+}
+
+/// Nodes below /dev and what the device cgroup allows.
+fn devices(record: &Record) -> Result<(Vec<Device>, Vec<DeviceRule>), Error> {
+    let node = |path: &str, major, minor| Device {
+        path: path.to_owned(),
+        character: true,
+        major,
+        minor,
+        mode: 0o666,
+        uid: 0,
+        gid: 0,
+    };
+    let mut nodes = vec![
+        node("/dev/null", 1, 3),
+        node("/dev/zero", 1, 5),
+        node("/dev/full", 1, 7),
+        node("/dev/random", 1, 8),
+        node("/dev/urandom", 1, 9),
+        node("/dev/tty", 5, 0),
+    ];
+    let mut rules = default_device_rules();
+    for wanted in &record.request.devices {
+        crate::devices::add(wanted, &mut nodes, &mut rules)?;
+    }
+    if record.request.privileged {
+        crate::devices::add_all(&mut nodes)?;
+        rules = Vec::new();
+    }
+    Ok((nodes, rules))
+}

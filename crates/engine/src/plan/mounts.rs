@@ -1,0 +1,222 @@
+//! What a container has mounted: what every container has, and what was asked for.
+
+use soute_runtime::cgroups::Layout;
+use soute_runtime::plan::{Hierarchy, Mount, MountSource};
+use soute_sys::mount::{NODEV, NOEXEC, NOSUID, PRIVATE, RDONLY, SHARED, SLAVE, STRICTATIME};
+
+use crate::error::Error;
+use crate::places::Places;
+use crate::record::Record;
+use crate::request::{MountKind, MountRequest, Share};
+
+/// `--shm-size` where none is given, as Docker's.
+const SHM_SIZE: u64 = 64 << 20;
+
+/// All mounts below the root, in the order in which they are placed.
+pub(super) fn mounts(
+    places: &Places,
+    record: &Record,
+    layout: &Layout,
+) -> Result<Vec<Mount>, Error> {
+    let request = &record.request;
+    let kernel_read_only = if request.privileged { 0 } else { RDONLY };
+    let fixed = NOSUID | NOEXEC | NODEV;
+    let mut mounts = vec![
+        mount("/proc", MountSource::Proc, fixed),
+        mount("/dev", MountSource::Dev, NOSUID | STRICTATIME),
+        mount("/dev/pts", MountSource::Devpts, NOSUID | NOEXEC),
+        mount("/dev/mqueue", MountSource::Mqueue, fixed),
+        shm(record),
+        mount("/sys", MountSource::Sysfs, fixed | kernel_read_only),
+    ];
+    let hierarchies = hierarchies(layout);
+    if !hierarchies.is_empty() {
+        mounts.push(mount(
+            "/sys/fs/cgroup",
+            MountSource::Cgroup { hierarchies },
+            fixed | kernel_read_only,
+        ));
+    }
+    let running = places.running(&record.id);
+    for (file, target) in crate::etc_files::FILES {
+        mounts.push(mount(
+            target,
+            MountSource::Bind {
+                path: running.join(file),
+                recursive: false,
+                idmap: false,
+            },
+            0,
+        ));
+    }
+    // A mount below another one comes after it, in whatever order they were asked for.
+    let mut wanted: Vec<&MountRequest> = request.mounts.iter().collect();
+    wanted.sort_by_key(|m| depth(&m.target));
+    for request in wanted {
+        let mount = user_mount(places, record, request)?;
+        // One's own /etc/hosts, /dev/shm and so on takes the place of ours.
+        mounts.retain(|m| m.target != mount.target);
+        mounts.push(mount);
+    }
+    Ok(mounts)
+}
+
+fn mount(target: &str, source: MountSource, attributes: u64) -> Mount {
+    Mount {
+        target: target.to_owned(),
+        source,
+        attributes,
+        propagation: 0,
+        recursive: false,
+    }
+}
+
+fn depth(path: &str) -> usize {
+    path.split('/').filter(|p| !p.is_empty()).count()
+}
+
+fn shm(record: &Record) -> Mount {
+    let request = &record.request;
+    if request.ipc == Share::Host {
+        let machine = MountSource::Bind {
+            path: "/dev/shm".into(),
+            recursive: false,
+            idmap: false,
+        };
+        return mount("/dev/shm", machine, NOSUID | NOEXEC | NODEV);
+    }
+    let size = request.shm_size.unwrap_or(SHM_SIZE);
+    let options = vec![
+        ("mode".to_owned(), "1777".to_owned()),
+        ("size".to_owned(), size.to_string()),
+    ];
+    mount(
+        "/dev/shm",
+        MountSource::Tmpfs { options },
+        NOSUID | NOEXEC | NODEV,
+    )
+}
+
+fn hierarchies(layout: &Layout) -> Vec<Hierarchy> {
+    let all = layout.hierarchies();
+    all.iter()
+        .map(|h| Hierarchy {
+            folder: match (h.v2, all.len()) {
+                (true, 1) => String::new(),
+                (true, _) => "unified".to_owned(),
+                (false, _) => h
+                    .controllers
+                    .iter()
+                    .map(|c| c.strip_prefix("name=").unwrap_or(c))
+                    .collect::<Vec<_>>()
+                    .join(","),
+            },
+            filesystem: if h.v2 { "cgroup2" } else { "cgroup" }.to_owned(),
+            options: if h.v2 {
+                Vec::new()
+            } else {
+                let named = h.controllers.iter().any(|c| c.starts_with("name="));
+                // A named hierarchy without controllers must say so.
+                h.controllers
+                    .iter()
+                    .cloned()
+                    .chain(named.then(|| "none".to_owned()))
+                    .collect()
+            },
+        })
+        .collect()
+}
+
+fn user_mount(places: &Places, record: &Record, request: &MountRequest) -> Result<Mount, Error> {
+    let read_only = if request.read_only { RDONLY } else { 0 };
+    let target = request.target.clone();
+    Ok(match &request.source {
+        MountKind::Bind {
+            path,
+            recursive,
+            propagation,
+            idmap,
+            ..
+        } => Mount {
+            target,
+            source: MountSource::Bind {
+                path: path.clone(),
+                recursive: *recursive,
+                idmap: *idmap,
+            },
+            // nodev: a bind brings files, not devices; --device brings those.
+            attributes: read_only | NODEV,
+            propagation: propagation_flag(propagation.as_deref())?,
+            recursive: *recursive,
+        },
+        MountKind::Volume { .. } => {
+            let name = record
+                .volumes
+                .iter()
+                .find(|(at, _)| *at == request.target)
+                .map(|(_, name)| name)
+                .ok_or_else(|| {
+                    Error::Impossible(format!("the volume at {} was never made", request.target))
+                })?;
+            Mount {
+                target,
+                source: MountSource::Bind {
+                    path: crate::volumes::data(places, name),
+                    recursive: false,
+                    // Volumes keep ids as the container names them: each container that uses one maps them anew.
+                    idmap: true,
+                },
+                attributes: read_only | NODEV,
+                propagation: 0,
+                recursive: false,
+            }
+        }
+        MountKind::Tmpfs {
+            size,
+            mode,
+            exec,
+            suid,
+            dev,
+            inodes,
+            uid,
+            gid,
+        } => {
+            let mut options = vec![(
+                "mode".to_owned(),
+                format!("{:o}", mode.unwrap_or(0o1777)),
+            )];
+            for (key, value) in [("size", *size), ("nr_inodes", *inodes)] {
+                options.extend(value.map(|v| (key.to_owned(), v.to_string())));
+            }
+            for (key, value) in [("uid", uid), ("gid", gid)] {
+                options.extend(value.map(|v| (key.to_owned(), v.to_string())));
+            }
+            let mut attributes = read_only;
+            for (allowed, flag) in [(*exec, NOEXEC), (*suid, NOSUID), (*dev, NODEV)] {
+                if !allowed {
+                    attributes |= flag;
+                }
+            }
+            Mount {
+                target,
+                source: MountSource::Tmpfs { options },
+                attributes,
+                propagation: 0,
+                recursive: false,
+            }
+        }
+    })
+}
+
+fn propagation_flag(name: Option<&str>) -> Result<u64, Error> {
+    Ok(match name {
+        None | Some("private" | "rprivate") => PRIVATE,
+        Some("slave" | "rslave") => SLAVE,
+        Some("shared" | "rshared") => SHARED,
+        Some(other) => {
+            return Err(Error::Impossible(format!(
+                "mount propagation {other}: there are private, slave, shared and rprivate, rslave, rshared"
+            )));
+        }
+    })
+}

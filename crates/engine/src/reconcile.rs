@@ -1,0 +1,119 @@
+//! The state on disk and the kernel's, made one before a command answers.
+
+use soute_runtime::cgroups::{Cgroup, Layout};
+
+use crate::error::{Error, io};
+use crate::lock::{Attempt, Lock};
+use crate::places::Places;
+use crate::record::{LastRun, Record, Running};
+use crate::remove::Remains;
+use crate::{ids, proc_stat, remove, subids};
+
+/// Finishes what killed processes left half-done: monitors, creations and removals.
+///
+/// Only folders in /run are looked at, one for each container that runs or is being worked on; those that nobody
+/// holds the lock of are left-overs.
+pub(crate) fn reconcile(places: &Places, layout: &Layout) -> Result<(), Error> {
+    index_after_boot(places)?;
+    let folder = places.run.join("containers");
+    for entry in io("reading the folder", &folder, std::fs::read_dir(&folder))? {
+        let entry = io("reading the folder", &folder, entry)?;
+        let Some(id) = entry.file_name().to_str().map(str::to_owned) else {
+            continue;
+        };
+        if let Attempt::Taken(lock) = Lock::try_existing(&entry.path())? {
+            clean(places, layout, &id, lock)?;
+        }
+    }
+    Ok(())
+}
+
+/// Cleans up after whoever held the lock on container `id` last.
+pub(crate) fn clean(places: &Places, layout: &Layout, id: &str, lock: Lock) -> Result<(), Error> {
+    let record = match Record::read(places, id) {
+        Ok(record) => record,
+        Err(Error::NoSuchContainer(_)) => return remove::leftovers(places, id, lock),
+        Err(e) => return Err(e),
+    };
+    // A monitor that was killed took PID 1 with it, unless that had changed its user (prctl(2), PR_SET_PDEATHSIG).
+    let running = Running::read(places, id)?;
+    if let Some(running) = &running {
+        kill(running);
+    }
+    if let Ok(cgroup) = Cgroup::open(layout, &record.cgroup) {
+        cgroup.kill()?;
+        cgroup.remove()?;
+    }
+    if record.ephemeral || (record.request.remove && running.is_some()) {
+        return remove::everything(places, &Remains::of(&record, true), lock);
+    }
+    if let Some(running) = running {
+        LastRun {
+            started: running.started,
+            finished: Some(jiff::Timestamp::now()),
+            exit_code: 137,
+            oom_killed: false,
+            error: Some("its monitor was killed, and it with it".to_owned()),
+        }
+        .write(places, id)?;
+    }
+    lock.remove_folder()
+}
+
+fn kill(running: &Running) {
+    let Some(pid) = rustix::process::Pid::from_raw(running.pid) else {
+        return;
+    };
+    let Ok(pidfd) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else {
+        return;
+    };
+    // The number may be another's by now; the descriptor stays with whom it was opened on.
+    if proc_stat::start_time(running.pid) == Some(running.start_time) {
+        let _ = soute_sys::process::pidfd_send_signal(
+            &pidfd,
+            rustix::process::Signal::KILL.as_raw(),
+        );
+    }
+}
+
+/// The first command after a boot finds /run empty: names and id ranges are put back from the records.
+fn index_after_boot(places: &Places) -> Result<(), Error> {
+    let marker = places.run.join("indexed");
+    if marker.exists() {
+        return Ok(());
+    }
+    let Some(_lock) = wait_for(&places.run)? else {
+        return Ok(());
+    };
+    if marker.exists() {
+        return Ok(());
+    }
+    for id in ids::all(places)? {
+        match Record::read(places, &id) {
+            Ok(record) => {
+                match ids::take_name(places, &record.name, &id) {
+                    Ok(()) | Err(Error::NameTaken { .. }) => {}
+                    Err(e) => return Err(e),
+                }
+                if let Some(maps) = &record.id_maps {
+                    subids::keep_range(places, &id, maps)?;
+                }
+            }
+            // Without a record: it was --rm, or half-made, when the machine went down.
+            Err(Error::NoSuchContainer(_)) => {
+                if let Some(lock) = Lock::take(&places.running(&id))? {
+                    remove::leftovers(places, &id, lock)?;
+                }
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    io("writing", &marker, std::fs::write(&marker, ""))
+}
+
+/// The lock on the whole of /run/soute, as soon as it is free.
+fn wait_for(folder: &std::path::Path) -> Result<Option<std::fs::File>, Error> {
+    let file = io("opening", folder, std::fs::File::open(folder))?;
+    io("locking", folder, file.lock())?;
+    Ok(Some(file))
+}

@@ -1,0 +1,85 @@
+//! Removing containers, whole or half-made.
+
+use soute_runtime::idmap::IdMaps;
+
+use crate::error::{Error, io};
+use crate::lock::Lock;
+use crate::places::Places;
+use crate::record::Record;
+use crate::{ids, subids};
+
+/// What must be known of a container to remove it: little, since its monitor keeps it in memory.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    pub(crate) id: String,
+    name: String,
+    id_maps: Option<IdMaps>,
+    anonymous_volumes: Vec<String>,
+}
+
+impl Remains {
+    /// `volumes`: the anonymous ones go, too.
+    pub(crate) fn of(record: &Record, volumes: bool) -> Self {
+        Self {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            id_maps: record.id_maps.clone(),
+            anonymous_volumes: if volumes {
+                record.anonymous_volumes.clone()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+}
+
+/// Everything of a container that does not run. The record goes first: what is left if this is interrupted is a
+/// container without one, which the next command finishes off.
+pub(crate) fn everything(places: &Places, remains: &Remains, lock: Lock) -> Result<(), Error> {
+    let Remains {
+        id,
+        name,
+        id_maps,
+        anonymous_volumes,
+    } = remains;
+    let folder = places.container(id);
+    for record in [folder.join("config.json"), places.running(id).join("config.json")] {
+        match std::fs::remove_file(&record) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return io("removing", &record, Err(e));
+            }
+            _ => {}
+        }
+    }
+    remove_folder(&folder)?;
+    ids::free_name(places, name, id)?;
+    if let Some(maps) = id_maps {
+        subids::free_range(places, id, maps)?;
+    }
+    for volume in anonymous_volumes {
+        crate::volumes::remove(places, volume)?;
+    }
+    // The lock's folder is what leads to all the rest: last.
+    lock.remove_folder()
+}
+
+/// A container that was never finished, or never finished being removed: names and ranges are found by search.
+pub(crate) fn leftovers(places: &Places, id: &str, lock: Lock) -> Result<(), Error> {
+    remove_folder(&places.container(id))?;
+    for index in [places.names(), places.ranges()] {
+        for entry in io("reading the folder", &index, std::fs::read_dir(&index))? {
+            let link = io("reading the folder", &index, entry)?.path();
+            if std::fs::read_link(&link).is_ok_and(|to| to.to_str() == Some(id)) {
+                io("removing", &link, std::fs::remove_file(&link))?;
+            }
+        }
+    }
+    lock.remove_folder()
+}
+
+fn remove_folder(folder: &std::path::Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => io("removing", folder, Err(e)),
+        _ => Ok(()),
+    }
+}

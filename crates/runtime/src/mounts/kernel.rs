@@ -1,0 +1,83 @@
+//! File systems that the container makes itself, in its own namespaces.
+//!
+//! All are made detached and before pivot_root: the kernel lets a user
+//! namespace mount proc and sysfs only while it still sees the machine's
+//! whole (mount_too_revealing), and the old root is about to go.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
+use soute_sys::mount::{MountAttr, mount_setattr};
+use soute_sys::{CallError, Called};
+
+use crate::plan::{Mount, MountSource, Namespaces};
+
+/// The detached mount for `mount`; `None` for the kinds that the parent makes.
+pub(crate) fn make(mount: &Mount, ns: &Namespaces) -> Result<Option<OwnedFd>, CallError> {
+    let attributes = mount.attributes;
+    // A user namespace may mount these only together with the namespace that they show, as its owner. Where that
+    // one is shared, the machine's own mount is what the container sees.
+    let own_user = ns.user.maps().is_some();
+    let mounted = match &mount.source {
+        MountSource::Proc if ns.pid.is_host() && own_user => machine("/proc", attributes)?,
+        MountSource::Proc => super::new_filesystem("proc", &[], attributes)?,
+        MountSource::Sysfs if ns.net.is_host() && own_user => machine("/sys", attributes)?,
+        MountSource::Sysfs => super::new_filesystem("sysfs", &[], attributes)?,
+        MountSource::Mqueue if ns.ipc.is_host() && own_user => machine("/dev/mqueue", attributes)
+            .or_else(|e| match e.errno() {
+                // No mqueue on the machine: an empty folder stands for it.
+                Errno::NOENT => super::new_filesystem("tmpfs", &[("mode", "0755")], attributes),
+                _ => Err(e),
+            })?,
+        MountSource::Mqueue => super::new_filesystem("mqueue", &[], attributes)?,
+        MountSource::Devpts => super::new_filesystem(
+            "devpts",
+            &[
+                ("newinstance", ""),
+                ("ptmxmode", "0666"),
+                ("mode", "0620"),
+                ("gid", "5"),
+            ],
+            attributes,
+        )?,
+        MountSource::Tmpfs { options } => {
+            let options: Vec<(&str, &str)> = options
+                .iter()
+                .map(|(k, v)| (k.as_str(), v.as_str()))
+                .collect();
+            super::new_filesystem("tmpfs", &options, attributes)?
+        }
+        MountSource::Cgroup { .. } if ns.cgroup.is_host() && own_user => {
+            machine(&mount.target, attributes)?
+        }
+        // These come later: from the parent, or once the process sits in its cgroups.
+        MountSource::Dev | MountSource::Bind { .. } | MountSource::Cgroup { .. } => {
+            return Ok(None);
+        }
+    };
+    Ok(Some(mounted))
+}
+
+/// A recursive clone of one of the machine's own mounts.
+fn machine(path: &str, attributes: u64) -> Result<OwnedFd, CallError> {
+    let tree = rustix::mount::open_tree(
+        CWD,
+        path,
+        OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE,
+    )
+    .called(|| format!("open_tree(\"{path}\", CLONE | RECURSIVE)"))?;
+    mount_setattr(
+        &tree,
+        true,
+        &MountAttr {
+            set: attributes,
+            propagation: soute_sys::mount::PRIVATE,
+            ..MountAttr::default()
+        },
+    )?;
+    Ok(tree)
+}

@@ -1,0 +1,54 @@
+//! The mount namespace of a container.
+//!
+//! Every mount is made detached first and placed after pivot_root, when the
+//! machine's tree is out of reach: a path that a hostile image has made a
+//! symlink can then lead nowhere but into the container itself.
+
+pub(crate) mod bind;
+pub(crate) mod cgroup;
+pub(crate) mod dev;
+pub(crate) mod kernel;
+pub(crate) mod mask;
+pub(crate) mod overlay;
+pub(crate) mod place;
+pub(crate) mod root;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use soute_sys::{CallError, Called};
+
+/// A new file system of type `kind` as a detached mount: fsopen(2), fsconfig(2) for each option, fsmount(2).
+/// An option with an empty value is a flag.
+pub(crate) fn new_filesystem(
+    kind: &str,
+    options: &[(&str, &str)],
+    attributes: u64,
+) -> Result<OwnedFd, CallError> {
+    let fs = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+        .called(|| format!("fsopen(\"{kind}\")"))?;
+    for (key, value) in options {
+        if value.is_empty() {
+            rustix::mount::fsconfig_set_flag(&fs, *key)
+        } else {
+            rustix::mount::fsconfig_set_string(&fs, *key, *value)
+        }
+        .called(|| format!("fsconfig({kind}, \"{key}\", \"{value}\")"))?;
+    }
+    mount_filesystem(&fs, kind, attributes)
+}
+
+/// Creates the configured file system and mounts it, detached.
+pub(crate) fn mount_filesystem(
+    fs: impl AsFd,
+    kind: &str,
+    attributes: u64,
+) -> Result<OwnedFd, CallError> {
+    rustix::mount::fsconfig_create(&fs).called(|| format!("fsconfig({kind}, create)"))?;
+    rustix::mount::fsmount(
+        &fs,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::from_bits_retain(attributes as u32),
+    )
+    .called(|| format!("fsmount({kind}, {attributes:#x})"))
+}

@@ -1,0 +1,73 @@
+//! From the machine's tree to the container's: pivot_root, then every mount in its place.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{CWD, FileType};
+use rustix::mount::{MoveMountFlags, UnmountFlags};
+use soute_sys::mount::{MountAttr, PRIVATE, RDONLY, mount_setattr};
+use soute_sys::{CallError, Called};
+
+use super::mask::attach;
+use super::root::{Links, Missing, Root};
+use crate::plan::{Mount, MountSource};
+
+/// Events of the machine's mounts no longer reach this mount namespace, nor ours the machine's.
+pub(crate) fn isolate_propagation() -> Result<(), CallError> {
+    let root = super::mask::open_root()?;
+    mount_setattr(
+        &root,
+        true,
+        &MountAttr {
+            propagation: PRIVATE,
+            ..MountAttr::default()
+        },
+    )
+}
+
+/// Makes `rootfs` (detached) the root of this mount namespace and drops the old one for good.
+pub(crate) fn pivot(rootfs: &OwnedFd) -> Result<Root, CallError> {
+    // Over "/" itself: no folder of the machine is needed as a place.
+    rustix::mount::move_mount(
+        rootfs,
+        "",
+        CWD,
+        "/",
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
+    .called(|| "move_mount(rootfs, \"/\")".to_owned())?;
+    rustix::process::fchdir(rootfs).called(|| "fchdir(rootfs)".to_owned())?;
+    // The old root lands on top of the new one at "." and is detached from there (pivot_root(2), "NOTES").
+    rustix::process::pivot_root(".", ".").called(|| "pivot_root(\".\", \".\")".to_owned())?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH)
+        .called(|| "umount2(\".\", MNT_DETACH)".to_owned())?;
+    rustix::process::chdir("/").called(|| "chdir(\"/\")".to_owned())?;
+    super::mask::open_root()
+}
+
+/// Puts one detached mount in its place, making the place if it is missing.
+pub(crate) fn place(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), CallError> {
+    let links = match mount.source {
+        MountSource::Bind { .. } | MountSource::Tmpfs { .. } => Links::Follow,
+        _ => Links::Refuse,
+    };
+    let stat = rustix::fs::fstat(tree).called(|| "fstat(mount)".to_owned())?;
+    let missing = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        Missing::Folder
+    } else {
+        Missing::File
+    };
+    let target = root.open_or_make(&mount.target, missing, links)?;
+    attach(tree, &target, &mount.target)
+}
+
+/// Makes the root mount itself read-only.
+pub(crate) fn seal_root(root: impl AsFd) -> Result<(), CallError> {
+    mount_setattr(
+        root,
+        false,
+        &MountAttr {
+            set: RDONLY,
+            ..MountAttr::default()
+        },
+    )
+}

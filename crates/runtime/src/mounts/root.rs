@@ -1,0 +1,215 @@
+//! Paths inside a container, resolved by the kernel below a descriptor.
+//!
+//! Inside a root nothing is resolved as a string of the machine: a [`Root`]
+//! holds a descriptor and yields descriptors, never a path.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use soute_sys::CallError;
+
+/// Most symlinks followed while missing parts of a path are made, as in the kernel.
+const MOST_LINKS: usize = 40;
+
+/// The root of a container.
+#[derive(Debug)]
+pub(crate) struct Root(OwnedFd);
+
+/// What a missing mount target is made as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Folder,
+    File,
+}
+
+/// Whether a symlink on the way is followed (inside the root) or refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// A user's mount may go through the image's links, like `/var/run`.
+    Follow,
+    /// /proc, /sys and /dev: what soute itself writes there must not be redirected (CVE-2019-16884 and kin).
+    Refuse,
+}
+
+impl Root {
+    pub(crate) fn new(folder: OwnedFd) -> Self {
+        Self(folder)
+    }
+
+    /// A descriptor (O_PATH) of what `path` names inside the root.
+    pub(crate) fn open(&self, path: &str, links: Links) -> Result<OwnedFd, CallError> {
+        self.open_with(path, OFlags::PATH, links)
+    }
+
+    /// openat2(2) inside the root; no magic link (`/proc/PID/fd/N`, `/proc/PID/root`) is ever followed.
+    pub(crate) fn open_with(
+        &self,
+        path: &str,
+        flags: OFlags,
+        links: Links,
+    ) -> Result<OwnedFd, CallError> {
+        let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        if links == Links::Refuse {
+            resolve |= ResolveFlags::NO_SYMLINKS;
+        }
+        loop {
+            match rustix::fs::openat2(
+                &self.0,
+                path,
+                flags | OFlags::CLOEXEC,
+                Mode::empty(),
+                resolve,
+            ) {
+                // A rename elsewhere made the kernel doubt a `..`: it asks to be asked again.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Ok(fd) => return Ok(fd),
+                Err(e) => {
+                    return Err(CallError::new(
+                        format!("openat2(root, \"{path}\", {resolve:?})"),
+                        e,
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Opens `path`; what is missing of it is made, parents as folders with mode 0755.
+    pub(crate) fn open_or_make(
+        &self,
+        path: &str,
+        missing: Missing,
+        links: Links,
+    ) -> Result<OwnedFd, CallError> {
+        match self.open(path, links) {
+            Err(e) if e.errno() == Errno::NOENT => {}
+            other => return other,
+        }
+        self.make(path, missing, links, MOST_LINKS)?;
+        self.open(path, links)
+    }
+
+    fn make(
+        &self,
+        path: &str,
+        missing: Missing,
+        links: Links,
+        links_left: usize,
+    ) -> Result<(), CallError> {
+        let parts: Vec<&str> = path
+            .split('/')
+            .filter(|p| !p.is_empty() && *p != ".")
+            .collect();
+        let mut done = String::from("/");
+        for (i, part) in parts.iter().enumerate() {
+            let last = i + 1 == parts.len();
+            let what = if last { missing } else { Missing::Folder };
+            let parent = self.open_with(&done, OFlags::PATH | OFlags::DIRECTORY, links)?;
+            let next = format!("{}/{part}", done.trim_end_matches('/'));
+            match self.open(&next, links) {
+                Ok(_) => {}
+                Err(e) if e.errno() == Errno::NOENT => {
+                    let made = match what {
+                        Missing::Folder => {
+                            rustix::fs::mkdirat(&parent, *part, Mode::from_raw_mode(0o755))
+                        }
+                        Missing::File => rustix::fs::openat(
+                            &parent,
+                            *part,
+                            OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                            Mode::from_raw_mode(0o644),
+                        )
+                        .map(drop),
+                    };
+                    match made {
+                        Ok(()) => {}
+                        // There and yet not found: a link to nothing. What it names is made, inside the root
+                        // (Debian's /etc/resolv.conf -> ../run/systemd/… is such a one).
+                        Err(Errno::EXIST) if links == Links::Follow && links_left > 0 => {
+                            let target = rustix::fs::readlinkat(&parent, *part, Vec::new())
+                                .map_err(|e| {
+                                    CallError::new(format!("readlinkat(\"{next}\")"), e)
+                                })?;
+                            let target = target.to_string_lossy();
+                            let target = if target.starts_with('/') {
+                                target.into_owned()
+                            } else {
+                                format!("{done}/{target}")
+                            };
+                            self.make(&target, what, links, links_left - 1)?;
+                        }
+                        Err(e) => {
+                            return Err(CallError::new(
+                                format!("making \"{next}\" in the container"),
+                                e,
+                            ));
+                        }
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+            done = next;
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn root(dir: &std::path::Path) -> Root {
+        Root::new(std::fs::File::open(dir).unwrap().into())
+    }
+
+    #[test]
+    fn missing_targets_are_made_inside_even_through_hostile_links() {
+        let outside = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let up = format!("../../../../../../..{}", outside.path().display());
+        symlink(outside.path(), dir.path().join("absolute")).unwrap();
+        symlink(&up, dir.path().join("relative")).unwrap();
+        let root = root(dir.path());
+        for link in ["absolute", "relative"] {
+            let path = format!("/{link}/made");
+            root.open_or_make(&path, Missing::File, Links::Follow)
+                .unwrap();
+            assert!(!outside.path().join("made").exists(), "{link} led outside");
+        }
+        let inside = dir
+            .path()
+            .join(outside.path().strip_prefix("/").unwrap())
+            .join("made");
+        assert!(inside.is_file());
+    }
+
+    #[test]
+    fn links_are_refused_where_soute_itself_writes() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("real")).unwrap();
+        symlink("real", dir.path().join("proc")).unwrap();
+        let error = root(dir.path())
+            .open_or_make("/proc", Missing::Folder, Links::Refuse)
+            .unwrap_err();
+        assert_eq!(error.errno(), Errno::LOOP);
+    }
+
+    #[test]
+    fn a_loop_of_dangling_links_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("b", dir.path().join("a")).unwrap();
+        symlink("a", dir.path().join("b")).unwrap();
+        assert!(
+            root(dir.path())
+                .open_or_make("/a", Missing::File, Links::Follow)
+                .is_err()
+        );
+    }
+}

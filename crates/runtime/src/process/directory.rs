@@ -1,0 +1,50 @@
+//! The working directory.
+
+use rustix::fs::{Gid, OFlags, Uid};
+use rustix::io::Errno;
+use soute_sys::Called;
+
+use super::failure::{Failure, Step};
+use super::user::Identity;
+use crate::mounts::root::{Links, Missing, Root};
+
+/// Enters `path`, made if it is missing and then owned by the user, as Docker does.
+pub(crate) fn enter(root: &Root, path: &str, identity: &Identity) -> Result<(), Failure> {
+    let step = format!("the working directory {path}");
+    let folder = match root.open_with(path, OFlags::PATH | OFlags::DIRECTORY, Links::Follow) {
+        Ok(folder) => folder,
+        Err(e) if e.errno() == Errno::NOENT => {
+            root.open_or_make(path, Missing::Folder, Links::Follow)
+                .step(&step)?;
+            let made = root
+                .open_with(
+                    path,
+                    OFlags::RDONLY | OFlags::DIRECTORY,
+                    Links::Follow,
+                )
+                .step(&step)?;
+            if identity.uid != 0 || identity.gid != 0 {
+                rustix::fs::fchown(
+                    &made,
+                    Some(Uid::from_raw(identity.uid)),
+                    Some(Gid::from_raw(identity.gid)),
+                )
+                .called(|| format!("fchown(\"{path}\")"))
+                .step(&step)?;
+            }
+            made
+        }
+        Err(e) => return Err(Failure::setup(step, e)),
+    };
+    rustix::process::fchdir(&folder)
+        .called(|| "fchdir()".to_owned())
+        .step(&step)?;
+    // A directory that leaked in from outside has no path here: "(unreachable)…" (CVE-2024-21626).
+    let here = rustix::process::getcwd(Vec::new())
+        .called(|| "getcwd()".to_owned())
+        .step(&step)?;
+    if !here.as_bytes().starts_with(b"/") {
+        return Err(Failure::setup(step, "it lies outside the container's root"));
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! The container's side: what its first process does between clone3 and execve.
+//!
+//! One linear recipe; the order is the security argument, so each step says
+//! why it stands where it does. The parent's side is in [`super::spawn`].
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::fs::{Gid, Uid};
+use soute_sys::Called;
+use soute_sys::process::exit_now;
+
+use super::channel::{Channel, Message};
+use super::failure::{Failure, Step};
+use super::program::Program;
+use super::spawn::{MOUNTS, READY};
+use super::{console, privileges, reaper, user};
+use crate::cgroups::Cgroup;
+use crate::mounts::{cgroup as cgroup_mounts, dev, kernel, mask, place};
+use crate::plan::{MountSource, Plan};
+
+/// Sets this process up as `plan` says and becomes the program. Never returns: a failure is told to the parent.
+pub(crate) fn run(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    channel: Channel,
+    stdio: Option<[OwnedFd; 3]>,
+) -> ! {
+    match set_up(plan, cgroup, &channel, stdio) {
+        Ok(ready) => ready.go(plan, channel),
+        Err(failure) => {
+            // Nobody is left to tell if this fails, too.
+            let _ = channel.send(&failure.encode(), &[]);
+            exit_now(1)
+        }
+    }
+}
+
+/// Everything done but the program itself.
+struct Ready {
+    identity: user::Identity,
+    program: Program,
+}
+
+fn set_up(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    channel: &Channel,
+    stdio: Option<[OwnedFd; 3]>,
+) -> Result<Ready, Failure> {
+    // On v2 the clone itself was into the cgroup. Before anything that costs, so that the limits hold for all of it.
+    cgroup
+        .join_self_v1()
+        .map_err(|e| Failure::setup("joining the cgroups", e))?;
+    // A session of its own: no TIOCSTI into the caller's terminal (CVE-2017-5226), no signals from its job control.
+    rustix::process::setsid()
+        .called(|| "setsid()".to_owned())
+        .step("a new session")?;
+
+    // Until the parent has written the maps, this process is nobody.
+    expect(channel, READY)?;
+    become_root()?;
+    // Not earlier, since a change of the user undoes it; a parent that died before is seen by the closed channel.
+    privileges::die_with_parent(channel.as_fd())?;
+
+    // The machine's mounts are seen, never changed, and no longer followed.
+    place::isolate_propagation().step("mount propagation")?;
+    own_names(plan)?;
+    if plan.namespaces.net.is_new() {
+        soute_sys::net::loopback_up().step("the loopback interface")?;
+    }
+
+    // Kernel file systems while the machine's are still in sight (see mounts::kernel); the parent builds the rest now.
+    let mut trees = plan
+        .mounts
+        .iter()
+        .map(|m| kernel::make(m, &plan.namespaces).step(format!("mounting {}", m.target)))
+        .collect::<Result<Vec<_>, _>>()?;
+
+    // Rooted where this process now sits.
+    if plan.namespaces.cgroup.is_new() {
+        soute_sys::process::unshare(soute_sys::process::flags::NEWCGROUP)
+            .step("the cgroup namespace")?;
+    }
+
+    // The parent's part: root, /dev, binds.
+    let mut parts = expect(channel, MOUNTS)?;
+    let count = 2 + binds(plan);
+    channel
+        .receive_descriptors(&mut parts, count)
+        .step("receiving the root file system")?;
+    let mut parts = parts.descriptors.into_iter();
+    let (Some(rootfs), Some(devices)) = (parts.next(), parts.next()) else {
+        return Err(Failure::setup("receiving the root file system", "none came"));
+    };
+    for (mount, tree) in plan.mounts.iter().zip(&mut trees) {
+        if matches!(mount.source, MountSource::Bind { .. }) {
+            *tree = parts.next();
+        }
+    }
+
+    // From here on the machine's tree is out of reach: every path below is the container's own.
+    let root = place::pivot(&rootfs).step("entering the root file system")?;
+    drop(rootfs);
+    for (mount, tree) in plan.mounts.iter().zip(trees) {
+        let placed = match (&mount.source, tree) {
+            (MountSource::Dev, _) => {
+                place::place(&root, mount, &devices).and_then(|()| dev::complete(&devices))
+            }
+            (_, Some(tree)) => place::place(&root, mount, &tree),
+            (MountSource::Cgroup { hierarchies }, None) => {
+                cgroup_mounts::place(&root, mount, hierarchies)
+            }
+            (_, None) => Ok(()),
+        };
+        placed.step(format_args!("mounting {} in the container", mount.target))?;
+    }
+
+    // The terminal comes from the container's own devpts, which exists only now.
+    match (plan.process.terminal, stdio) {
+        (Some(size), _) => {
+            let master = console::open(&root, size)?;
+            channel
+                .send(b"T", &[master.as_fd()])
+                .step("handing out the terminal")?;
+        }
+        (None, Some(stdio)) => use_stdio(&stdio)?,
+        (None, None) => {}
+    }
+
+    // /proc/sys is still writable.
+    super::sysctl::apply(&root, &plan.sysctls)?;
+    mask::make_readonly(&root, &plan.readonly_paths).step("read-only paths")?;
+    mask::mask(&root, &plan.masked_paths).step("masked paths")?;
+
+    // Names are looked up and the working directory is made before the root may become read-only.
+    let identity = user::resolve(&plan.process.user)?;
+    let program = Program::new(&plan.process.args, &plan.process.env)?;
+    super::directory::enter(&root, &plan.process.working_directory, &identity)?;
+    if identity.uid != 0 {
+        own_stdio(&identity)?;
+    }
+    if plan.read_only {
+        place::seal_root(&root).step("the read-only root")?;
+    }
+    Ok(Ready { identity, program })
+}
+
+impl Ready {
+    fn go(self, plan: &Plan, channel: Channel) -> ! {
+        let with_parent = Some(channel.as_fd());
+        if !plan.init {
+            let failure = privileges::become_program(
+                &plan.process,
+                &self.identity,
+                self.program,
+                with_parent,
+            );
+            let _ = channel.send(&failure.encode(), &[]);
+            exit_now(1)
+        }
+        // PID 1 stays ours and reaps; the program is its child.
+        match soute_sys::process::fork() {
+            Ok(soute_sys::process::Cloned::Child) => {
+                reaper::take_foreground(plan.process.terminal.is_some());
+                let failure = privileges::become_program(
+                    &plan.process,
+                    &self.identity,
+                    self.program,
+                    None,
+                );
+                let _ = channel.send(&failure.encode(), &[]);
+                exit_now(1)
+            }
+            Ok(soute_sys::process::Cloned::Parent { pid, .. }) => {
+                drop(channel);
+                reaper::run(pid)
+            }
+            Err(e) => {
+                let failure = Failure::setup("starting the program below --init", e);
+                let _ = channel.send(&failure.encode(), &[]);
+                exit_now(1)
+            }
+        }
+    }
+}
+
+fn binds(plan: &Plan) -> usize {
+    plan.mounts
+        .iter()
+        .filter(|m| matches!(m.source, MountSource::Bind { .. }))
+        .count()
+}
+
+fn expect(channel: &Channel, kind: u8) -> Result<Message, Failure> {
+    match channel.receive().step("waiting for the parent")? {
+        Some(message) if message.bytes.first() == Some(&kind) => Ok(message),
+        // The parent gave up (it knows why) or died.
+        _ => exit_now(1),
+    }
+}
+
+/// Root of the user namespace, with nothing of the caller's groups: new files belong to the container's root.
+pub(super) fn become_root() -> Result<(), Failure> {
+    let step = "becoming the container's root";
+    rustix::thread::set_thread_groups(&[])
+        .called(|| "setgroups([])".to_owned())
+        .step(step)?;
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)
+        .called(|| "setresgid(0)".to_owned())
+        .step(step)?;
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)
+        .called(|| "setresuid(0)".to_owned())
+        .step(step)
+}
+
+fn own_names(plan: &Plan) -> Result<(), Failure> {
+    if let Some(name) = &plan.hostname {
+        rustix::system::sethostname(name.as_bytes())
+            .called(|| format!("sethostname(\"{name}\")"))
+            .step("the host name")?;
+    }
+    if let Some(name) = &plan.domain_name {
+        rustix::system::setdomainname(name.as_bytes())
+            .called(|| format!("setdomainname(\"{name}\")"))
+            .step("the domain name")?;
+    }
+    Ok(())
+}
+
+pub(super) fn use_stdio(stdio: &[OwnedFd; 3]) -> Result<(), Failure> {
+    let step = "standard input and output";
+    let [stdin, stdout, stderr] = stdio;
+    rustix::stdio::dup2_stdin(stdin)
+        .called(|| format!("dup2({}, 0)", stdin.as_raw_fd()))
+        .step(step)?;
+    rustix::stdio::dup2_stdout(stdout)
+        .called(|| format!("dup2({}, 1)", stdout.as_raw_fd()))
+        .step(step)?;
+    rustix::stdio::dup2_stderr(stderr)
+        .called(|| format!("dup2({}, 2)", stderr.as_raw_fd()))
+        .step(step)
+}
+
+/// The user may reopen its own standard files (`/dev/stdout`). What the parent did not give to the container's root
+/// (the machine's /dev/null, an inherited terminal) is not ours to give on.
+pub(super) fn own_stdio(identity: &user::Identity) -> Result<(), Failure> {
+    for fd in [
+        rustix::stdio::stdin(),
+        rustix::stdio::stdout(),
+        rustix::stdio::stderr(),
+    ] {
+        let Ok(stat) = rustix::fs::fstat(fd) else {
+            continue;
+        };
+        let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
+        let terminal = rustix::termios::isatty(fd);
+        if stat.st_uid != 0 || !(kind == rustix::fs::FileType::Fifo || terminal) {
+            continue;
+        }
+        match rustix::fs::fchown(fd, Some(Uid::from_raw(identity.uid)), None) {
+            Ok(()) | Err(rustix::io::Errno::PERM | rustix::io::Errno::INVAL) => {}
+            Err(e) => return Err(Failure::setup("owning standard input and output", e)),
+        }
+    }
+    Ok(())
+}

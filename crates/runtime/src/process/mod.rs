@@ -1,0 +1,21 @@
+//! From a plan to a process: [`spawn()`] makes a container, its first process
+//! runs `init`, and both end in `privileges`, which `exec` shares.
+
+mod channel;
+mod console;
+mod directory;
+mod enter;
+mod failure;
+mod init;
+mod join;
+mod privileges;
+mod program;
+mod reaper;
+mod spawn;
+mod sysctl;
+mod user;
+
+pub use enter::{Own, enter};
+pub use failure::{Failure, FailureKind};
+pub use program::DEFAULT_PATH;
+pub use spawn::{Started, Stdio, spawn};

@@ -1,0 +1,125 @@
+//! The last steps before execve: the same for a container's first process and for `exec`.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Gid, Uid};
+use rustix::io::Errno;
+use rustix::process::{Rlimit, Signal};
+use soute_sys::{CallError, Called};
+
+use super::failure::{Failure, Step};
+use super::program::Program;
+use super::user::Identity;
+use crate::capabilities::Capabilities;
+use crate::plan::Process;
+
+/// Gives up what `process` may not have and becomes its program. Returns only on failure.
+///
+/// `parent`: the process is to die with its parent, whose end of this channel tells whether it still lives.
+pub(crate) fn become_program(
+    process: &Process,
+    identity: &Identity,
+    mut program: Program,
+    parent: Option<BorrowedFd<'_>>,
+) -> Failure {
+    match prepare(process, identity, &mut program, parent) {
+        Ok(()) => program.execute(),
+        Err(failure) => failure,
+    }
+}
+
+fn prepare(
+    process: &Process,
+    identity: &Identity,
+    program: &mut Program,
+    parent: Option<BorrowedFd<'_>>,
+) -> Result<(), Failure> {
+    program.default_env("HOME", &identity.home)?;
+    // Nothing of the engine's may reach the program (CVE-2024-21626).
+    soute_sys::process::close_on_exec_from(3).step("closing descriptors")?;
+    for &(resource, soft, hard) in &process.rlimits {
+        let limit = |n| (n != u64::MAX).then_some(n);
+        rustix::process::setrlimit(
+            resource,
+            Rlimit {
+                current: limit(soft),
+                maximum: limit(hard),
+            },
+        )
+        .called(|| format!("setrlimit({resource:?}, {soft}, {hard})"))
+        .step("resource limits")?;
+    }
+    let capabilities = Capabilities::for_user(process.capabilities, identity.uid);
+    // The bounding set shrinks while CAP_SETPCAP is still effective.
+    capabilities.apply_bounding().step("capabilities")?;
+    let filter = process.seccomp.as_ref();
+    // Without no_new_privs the kernel wants CAP_SYS_ADMIN for a filter: now or never. With it the filter comes last,
+    // so that it need not allow what follows here.
+    if let (Some(filter), false) = (filter, process.no_new_privileges) {
+        filter.load().step("the seccomp filter")?;
+    }
+    become_user(identity)?;
+    capabilities.apply().step("capabilities")?;
+    if let Some(parent) = parent {
+        // Changing the user cleared it (prctl(2), PR_SET_PDEATHSIG).
+        die_with_parent(parent)?;
+    }
+    if process.no_new_privileges {
+        rustix::thread::set_no_new_privs(true)
+            .called(|| "prctl(PR_SET_NO_NEW_PRIVS)".to_owned())
+            .step("no_new_privs")?;
+        if let Some(filter) = filter {
+            filter.load().step("the seccomp filter")?;
+        }
+    }
+    soute_sys::process::reset_own_signals().step("signals")
+}
+
+fn become_user(identity: &Identity) -> Result<(), Failure> {
+    let unmapped = |e: CallError| {
+        if e.errno() == Errno::INVAL {
+            Failure::setup(
+                format!("user {}:{}", identity.uid, identity.gid),
+                "the container's user namespace does not map this id",
+            )
+        } else {
+            Failure::setup("changing the user", e)
+        }
+    };
+    let groups: Vec<Gid> = identity.groups.iter().map(|&g| Gid::from_raw(g)).collect();
+    rustix::thread::set_thread_groups(&groups)
+        .called(|| format!("setgroups({:?})", identity.groups))
+        .map_err(unmapped)?;
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid)
+        .called(|| format!("setresgid({})", identity.gid))
+        .map_err(unmapped)?;
+    if identity.uid != 0 {
+        // The capability sets are set one by one next; the kernel shall not empty the permitted one before.
+        rustix::thread::set_keep_capabilities(true)
+            .called(|| "prctl(PR_SET_KEEPCAPS)".to_owned())
+            .step("changing the user")?;
+    }
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+        .called(|| format!("setresuid({})", identity.uid))
+        .map_err(unmapped)
+}
+
+/// This process is killed when its parent dies; if the parent is dead already, it ends here.
+pub(crate) fn die_with_parent(parent: BorrowedFd<'_>) -> Result<(), Failure> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .called(|| "prctl(PR_SET_PDEATHSIG)".to_owned())
+        .step("dying with the parent")?;
+    let mut fds = [PollFd::new(&parent, PollFlags::empty())];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    match poll(&mut fds, Some(&now)) {
+        Ok(n) if n > 0 && fds[0].revents().contains(PollFlags::HUP) => {
+            soute_sys::process::exit_now(137)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,110 @@
+//! Finding the program in the container, and becoming it.
+
+use std::ffi::CString;
+
+use rustix::io::Errno;
+
+use super::failure::{Failure, FailureKind};
+
+/// What a shell would search where the environment names no PATH.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The program with its arguments and environment, ready for execve.
+#[derive(Debug)]
+pub(crate) struct Program {
+    name: String,
+    candidates: Vec<CString>,
+    argv: Vec<CString>,
+    envp: Vec<CString>,
+}
+
+impl Program {
+    /// Prepares `args` and `env`; a name without a slash is looked up in the PATH of `env`, as execvp(3) does.
+    pub(crate) fn new(args: &[String], env: &[String]) -> Result<Self, Failure> {
+        let name = args.first().ok_or_else(|| {
+            Failure::setup("the program", "neither the image nor the command names one")
+        })?;
+        if name.is_empty() {
+            return Err(Failure {
+                kind: FailureKind::NotFound,
+                message: "the program's name is empty".to_owned(),
+            });
+        }
+        let candidates = if name.contains('/') {
+            vec![text(name)?]
+        } else {
+            env.iter()
+                .rev()
+                .find_map(|e| e.strip_prefix("PATH="))
+                .unwrap_or(DEFAULT_PATH)
+                .split(':')
+                .map(|dir| text(&format!("{}/{name}", if dir.is_empty() { "." } else { dir })))
+                .collect::<Result<_, _>>()?
+        };
+        Ok(Self {
+            name: name.clone(),
+            candidates,
+            argv: args.iter().map(|a| text(a)).collect::<Result<_, _>>()?,
+            envp: env.iter().map(|e| text(e)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Adds `NAME=VALUE` to the environment unless NAME is set.
+    pub(crate) fn default_env(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+        let prefix = format!("{name}=");
+        let set = self
+            .envp
+            .iter()
+            .any(|e| e.as_bytes().starts_with(prefix.as_bytes()));
+        if !set {
+            self.envp.push(text(&format!("{prefix}{value}"))?);
+        }
+        Ok(())
+    }
+
+    /// Executes the first candidate that can be; returns why none could.
+    pub(crate) fn execute(&self) -> Failure {
+        let mut denied = None;
+        for path in &self.candidates {
+            match soute_sys::process::execve(path, &self.argv, &self.envp) {
+                Errno::NOENT | Errno::NOTDIR => {}
+                // Further folders of the PATH may hold one that can be executed.
+                errno => denied = denied.or(Some((path, errno))),
+            }
+        }
+        match denied {
+            Some((path, errno)) => Failure {
+                kind: FailureKind::NotExecutable,
+                message: format!("execve(\"{}\"): {errno}", path.to_string_lossy()),
+            },
+            None if self.name.contains('/') => Failure {
+                kind: FailureKind::NotFound,
+                message: if std::fs::symlink_metadata(&self.name).is_ok() {
+                    format!(
+                        "{:?} is there, but the interpreter or loader that it names is not",
+                        self.name
+                    )
+                } else {
+                    format!("{:?}: no such file in the container", self.name)
+                },
+            },
+            None => Failure {
+                kind: FailureKind::NotFound,
+                message: format!(
+                    "{:?}: not found in the container's PATH ({})",
+                    self.name,
+                    self.candidates
+                        .iter()
+                        .filter_map(|c| c.to_str().ok()?.rsplit_once('/'))
+                        .map(|(dir, _)| dir)
+                        .collect::<Vec<_>>()
+                        .join(":")
+                ),
+            },
+        }
+    }
+}
+
+fn text(s: &str) -> Result<CString, Failure> {
+    CString::new(s).map_err(|_| Failure::setup(format!("{s:?}"), "contains a NUL character"))
+}

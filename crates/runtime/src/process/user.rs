@@ -1,0 +1,234 @@
+//! Who runs the program: names from the container's own /etc/passwd and /etc/group.
+//!
+//! Read by the container's first process after pivot_root, so that the files
+//! are the container's whatever its image made of those paths.
+
+use std::io::Read;
+
+use rustix::fs::{CWD, Mode, OFlags};
+
+use super::failure::Failure;
+use crate::plan::User;
+
+/// No sane file is larger; a hostile one shall not fill the memory.
+const LARGEST: u64 = 4 << 20;
+
+/// A user as the kernel knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// User id.
+    pub uid: u32,
+    /// Primary group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// The home folder that /etc/passwd names.
+    pub home: String,
+}
+
+/// Looks `user` up in the files of this process's root.
+pub(crate) fn resolve(user: &User) -> Result<Identity, Failure> {
+    if user.spec.is_empty() && user.additional_groups.is_empty() {
+        // Root, as in most images; its home alone may differ, and hardly ever does.
+        let passwd = read("/etc/passwd")?;
+        return lookup(user, &passwd, &read("/etc/group")?);
+    }
+    lookup(user, &read("/etc/passwd")?, &read("/etc/group")?)
+}
+
+fn read(path: &str) -> Result<String, Failure> {
+    // NONBLOCK: a hostile image may have put a FIFO there.
+    let file = match rustix::fs::openat(
+        CWD,
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    ) {
+        Ok(fd) => std::fs::File::from(fd),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(String::new()),
+        Err(e) => return Err(Failure::setup(format!("reading {path}"), e)),
+    };
+    let metadata = file
+        .metadata()
+        .map_err(|e| Failure::setup(format!("reading {path}"), e))?;
+    if !metadata.is_file() {
+        return Err(Failure::setup(
+            format!("reading {path}"),
+            "not a regular file",
+        ));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len().min(LARGEST) as usize);
+    file.take(LARGEST)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Failure::setup(format!("reading {path}"), e))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A line of passwd(5) or group(5), split; lines that are none are passed over, as getpwnam(3) does.
+fn entries(text: &str, fields: usize) -> impl Iterator<Item = Vec<&str>> {
+    text.lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .filter(move |entry| entry.len() >= fields)
+}
+
+/// A number is a number and never a name; one that is no id is refused, not wrapped.
+fn number(text: &str, what: &str) -> Result<Option<u32>, Failure> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(None);
+    }
+    match text.parse::<u32>() {
+        // 2^32-1 is "no id" to the kernel.
+        Ok(id) if id < u32::MAX => Ok(Some(id)),
+        _ => Err(Failure::setup(
+            format!("{what} {text}"),
+            "ids go from 0 to 4294967294",
+        )),
+    }
+}
+
+/// The rules: see credentials(7) and Docker's `--user`.
+fn lookup(user: &User, passwd: &str, group: &str) -> Result<Identity, Failure> {
+    let (name, group_name) = match user.spec.split_once(':') {
+        Some((name, group)) => (name, Some(group).filter(|g| !g.is_empty())),
+        None => (user.spec.as_str(), None),
+    };
+    let name = if name.is_empty() { "0" } else { name };
+    let wanted = number(name, "user")?;
+    let entry = entries(passwd, 6).find(|e| match wanted {
+        Some(uid) => e[2].parse() == Ok(uid),
+        None => e[0] == name,
+    });
+    let identity = match (&entry, wanted) {
+        (Some(e), _) => {
+            let uid = number(e[2], "user")?;
+            let gid = number(e[3], "group")?;
+            let (Some(uid), Some(gid)) = (uid, gid) else {
+                return Err(Failure::setup(
+                    format!("user {name}"),
+                    "its line in the container's /etc/passwd has no numeric ids",
+                ));
+            };
+            Identity {
+                uid,
+                gid,
+                groups: Vec::new(),
+                home: e[5].to_owned(),
+            }
+        }
+        (None, Some(uid)) => Identity {
+            uid,
+            gid: 0,
+            groups: Vec::new(),
+            home: "/".to_owned(),
+        },
+        (None, None) => {
+            return Err(Failure::setup(
+                format!("user {name}"),
+                "no such name in the container's /etc/passwd",
+            ));
+        }
+    };
+    let mut identity = identity;
+    match group_name {
+        Some(g) => identity.gid = find_group(g, group)?,
+        // Only without an explicit group do the user's own memberships count.
+        None => {
+            if let Some(e) = &entry {
+                identity.groups = entries(group, 4)
+                    .filter(|g| g[3].split(',').any(|member| member == e[0]))
+                    .filter_map(|g| g[2].parse().ok())
+                    .collect();
+            }
+        }
+    }
+    for g in &user.additional_groups {
+        identity.groups.push(find_group(g, group)?);
+    }
+    identity.groups.sort_unstable();
+    identity.groups.dedup();
+    if identity.home.is_empty() {
+        identity.home = "/".to_owned();
+    }
+    Ok(identity)
+}
+
+fn find_group(name: &str, group: &str) -> Result<u32, Failure> {
+    if let Some(gid) = number(name, "group")? {
+        return Ok(gid);
+    }
+    entries(group, 3)
+        .find(|e| e[0] == name)
+        .and_then(|e| e[2].parse().ok())
+        .ok_or_else(|| {
+            Failure::setup(
+                format!("group {name}"),
+                "no such name in the container's /etc/group",
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\
+        broken line\n\
+        bob:x:1000:1001:Bob:/home/bob:/bin/sh\n\
+        1000000:x:7:7::/seven:/bin/sh\n\
+        bad:x:-1:abc::/:/bin/sh\n";
+    const GROUP: &str = "root:x:0:\nbob:x:1001:\nwheel:x:10:root,bob\nvideo:x:44:bob\n";
+
+    fn look(spec: &str, more: &[&str]) -> Result<Identity, Failure> {
+        let user = User {
+            spec: spec.to_owned(),
+            additional_groups: more.iter().map(|s| (*s).to_owned()).collect(),
+        };
+        lookup(&user, PASSWD, GROUP)
+    }
+
+    fn ids(spec: &str) -> (u32, u32, Vec<u32>, String) {
+        let i = look(spec, &[]).unwrap();
+        (i.uid, i.gid, i.groups, i.home)
+    }
+
+    #[test]
+    fn names_and_numbers() {
+        assert_eq!(ids(""), (0, 0, vec![10], "/root".into()));
+        assert_eq!(ids("bob"), (1000, 1001, vec![10, 44], "/home/bob".into()));
+        assert_eq!(ids("1000"), (1000, 1001, vec![10, 44], "/home/bob".into()));
+        assert_eq!(ids("bob:wheel"), (1000, 10, vec![], "/home/bob".into()));
+        assert_eq!(ids("4242"), (4242, 0, vec![], "/".into()));
+        assert_eq!(ids("4242:77"), (4242, 77, vec![], "/".into()));
+        assert_eq!(ids(":wheel"), (0, 10, vec![], "/root".into()));
+    }
+
+    #[test]
+    fn a_number_never_falls_back_to_a_name() {
+        // There is a user *named* 1000000 with uid 7.
+        assert_eq!(ids("1000000").0, 1_000_000);
+    }
+
+    #[test]
+    fn bad_ones_are_refused() {
+        for spec in [
+            "nobody-here",
+            "bob:nogroup",
+            "4294967295",
+            "4294967296",
+            "99999999999999999999",
+            "-1",
+            "bad",
+        ] {
+            look(spec, &[]).unwrap_err();
+        }
+        look("bob", &["nogroup"]).unwrap_err();
+    }
+
+    #[test]
+    fn additional_groups_are_added_once() {
+        assert_eq!(
+            look("bob", &["44", "wheel", "5"]).unwrap().groups,
+            vec![5, 10, 44]
+        );
+    }
+}
