@@ -44,11 +44,25 @@ pub(crate) fn mount_filesystem(
     kind: &str,
     attributes: u64,
 ) -> Result<OwnedFd, CallError> {
-    rustix::mount::fsconfig_create(&fs).called(|| format!("fsconfig({kind}, create)"))?;
+    rustix::mount::fsconfig_create(&fs)
+        .called(|| format!("fsconfig({kind}, create){}", complaint(fs.as_fd())))?;
     rustix::mount::fsmount(
         &fs,
         FsMountFlags::FSMOUNT_CLOEXEC,
         MountAttrFlags::from_bits_retain(attributes as u32),
     )
     .called(|| format!("fsmount({kind}, {attributes:#x})"))
+}
+
+/// What the file system itself says of the failure: each read of its context gives one line (fsopen(2)).
+fn complaint(fs: std::os::fd::BorrowedFd<'_>) -> String {
+    let mut line = [0u8; 512];
+    let mut text = String::new();
+    while let Ok(n) = rustix::io::read(fs, &mut line[..]) {
+        if n == 0 {
+            break;
+        }
+        text.push_str(&format!(" [{}]", String::from_utf8_lossy(&line[..n]).trim()));
+    }
+    text
 }

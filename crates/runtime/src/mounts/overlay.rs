@@ -29,11 +29,14 @@ pub(crate) fn build(
         .called(|| "fsopen(\"overlay\")".to_owned())?;
     rustix::mount::fsconfig_set_string(&fs, "source", "overlay")
         .called(|| "fsconfig(overlay, \"source\")".to_owned())?;
+    // A detached mount ends with its last descriptor: they are held until the overlay has cloned them for itself.
+    let mut trees = Vec::with_capacity(rootfs.lower.len());
     // overlayfs wants the topmost layer first.
     for layer in rootfs.lower.iter().rev() {
         let tree = clone_layer(layer, userns)?;
         rustix::mount::fsconfig_set_fd(&fs, "lowerdir+", &tree)
             .called(|| format!("fsconfig(overlay, \"lowerdir+\", {})", layer.display()))?;
+        trees.push(tree);
     }
     let (folder, volatile) = open_upper(&rootfs.upper)?;
     for (key, name) in [("upperdir", "upper"), ("workdir", "work")] {
