@@ -1,0 +1,90 @@
+//! `--pid`, `--ipc`, `--uts`, `--cgroupns`, `--userns`.
+
+use clap::Args;
+use soute_engine::request::{Request, Share, UserNamespace};
+
+/// Which namespaces are the container's own.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Namespaces")]
+pub struct NamespaceArgs {
+    /// Processes: private, host or container:NAME
+    #[arg(long, value_name = "MODE", value_parser = shared_or_joined)]
+    pid: Option<Share>,
+
+    /// System V IPC and message queues: private, host or container:NAME
+    #[arg(long, value_name = "MODE", value_parser = shared_or_joined)]
+    ipc: Option<Share>,
+
+    /// Host and domain name: private or host
+    #[arg(long, value_name = "MODE", value_parser = shared)]
+    uts: Option<Share>,
+
+    /// View of the cgroups: private or host
+    #[arg(long, value_name = "MODE", value_parser = shared)]
+    cgroupns: Option<Share>,
+
+    /// Users: auto (ids of its own), host, or remap:USER[:GROUP] (from /etc/subuid and /etc/subgid)
+    #[arg(long, value_name = "MODE", value_parser = |text: &str| text.parse::<UserNamespace>())]
+    userns: Option<UserNamespace>,
+}
+
+impl NamespaceArgs {
+    /// Files the namespaces under `request`.
+    pub fn apply(self, request: &mut Request) {
+        request.pid = self.pid.unwrap_or_default();
+        request.ipc = self.ipc.unwrap_or_default();
+        request.uts = self.uts.unwrap_or_default();
+        request.cgroupns = self.cgroupns.unwrap_or_default();
+        request.userns = self.userns;
+    }
+}
+
+fn shared(text: &str) -> Result<Share, String> {
+    match text {
+        "private" => Ok(Share::Private),
+        "host" => Ok(Share::Host),
+        _ => Err("private or host is expected".to_owned()),
+    }
+}
+
+fn shared_or_joined(text: &str) -> Result<Share, String> {
+    match text {
+        "private" => Ok(Share::Private),
+        "host" => Ok(Share::Host),
+        text => match container(text)? {
+            Some(name) => Ok(Share::Container(name)),
+            None => Err("private, host or container:NAME is expected".to_owned()),
+        },
+    }
+}
+
+/// The NAME of `container:NAME`; `None`: something else.
+pub fn container(text: &str) -> Result<Option<String>, String> {
+    match text.strip_prefix("container:") {
+        Some("") => Err("container: needs a container's name or id".to_owned()),
+        Some(name) => Ok(Some(name.to_owned())),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes() {
+        assert_eq!(shared("host"), Ok(Share::Host));
+        assert_eq!(shared("private"), Ok(Share::Private));
+        assert_eq!(shared_or_joined("host"), Ok(Share::Host));
+        assert_eq!(
+            shared_or_joined("container:web"),
+            Ok(Share::Container("web".into()))
+        );
+        for text in ["", "foo", "container:web", "HOST"] {
+            assert!(shared(text).is_err(), "{text}");
+        }
+        for text in ["", "foo", "container:", "shareable", "none"] {
+            assert!(shared_or_joined(text).is_err(), "{text}");
+        }
+    }
+}

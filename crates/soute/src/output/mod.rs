@@ -1,0 +1,33 @@
+//! What people and scripts read.
+
+mod human;
+mod table;
+mod template;
+mod visible;
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+pub use human::{age, decimal_size, duration};
+pub use table::{Format, Rows};
+pub use template::Template;
+pub use visible::{visible, visible_text};
+
+/// Writes `text` to standard output.
+///
+/// A reader that has left (`soute ps | head -1`) is no failure.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+/// As [`print`], of text from images and containers: a terminal is shown control
+/// characters but never obeys them, a pipe gets what is.
+pub fn print_foreign(text: &str) -> io::Result<()> {
+    match io::stdout().is_terminal() {
+        true => print(&visible_text(text)),
+        false => print(text),
+    }
+}
