@@ -88,6 +88,16 @@ pub const fn rsh32_imm(dst: Reg, bits: i32) -> Insn {
     insn(CLASS_ALU32 | OPERAND_IMM | 0x70, dst, Reg::R0, 0, bits)
 }
 
+/// `dst <<= bits`
+pub const fn lsh32_imm(dst: Reg, bits: i32) -> Insn {
+    insn(CLASS_ALU32 | OPERAND_IMM | 0x60, dst, Reg::R0, 0, bits)
+}
+
+/// `dst |= src`
+pub const fn or32(dst: Reg, src: Reg) -> Insn {
+    insn(CLASS_ALU32 | OPERAND_REG | 0x40, dst, src, 0, 0)
+}
+
 /// Skips the next `over` instructions if `dst == value`.
 pub const fn jump32_eq_imm(dst: Reg, value: i32, over: i16) -> Insn {
     insn(CLASS_JMP32 | OPERAND_IMM | 0x10, dst, Reg::R0, over, value)
