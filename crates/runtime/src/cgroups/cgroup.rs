@@ -346,10 +346,25 @@ fn enable_controllers(
     }
     let mut failed: Vec<(&str, CallError)> = Vec::new();
     for ancestor in std::iter::once("").chain(path.ancestors()) {
-        let file = hierarchy.dir(ancestor).join("cgroup.subtree_control");
-        for controller in has_all(&file)? {
-            // One by one: the kernel takes all of a write or nothing of it.
-            if let Err(error) = files::write(&file, &format!("+{controller}"))
+        let ancestor = hierarchy.dir(ancestor);
+        let file = ancestor.join("cgroup.subtree_control");
+        let missing = has_all(&file)?;
+        if missing.is_empty() {
+            continue;
+        }
+        let inhabited = is_inhabited(&ancestor)?;
+        for controller in missing {
+            let text = format!("+{controller}");
+            let result = if inhabited {
+                Err(CallError::new(
+                    format!("write(\"{}\", \"{text}\")", file.display()),
+                    Errno::BUSY,
+                ))
+            } else {
+                // One by one: the kernel takes all of a write or nothing of it.
+                files::write(&file, &text)
+            };
+            if let Err(error) = result
                 && !failed.iter().any(|(known, _)| *known == controller)
             {
                 failed.push((controller, error));
@@ -376,6 +391,17 @@ fn enable_controllers(
         }
     }
     Ok(())
+}
+
+/// Whether processes are in a v2 folder where they keep controllers from being
+/// handed down: anywhere but in the root of the whole hierarchy, which has no `cgroup.type`.
+///
+/// Asked beforehand, as the kernel refuses only some controllers then. By others
+/// (`cpu`, `cpuset`, `pids`) it makes the folder the root of a threaded subtree, and
+/// what is below it becomes a "domain invalid", which no process can join.
+fn is_inhabited(dir: &Path) -> Result<bool, CgroupError> {
+    Ok(files::read_if_any(&dir.join("cgroup.type"))?.is_some()
+        && files::read_if_any(&dir.join("cgroup.procs"))?.is_none_or(|procs| !procs.is_empty()))
 }
 
 /// Writes one limit to the cgroup's folder in its hierarchy.

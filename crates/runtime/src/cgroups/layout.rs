@@ -308,7 +308,7 @@ mod tests {
         33 31 0:30 / /sys/fs/cgroup/a\\040b rw - cgroup cgroup rw,xattr,release_agent=/lib/x,name=systemd\n\
         34 31 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
     const HYBRID_OWN: &str =
-        "4:memory:/process_api/1\n3:name=systemd:/\n2:cpu,cpuacct:/\n1:pids:/\n0::/\n";
+        "4:memory:/outer/1\n3:name=systemd:/\n2:cpu,cpuacct:/\n1:pids:/\n0::/\n";
 
     fn parse(mountinfo: &str, own: &str) -> Layout {
         Layout::parse(mountinfo, own, |_, _| true).unwrap()

@@ -116,14 +116,29 @@ impl Cgroup {
     pub fn stats(&self) -> Result<Stats, CgroupError> {
         Ok(Stats {
             cpu: self.cpu_stats()?,
-            memory: self.carrier("memory").map(memory).transpose()?,
-            pids: self.carrier("pids").map(pids).transpose()?,
+            memory: self
+                .handed_down("memory", "memory.stat")
+                .map(memory)
+                .transpose()?,
+            pids: self
+                .handed_down("pids", "pids.current")
+                .map(pids)
+                .transpose()?,
             io: self.io_stats()?,
             hugetlb: self
                 .carrier("hugetlb")
                 .map(hugetlb)
                 .transpose()?
                 .unwrap_or_default(),
+        })
+    }
+
+    /// The node with the controller, if it has the controller's file: on v2 an ancestor
+    /// may keep a controller that the machine has to itself.
+    fn handed_down(&self, controller: &str, file: &str) -> Option<&Node> {
+        self.carrier(controller).filter(|node| {
+            !node.hierarchy.v2
+                || rustix::fs::access(node.file(file), rustix::fs::Access::EXISTS).is_ok()
         })
     }
 
@@ -520,5 +535,11 @@ mod tests {
         assert_eq!(cgroup.oom_kills().unwrap(), Some(2));
         fs::write(dir.join("memory.current"), "many\n").unwrap();
         assert!(matches!(cgroup.stats(), Err(CgroupError::Parse { .. })));
+        // Controllers that the parent does not hand down.
+        for file in ["memory.stat", "pids.current", "io.stat"] {
+            fs::remove_file(dir.join(file)).unwrap();
+        }
+        let stats = cgroup.stats().unwrap();
+        assert_eq!((stats.memory, stats.pids, stats.io), (None, None, None));
     }
 }

@@ -286,8 +286,10 @@ fn a_parent_with_processes_hands_no_memory_down() {
     let parent = scene.create("p", &Resources::default()).unwrap();
     let _shell = Shell::within(":", &parent);
     let child = |resources: &Resources| {
-        let created = Cgroup::create(&scene.layout, &scene.path("p/c"), resources, &[]);
-        created.and_then(|c| c.remove())
+        let child = Cgroup::create(&scene.layout, &scene.path("p/c"), resources, &[])?;
+        let _shell = Shell::within(":", &child);
+        assert_eq!(child.pids()?.len(), 1);
+        child.remove()
     };
     // No limit, no need for a controller.
     child(&Resources::default()).unwrap();
