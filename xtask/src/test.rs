@@ -135,19 +135,17 @@ fn runner(options: &Options) -> Command {
     command
 }
 
-/// An engine's folder with both images in it, of which each test takes a copy by hard links.
+/// Two engines' folders, `busybox` and `debian`, of which each test takes a copy by hard links.
 fn prepared_store(soute: &Path, images: &Images, folder: &Path) -> Result<PathBuf> {
-    let store = folder.join("root");
+    let store = folder.join("store");
     for (name, file) in [("busybox", &images.busybox), ("debian", &images.debian)] {
         let mut import = Command::new(soute);
         import
             .arg("--root")
-            .arg(&store)
+            .arg(store.join(name))
             .arg("--run")
-            .arg(folder.join("run"))
-            .arg("import")
-            .arg(file)
-            .arg(name);
+            .arg(folder.join("run"));
+        import.arg("import").arg(file).arg(name);
         shell::output(&mut import).with_context(|| format!("the image {name} for the tests"))?;
     }
     Ok(store)

@@ -1,0 +1,56 @@
+//! A machine of the test's own: its mounts and its network.
+
+use std::cell::Cell;
+use std::process::Command;
+
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::thread::UnshareFlags;
+
+thread_local! {
+    static ENTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Moves this thread, and all that it starts from now on, into a mount and a
+/// network namespace of its own, where loopback is up and nothing else is.
+pub fn enter() {
+    if ENTERED.replace(true) {
+        return;
+    }
+    // The other form is unsafe because of CLONE_FILES, which is not asked for.
+    #[expect(deprecated, reason = "the safe form")]
+    rustix::thread::unshare(UnshareFlags::NEWNS | UnshareFlags::NEWNET)
+        .expect("unshare(CLONE_NEWNS | CLONE_NEWNET): the tests need root");
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .expect("mount(\"/\", MS_PRIVATE | MS_REC)");
+    let lo = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status()
+        .expect("ip (package iproute2)");
+    assert!(lo.success(), "ip link set lo up: {lo}");
+}
+
+/// How the machine's cgroups are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Version 1 hierarchies, with version 2 beside them or not.
+    V1,
+    /// Version 2 alone.
+    V2,
+}
+
+/// The machine's cgroup layout.
+pub fn layout() -> Layout {
+    match std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        true => Layout::V2,
+        false => Layout::V1,
+    }
+}
+
+/// The mount table as this thread sees it (not the process: the thread has namespaces of its own).
+pub fn mounts() -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/thread-self/mountinfo").expect("the mount table");
+    table.lines().map(str::to_owned).collect()
+}
