@@ -147,9 +147,7 @@ impl Engine {
         match wanted {
             UserNamespace::Host => Ok(None),
             UserNamespace::Auto => subids::take_range(&self.places, id).map(Some),
-            UserNamespace::Remap { user, group } => {
-                subids::remap(user, group.as_deref()).map(Some)
-            }
+            UserNamespace::Remap { user, group } => subids::remap(user, group.as_deref()).map(Some),
         }
     }
 
@@ -205,10 +203,7 @@ impl Engine {
 fn args(request: &Request, config: &ImageConfig) -> Vec<String> {
     let (entrypoint, image_cmd) = match &request.entrypoint {
         Some(given) => (given.clone(), Vec::new()),
-        None => (
-            config.entrypoint.clone(),
-            config.cmd.clone(),
-        ),
+        None => (config.entrypoint.clone(), config.cmd.clone()),
     };
     let command = if request.command.is_empty() {
         image_cmd

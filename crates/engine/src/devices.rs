@@ -72,7 +72,11 @@ fn add_below(folder: &Path, nodes: &mut Vec<Device>) -> Result<(), Error> {
             continue;
         };
         let top = folder == Path::new("/dev");
-        let own = top && entry.file_name().to_str().is_some_and(|n| OWN.contains(&n) || n == "console");
+        let own = top
+            && entry
+                .file_name()
+                .to_str()
+                .is_some_and(|n| OWN.contains(&n) || n == "console");
         if own {
             continue;
         }

@@ -94,6 +94,9 @@ pub enum Error {
     /// A seccomp profile.
     #[error(transparent)]
     Seccomp(#[from] soute_runtime::seccomp::SeccompError),
+    /// A kernel release that does not parse.
+    #[error(transparent)]
+    Kernel(#[from] soute_runtime::seccomp::VersionError),
     /// The settings file.
     #[error("{}: {why}", path.display())]
     Settings {

@@ -141,7 +141,17 @@ mod tests {
         for good in ["a1", "web-1", "A.b_c"] {
             check_name(good).unwrap();
         }
-        for bad in ["", "a", "-a", "_a", "a/b", "..", "a b", "é1", &"a".repeat(201)] {
+        for bad in [
+            "",
+            "a",
+            "-a",
+            "_a",
+            "a/b",
+            "..",
+            "a b",
+            "é1",
+            &"a".repeat(201),
+        ] {
             check_name(bad).unwrap_err();
         }
     }

@@ -6,7 +6,7 @@ mod read;
 mod write;
 
 pub use read::{Filter, Follow, read};
-pub(crate) use write::Writer;
+pub(crate) use write::{Stream, Writer};
 
 use serde::{Deserialize, Serialize};
 

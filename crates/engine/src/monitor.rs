@@ -154,14 +154,8 @@ impl Monitor {
     fn watch(&mut self) {
         loop {
             let mut wanted: Vec<(Source, PollFd<'_>)> = vec![
-                (
-                    Source::Program,
-                    PollFd::new(&self.pidfd, PollFlags::IN),
-                ),
-                (
-                    Source::Signals,
-                    PollFd::new(&self.signals, PollFlags::IN),
-                ),
+                (Source::Program, PollFd::new(&self.pidfd, PollFlags::IN)),
+                (Source::Signals, PollFd::new(&self.signals, PollFlags::IN)),
             ];
             // A client that does not keep up holds the container's output back, as a full pipe would.
             self.streams.poll(&mut wanted, !self.clients.congested());

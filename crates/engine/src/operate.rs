@@ -26,12 +26,7 @@ impl Engine {
 
     /// Asks the container to end (its stop signal), and kills it after `timeout` seconds (-1: never). One that does not
     /// run is left alone. Returns its exit status.
-    pub fn stop(
-        &self,
-        name: &str,
-        signal: Option<i32>,
-        timeout: Option<i64>,
-    ) -> Result<(), Error> {
+    pub fn stop(&self, name: &str, signal: Option<i32>, timeout: Option<i64>) -> Result<(), Error> {
         let container = self.container(name)?;
         if !matches!(container.status, Status::Running(_)) {
             return Ok(());
@@ -96,11 +91,7 @@ impl Engine {
             operation: "rm",
             needs: "a stopped one",
         })?;
-        remove::everything(
-            &self.places,
-            &Remains::of(&container.record, volumes),
-            lock,
-        )
+        remove::everything(&self.places, &Remains::of(&container.record, volumes), lock)
     }
 
     /// Gives each line of the container's log to `each` until it says `false`; `follow`: until the container ends.

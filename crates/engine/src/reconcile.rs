@@ -69,10 +69,8 @@ fn kill(running: &Running) {
     };
     // The number may be another's by now; the descriptor stays with whom it was opened on.
     if proc_stat::start_time(running.pid) == Some(running.start_time) {
-        let _ = soute_sys::process::pidfd_send_signal(
-            &pidfd,
-            rustix::process::Signal::KILL.as_raw(),
-        );
+        let _ =
+            soute_sys::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL.as_raw());
     }
 }
 

@@ -43,7 +43,10 @@ pub(crate) fn everything(places: &Places, remains: &Remains, lock: Lock) -> Resu
         anonymous_volumes,
     } = remains;
     let folder = places.container(id);
-    for record in [folder.join("config.json"), places.running(id).join("config.json")] {
+    for record in [
+        folder.join("config.json"),
+        places.running(id).join("config.json"),
+    ] {
         match std::fs::remove_file(&record) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 return io("removing", &record, Err(e));

@@ -66,7 +66,10 @@ impl Settings {
         let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
         let userns = file
             .userns
-            .map(|u| u.parse::<UserNamespace>().map_err(|e| format!("userns: {e}")))
+            .map(|u| {
+                u.parse::<UserNamespace>()
+                    .map_err(|e| format!("userns: {e}"))
+            })
             .transpose()?;
         let default = LogSettings::default();
         let log = LogSettings {
@@ -96,7 +99,11 @@ mod tests {
             })
         );
         assert_eq!(s.log.max_files, 1);
-        for bad in ["usernss = \"auto\"", "userns = \"none\"", "[log]\nmax_size = 0"] {
+        for bad in [
+            "usernss = \"auto\"",
+            "userns = \"none\"",
+            "[log]\nmax_size = 0",
+        ] {
             Settings::parse(bad).unwrap_err();
         }
     }

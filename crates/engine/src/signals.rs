@@ -84,7 +84,9 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(number), "{text}");
         }
-        for bad in ["", "0", "65", "-1", "SIG", "NOSUCH", "RTMIN+99", "RTMIN-1", "RTMAX+1"] {
+        for bad in [
+            "", "0", "65", "-1", "SIG", "NOSUCH", "RTMIN+99", "RTMIN-1", "RTMAX+1",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(name(9), "SIGKILL");

@@ -80,7 +80,9 @@ fn pool() -> Result<(u32, u32), Error> {
     let map = io("reading", path, std::fs::read_to_string(path))?;
     let mapped = parse_map(&map);
     if mapped.iter().any(|r| {
-        r.container <= POOL && u64::from(r.container) + u64::from(r.size) > u64::from(POOL) + u64::from(RANGE) * u64::from(RANGES)
+        r.container <= POOL
+            && u64::from(r.container) + u64::from(r.size)
+                > u64::from(POOL) + u64::from(RANGE) * u64::from(RANGES)
     }) {
         return Ok((POOL, RANGES));
     }
@@ -151,8 +153,9 @@ fn remap_from(user: &str, group: Option<&str>, db: &Databases) -> Result<IdMaps,
     }
     // Docker's rule: the ranges of the *user's* name serve for groups unless a group is named.
     let (gname, gnumber) = match group {
-        Some(g) => identify(g, &db.group)
-            .ok_or_else(|| refuse(format!("no group {g} in /etc/group")))?,
+        Some(g) => {
+            identify(g, &db.group).ok_or_else(|| refuse(format!("no group {g} in /etc/group")))?
+        }
         None => (name.clone(), number.clone()),
     };
     let gids = subordinate(&db.subgid, &gname, &gnumber);
@@ -170,8 +173,12 @@ fn identify(what: &str, database: &str) -> Option<(String, String)> {
     database.lines().find_map(|line| {
         let mut fields = line.split(':');
         let (name, number) = (fields.next()?, fields.nth(1)?);
-        (if numeric { number == what } else { name == what })
-            .then(|| (name.to_owned(), number.to_owned()))
+        (if numeric {
+            number == what
+        } else {
+            name == what
+        })
+        .then(|| (name.to_owned(), number.to_owned()))
     })
 }
 
@@ -203,8 +210,9 @@ mod tests {
 
     fn db() -> Databases {
         Databases {
-            passwd: "root:x:0:0::/:/bin/sh\nbob:x:1000:1000::/:/bin/sh\namy:x:1001:1001::/:/bin/sh\n"
-                .into(),
+            passwd:
+                "root:x:0:0::/:/bin/sh\nbob:x:1000:1000::/:/bin/sh\namy:x:1001:1001::/:/bin/sh\n"
+                    .into(),
             group: "root:x:0:\nbob:x:1000:\nstaff:x:50:\n".into(),
             subuid: "bob:100000:65536\n# comment\nbroken\nbob:300000:10\n1001:5:1\n".into(),
             subgid: "bob:200000:65536\nstaff:400000:1000\n".into(),

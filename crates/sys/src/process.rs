@@ -108,13 +108,14 @@ pub fn fork() -> Result<Cloned, CallError> {
     clone3(0, None)
 }
 
+/// The kernel itself tells: asked to unshare a thread group, it refuses unless the group has one member, in which case
+/// there is nothing to do (unshare(2), CLONE_THREAD). Unlike /proc this works in any mount namespace.
 fn refuse_threads() -> Result<(), CallError> {
-    // A task folder per thread: links are 2 + threads (proc(5)).
-    let tasks = rustix::fs::stat("/proc/self/task")
-        .called(|| "stat(\"/proc/self/task\")".to_owned())?;
-    if tasks.st_nlink != 3 {
+    // SAFETY: no memory or descriptor is involved; the call changes nothing for a single thread, and fails otherwise.
+    let alone = unsafe { libc::unshare(libc::CLONE_THREAD) };
+    if alone != 0 {
         return Err(CallError::new(
-            format!("clone3() with {} threads", tasks.st_nlink - 2),
+            "clone3() in a process with several threads",
             Errno::DEADLK,
         ));
     }
@@ -139,8 +140,7 @@ pub fn unshare(namespaces: u64) -> Result<(), CallError> {
     let flags = UnshareFlags::from_bits_retain(namespaces as u32);
     // SAFETY: only CLONE_FILES makes unshare unsafe (descriptors owned by two
     // tables); it was excluded above.
-    unsafe { rustix::thread::unshare_unsafe(flags) }
-        .called(|| format!("unshare({namespaces:#x})"))
+    unsafe { rustix::thread::unshare_unsafe(flags) }.called(|| format!("unshare({namespaces:#x})"))
 }
 
 /// Replaces this program. Returns only on failure.
@@ -314,10 +314,7 @@ pub fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<(), CallError>
         return Ok(());
     }
     Err(CallError::new(
-        format!(
-            "pidfd_send_signal({}, {signal})",
-            pidfd.as_fd().as_raw_fd()
-        ),
+        format!("pidfd_send_signal({}, {signal})", pidfd.as_fd().as_raw_fd()),
         last_errno(),
     ))
 }

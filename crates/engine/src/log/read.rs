@@ -166,9 +166,8 @@ fn is_newest(reader: &BufReader<File>, folder: &Path) -> bool {
 /// The file that follows the one just read: files only ever move one number up.
 fn newer(reader: &mut BufReader<File>, folder: &Path) -> Result<Option<BufReader<File>>, Error> {
     let here = inode(reader.get_ref());
-    let position = (1..numbers(folder)).find(|&n| {
-        std::fs::metadata(super::path(folder, n)).is_ok_and(|m| Some(m.ino()) == here)
-    });
+    let position = (1..numbers(folder))
+        .find(|&n| std::fs::metadata(super::path(folder, n)).is_ok_and(|m| Some(m.ino()) == here));
     // Rotated out altogether: the oldest that is left is the nearest.
     let next = position.map_or_else(|| numbers(folder).saturating_sub(1), |n| n - 1);
     let mut opened = open(folder, next)?;

@@ -100,10 +100,7 @@ impl Clients {
     }
 
     pub(super) fn poll<'a>(&'a self, wanted: &mut Vec<(Source, PollFd<'a>)>, input: bool) {
-        wanted.push((
-            Source::Listener,
-            PollFd::new(&self.listener, PollFlags::IN),
-        ));
+        wanted.push((Source::Listener, PollFd::new(&self.listener, PollFlags::IN)));
         for (number, client) in self.clients.iter().enumerate() {
             let mut events = PollFlags::empty();
             if input {
@@ -114,10 +111,7 @@ impl Clients {
             }
             wanted.push((
                 Source::Client(number),
-                PollFd::from_borrowed_fd(
-                    std::os::fd::AsFd::as_fd(&client.connection),
-                    events,
-                ),
+                PollFd::from_borrowed_fd(std::os::fd::AsFd::as_fd(&client.connection), events),
             ));
         }
     }

@@ -50,12 +50,9 @@ impl Streams {
             let (theirs, ours) = pipe(false)?;
             (Some(ours), theirs)
         } else {
-            let null = rustix::fs::open(
-                "/dev/null",
-                OFlags::RDONLY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )
-            .called(|| "open(\"/dev/null\")".to_owned())?;
+            let null =
+                rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                    .called(|| "open(\"/dev/null\")".to_owned())?;
             (None, null)
         };
         let (stdout, their_stdout) = pipe(true)?;

@@ -57,11 +57,10 @@ pub(crate) fn rlimits(request: &Request) -> Result<Vec<(Resource, u64, u64)>, Er
 
 /// Refuses what this process cannot grant, before anything is made.
 pub(crate) fn check_limits(request: &Request) -> Result<(), Error> {
-    let may_raise = rustix::thread::capabilities(None)
-        .is_ok_and(|sets| {
-            sets.effective
-                .contains(rustix::thread::CapabilitySet::SYS_RESOURCE)
-        });
+    let may_raise = rustix::thread::capabilities(None).is_ok_and(|sets| {
+        sets.effective
+            .contains(rustix::thread::CapabilitySet::SYS_RESOURCE)
+    });
     for (resource, _, hard) in rlimits(request)? {
         let have = rustix::process::getrlimit(resource).maximum;
         if !may_raise && have.is_some_and(|have| hard > have) {

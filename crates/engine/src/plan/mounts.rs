@@ -181,10 +181,7 @@ fn user_mount(places: &Places, record: &Record, request: &MountRequest) -> Resul
             uid,
             gid,
         } => {
-            let mut options = vec![(
-                "mode".to_owned(),
-                format!("{:o}", mode.unwrap_or(0o1777)),
-            )];
+            let mut options = vec![("mode".to_owned(), format!("{:o}", mode.unwrap_or(0o1777)))];
             for (key, value) in [("size", *size), ("nr_inodes", *inodes)] {
                 options.extend(value.map(|v| (key.to_owned(), v.to_string())));
             }

@@ -27,9 +27,7 @@ pub(super) fn check(
         .sysctls
         .iter()
         .map(|(name, value)| {
-            let refuse = |why: &str| {
-                Err(Error::Impossible(format!("--sysctl {name}: {why}")))
-            };
+            let refuse = |why: &str| Err(Error::Impossible(format!("--sysctl {name}: {why}")));
             let clean = !name.is_empty()
                 && name
                     .split('.')

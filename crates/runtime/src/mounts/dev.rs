@@ -37,10 +37,7 @@ pub(crate) fn build(devices: &[Device], maps: Option<&IdMaps>) -> Result<OwnedFd
 fn node(dev: impl AsFd, device: &Device, maps: Option<&IdMaps>) -> Result<(), CallError> {
     let failed = |what: &str, errno| {
         CallError::new(
-            format!(
-                "{what}({}, {}:{})",
-                device.path, device.major, device.minor
-            ),
+            format!("{what}({}, {}:{})", device.path, device.major, device.minor),
             errno,
         )
     };

@@ -27,10 +27,10 @@ pub(crate) fn make(mount: &Mount, ns: &Namespaces) -> Result<Option<OwnedFd>, Ca
         MountSource::Sysfs => super::new_filesystem("sysfs", &[], attributes)?,
         MountSource::Mqueue if ns.ipc.is_host() && own_user => machine("/dev/mqueue", attributes)
             .or_else(|e| match e.errno() {
-                // No mqueue on the machine: an empty folder stands for it.
-                Errno::NOENT => super::new_filesystem("tmpfs", &[("mode", "0755")], attributes),
-                _ => Err(e),
-            })?,
+            // No mqueue on the machine: an empty folder stands for it.
+            Errno::NOENT => super::new_filesystem("tmpfs", &[("mode", "0755")], attributes),
+            _ => Err(e),
+        })?,
         MountSource::Mqueue => super::new_filesystem("mqueue", &[], attributes)?,
         MountSource::Devpts => super::new_filesystem(
             "devpts",

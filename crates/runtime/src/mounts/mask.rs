@@ -108,11 +108,7 @@ fn clone(mount: impl AsFd) -> Result<OwnedFd, CallError> {
 }
 
 /// Mounts `mount` (detached) on what `target` refers to.
-pub(crate) fn attach(
-    mount: impl AsFd,
-    target: impl AsFd,
-    path: &str,
-) -> Result<(), CallError> {
+pub(crate) fn attach(mount: impl AsFd, target: impl AsFd, path: &str) -> Result<(), CallError> {
     rustix::mount::move_mount(
         mount,
         "",

@@ -62,7 +62,10 @@ fn complaint(fs: std::os::fd::BorrowedFd<'_>) -> String {
         if n == 0 {
             break;
         }
-        text.push_str(&format!(" [{}]", String::from_utf8_lossy(&line[..n]).trim()));
+        text.push_str(&format!(
+            " [{}]",
+            String::from_utf8_lossy(&line[..n]).trim()
+        ));
     }
     text
 }

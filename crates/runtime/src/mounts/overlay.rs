@@ -91,11 +91,7 @@ fn open_upper(upper: &Upper) -> Result<(OwnedFd, bool), CallError> {
 }
 
 /// `name` below `folder`, made and given to the container's root if it is new.
-fn own_folder(
-    folder: impl AsFd,
-    name: &str,
-    (uid, gid): (u32, u32),
-) -> Result<OwnedFd, CallError> {
+fn own_folder(folder: impl AsFd, name: &str, (uid, gid): (u32, u32)) -> Result<OwnedFd, CallError> {
     let made = match rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
         Ok(()) => true,
         Err(Errno::EXIST) => false,

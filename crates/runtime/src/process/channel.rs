@@ -55,8 +55,7 @@ impl Channel {
     }
 
     fn send_one(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), CallError> {
-        let mut space =
-            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() {
             control.push(SendAncillaryMessage::ScmRights(descriptors));
@@ -81,8 +80,7 @@ impl Channel {
     /// The next message; `None` when the other end is closed.
     pub fn receive(&self) -> Result<Option<Message>, CallError> {
         let mut bytes = vec![0; LONGEST];
-        let mut space =
-            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             match recvmsg(

@@ -17,11 +17,7 @@ pub(crate) fn enter(root: &Root, path: &str, identity: &Identity) -> Result<(), 
             root.open_or_make(path, Missing::Folder, Links::Follow)
                 .step(&step)?;
             let made = root
-                .open_with(
-                    path,
-                    OFlags::RDONLY | OFlags::DIRECTORY,
-                    Links::Follow,
-                )
+                .open_with(path, OFlags::RDONLY | OFlags::DIRECTORY, Links::Follow)
                 .step(&step)?;
             if identity.uid != 0 || identity.gid != 0 {
                 rustix::fs::fchown(

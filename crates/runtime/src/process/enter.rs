@@ -45,14 +45,8 @@ impl Own {
             (self.user, ThreadNameSpaceType::USER),
             (self.pid, ThreadNameSpaceType::PROCESS_ID),
             (self.net, ThreadNameSpaceType::NETWORK),
-            (
-                self.ipc,
-                ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION,
-            ),
-            (
-                self.uts,
-                ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME,
-            ),
+            (self.ipc, ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION),
+            (self.uts, ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME),
             (self.cgroup, ThreadNameSpaceType::CONTROL_GROUP),
         ] {
             if own {
@@ -186,4 +180,3 @@ fn answers(channel: &Channel) -> Result<Started, Failure> {
         terminal,
     })
 }
-

@@ -90,7 +90,10 @@ fn set_up(
         .step("receiving the root file system")?;
     let mut parts = parts.descriptors.into_iter();
     let (Some(rootfs), Some(devices)) = (parts.next(), parts.next()) else {
-        return Err(Failure::setup("receiving the root file system", "none came"));
+        return Err(Failure::setup(
+            "receiving the root file system",
+            "none came",
+        ));
     };
     for (mount, tree) in plan.mounts.iter().zip(&mut trees) {
         if matches!(mount.source, MountSource::Bind { .. }) {
@@ -162,12 +165,8 @@ impl Ready {
         match soute_sys::process::fork() {
             Ok(soute_sys::process::Cloned::Child) => {
                 reaper::take_foreground(plan.process.terminal.is_some());
-                let failure = privileges::become_program(
-                    &plan.process,
-                    &self.identity,
-                    self.program,
-                    None,
-                );
+                let failure =
+                    privileges::become_program(&plan.process, &self.identity, self.program, None);
                 let _ = channel.send(&failure.encode(), &[]);
                 exit_now(1)
             }

@@ -33,9 +33,7 @@ pub(crate) fn clone_inside(
                 }
             }
         }
-        Cloned::Parent {
-            pidfd: between, ..
-        } => {
+        Cloned::Parent { pidfd: between, .. } => {
             drop(theirs);
             let answer = ours.receive();
             let _ = rustix::process::waitid(
@@ -67,7 +65,12 @@ fn encode(error: &CallError) -> Vec<u8> {
 }
 
 fn decode(answer: Option<super::channel::Message>) -> Result<Cloned, CallError> {
-    let lost = || CallError::new("the process in between ended early", rustix::io::Errno::CHILD);
+    let lost = || {
+        CallError::new(
+            "the process in between ended early",
+            rustix::io::Errno::CHILD,
+        )
+    };
     let message = answer.ok_or_else(lost)?;
     if let [b'!', a, b, c, d, call @ ..] = message.bytes.as_slice() {
         return Err(CallError::new(

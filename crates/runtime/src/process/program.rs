@@ -38,7 +38,12 @@ impl Program {
                 .find_map(|e| e.strip_prefix("PATH="))
                 .unwrap_or(DEFAULT_PATH)
                 .split(':')
-                .map(|dir| text(&format!("{}/{name}", if dir.is_empty() { "." } else { dir })))
+                .map(|dir| {
+                    text(&format!(
+                        "{}/{name}",
+                        if dir.is_empty() { "." } else { dir }
+                    ))
+                })
                 .collect::<Result<_, _>>()?
         };
         Ok(Self {

@@ -62,9 +62,6 @@ pub(crate) fn take_foreground(terminal: bool) {
     if terminal {
         // A background group that takes the terminal is sent SIGTTOU: blocked here, unblocked before execve.
         let _ = soute_sys::process::signalfd(&[Signal::TTOU]);
-        let _ = rustix::termios::tcsetpgrp(
-            rustix::stdio::stdin(),
-            rustix::process::getpgrp(),
-        );
+        let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpgrp());
     }
 }

@@ -213,13 +213,8 @@ fn write_map(pid: Pid, file: &str, ranges: &[IdRange]) -> Result<(), Failure> {
 fn write_proc(pid: Pid, file: &str, text: &str) -> Result<(), Failure> {
     let path = format!("/proc/{}/{file}", pid.as_raw_nonzero());
     let write = || -> Result<(), CallError> {
-        let fd = rustix::fs::openat(
-            CWD,
-            &path,
-            OFlags::WRONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .called(|| format!("open(\"{path}\", O_WRONLY)"))?;
+        let fd = rustix::fs::openat(CWD, &path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+            .called(|| format!("open(\"{path}\", O_WRONLY)"))?;
         rustix::io::write(&fd, text.as_bytes())
             .called(|| format!("write(\"{path}\", {text:?})"))
             .map(drop)
@@ -229,14 +224,9 @@ fn write_proc(pid: Pid, file: &str, text: &str) -> Result<(), Failure> {
 
 fn open_namespace(pid: Pid, kind: &str) -> Result<OwnedFd, Failure> {
     let path = format!("/proc/{}/ns/{kind}", pid.as_raw_nonzero());
-    rustix::fs::openat(
-        CWD,
-        &path,
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .called(|| format!("open(\"{path}\")"))
-    .step("the user namespace")
+    rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .called(|| format!("open(\"{path}\")"))
+        .step("the user namespace")
 }
 
 /// Raises hard limits where the plan asks for more than the child has: its own user namespace may not.
