@@ -4,11 +4,13 @@
 //! only what the cgroup namespace allows, so the kernel asks for no view of
 //! the machine's.
 
-use soute_sys::CallError;
+use rustix::fs::Mode;
+use rustix::mount::MoveMountFlags;
+use soute_sys::mount::{MountAttr, mount_setattr};
+use soute_sys::{CallError, Called};
 
-use super::mask::attach;
 use super::place::place as place_tree;
-use super::root::{Links, Missing, Root};
+use super::root::Root;
 use crate::plan::{Hierarchy, Mount};
 
 /// Mounts the hierarchies at `mount.target`.
@@ -37,16 +39,25 @@ pub(crate) fn place(
             .map(|o| o.split_once('=').unwrap_or((o, "")))
             .collect();
         let tree = super::new_filesystem(&hierarchy.filesystem, &options, mount.attributes)?;
-        let path = format!("{}/{}", mount.target, hierarchy.folder);
-        let target = root.open_or_make(&path, Missing::Folder, Links::Refuse)?;
-        attach(&tree, &target, &path)?;
+        // The tmpfs is ours and new: nothing of the image's can stand in this path.
+        let folder = hierarchy.folder.as_str();
+        rustix::fs::mkdirat(&tmpfs, folder, Mode::from_raw_mode(0o755))
+            .called(|| format!("mkdirat(\"{}/{folder}\")", mount.target))?;
+        rustix::mount::move_mount(
+            &tree,
+            "",
+            &tmpfs,
+            folder,
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+        )
+        .called(|| format!("move_mount(…, \"{}/{folder}\")", mount.target))?;
     }
-    soute_sys::mount::mount_setattr(
+    mount_setattr(
         &tmpfs,
         false,
-        &soute_sys::mount::MountAttr {
+        &MountAttr {
             set: mount.attributes,
-            ..soute_sys::mount::MountAttr::default()
+            ..MountAttr::default()
         },
     )
 }
