@@ -1,0 +1,84 @@
+//! Namespaces with somebody in them.
+
+use super::Discovery;
+use crate::proc::{Look, Proc, ProcessFolder};
+use crate::{Error, Kind, NamespaceId, Thread};
+
+/// The links that say where the next child will be, with the kind and that kind's link.
+const FOR_CHILDREN: [(Kind, &str); 2] = [
+    (Kind::Pid, "pid_for_children"),
+    (Kind::Time, "time_for_children"),
+];
+
+pub(super) fn discover(proc: &Proc, found: &mut Discovery) -> Result<(), Error> {
+    // Ascending, so that each namespace's list is sorted.
+    for pid in proc.pids()? {
+        let folder = match proc.process(pid)? {
+            Look::Seen(folder) => folder,
+            Look::Gone => continue,
+            // hidepid=1: listed, but closed.
+            Look::Hidden => {
+                found.processes += 1;
+                found.hidden.push(pid);
+                continue;
+            }
+        };
+        process(pid, &folder, found)?;
+    }
+    Ok(())
+}
+
+fn process(pid: u32, folder: &ProcessFolder, found: &mut Discovery) -> Result<(), Error> {
+    let mut own: [Option<NamespaceId>; 8] = [None; 8];
+    for (kind, own) in Kind::ALL.into_iter().zip(&mut own) {
+        match folder.namespace(kind.name())? {
+            Look::Seen(id) => {
+                found.entry(kind, id).processes.push(pid);
+                *own = Some(id);
+            }
+            // Ended, a zombie, or a kind that the kernel was built without.
+            Look::Gone => {}
+            Look::Hidden => {
+                found.processes += 1;
+                found.hidden.push(pid);
+                return Ok(());
+            }
+        }
+    }
+    if own.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    found.processes += 1;
+    let own = |kind: Kind| {
+        Kind::ALL
+            .iter()
+            .zip(own)
+            .find(|(k, _)| **k == kind)
+            .and_then(|(_, id)| id)
+    };
+
+    for (kind, link) in FOR_CHILDREN {
+        if let Look::Seen(id) = folder.namespace(link)?
+            && Some(id) != own(kind)
+        {
+            found.entry(kind, id).for_children_of.push(pid);
+        }
+    }
+
+    let Look::Seen(threads) = folder.extra_threads()? else {
+        return Ok(());
+    };
+    for tid in threads.into_iter().filter(|tid| *tid != pid) {
+        let Look::Seen(thread) = folder.thread(tid)? else {
+            continue;
+        };
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.is_per_thread()) {
+            if let Look::Seen(id) = thread.namespace(kind.name())?
+                && Some(id) != own(kind)
+            {
+                found.entry(kind, id).threads.push(Thread { pid, tid });
+            }
+        }
+    }
+    Ok(())
+}
