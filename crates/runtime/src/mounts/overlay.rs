@@ -15,6 +15,14 @@ use soute_sys::{CallError, Called};
 
 use crate::plan::{Rootfs, Upper};
 
+/// The overlay as a detached mount.
+pub(crate) struct Overlay {
+    pub(crate) mount: OwnedFd,
+    /// The layers' clones. Closing one waits for an RCU grace period (its mount ends), so the parent does that while
+    /// the child is busy.
+    _layers: Vec<OwnedFd>,
+}
+
 /// Builds the overlay as a detached mount. `userns` idmaps the lower layers; `root` owns the new upper folder.
 ///
 /// Only the lower layers are idmapped: through an idmapped upper the mounter,
@@ -24,7 +32,7 @@ pub(crate) fn build(
     rootfs: &Rootfs,
     userns: Option<BorrowedFd<'_>>,
     root: (u32, u32),
-) -> Result<OwnedFd, CallError> {
+) -> Result<Overlay, CallError> {
     let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
         .called(|| "fsopen(\"overlay\")".to_owned())?;
     rustix::mount::fsconfig_set_string(&fs, "source", "overlay")
@@ -49,7 +57,11 @@ pub(crate) fn build(
             .called(|| "fsconfig(overlay, \"volatile\")".to_owned())?;
     }
     // nodev: a device node in an image is a file like any other.
-    super::mount_filesystem(&fs, "overlay", soute_sys::mount::NODEV)
+    let mount = super::mount_filesystem(&fs, "overlay", soute_sys::mount::NODEV)?;
+    Ok(Overlay {
+        mount,
+        _layers: trees,
+    })
 }
 
 fn clone_layer(layer: &Path, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd, CallError> {

@@ -137,7 +137,7 @@ fn complete(
     let rootfs =
         overlay::build(&plan.rootfs, userns, root).step("building the root file system")?;
     let devices = dev::build(&plan.devices, maps).step("making the devices")?;
-    let mut parts = vec![rootfs.as_fd(), devices.as_fd()];
+    let mut parts = vec![rootfs.mount.as_fd(), devices.as_fd()];
     for (mount, tree) in plan.mounts.iter().zip(binds) {
         if let Some(tree) = tree {
             bind::configure(mount, tree, userns).step(format!("mounting {}", mount.target))?;
@@ -151,6 +151,8 @@ fn complete(
     channel
         .send(&[MOUNTS], &parts)
         .step("handing over the root file system")?;
+    drop(parts);
+    drop(rootfs);
     wait_for_program(channel)
 }
 
