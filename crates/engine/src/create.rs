@@ -25,6 +25,8 @@ impl Engine {
     pub(crate) fn make(&self, request: Request, ephemeral: bool) -> Result<Created, Error> {
         crate::plan::check_limits(&request)?;
         request.resources.validate(&self.layout)?;
+        // Until the record names the image, this keeps it from being removed.
+        let _pin = self.store.pin()?;
         let (image, layers, config) = self.root_of(&request.source)?;
         if let Some(name) = &request.name {
             ids::check_name(name)?;

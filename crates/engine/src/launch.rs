@@ -6,7 +6,7 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
     socketpair,
 };
-use soute_runtime::cgroups::Cgroup;
+use soute_runtime::cgroups::{Cgroup, Resources};
 use soute_runtime::process::FailureKind;
 use soute_sys::process::{Cloned, fork};
 use soute_sys::{CallError, Called};
@@ -139,7 +139,7 @@ impl Engine {
         let cgroup = Cgroup::create(
             &self.layout,
             &record.cgroup,
-            &record.request.resources,
+            &limits(&record.request.resources),
             &rules,
         )?;
         Ok((plan, cgroup, listener))
@@ -269,6 +269,15 @@ fn with_short_path<T>(
     let address = SocketAddrUnix::new(short.as_str())
         .called(|| format!("the socket address {}", path.display()))?;
     Ok(act(&address)?)
+}
+
+/// As much swap as memory where `--memory` comes alone: Docker's default, and without it a limit on memory is none.
+fn limits(wanted: &Resources) -> Resources {
+    let mut limits = wanted.clone();
+    limits.memory_swap = limits.memory_swap.or(limits
+        .memory
+        .and_then(|memory| i64::try_from(memory.saturating_mul(2)).ok()));
+    limits
 }
 
 /// Docker's exit status for a program that could not be started.

@@ -11,7 +11,8 @@ use soute_runtime::cgroups::{DeviceRule, Layout, default_device_rules};
 use soute_runtime::plan::{
     Device, Namespace, Namespaces, Plan, Process, Rootfs, Upper, User, UserNamespace,
 };
-use soute_runtime::seccomp::{Filter, KernelVersion, Profile};
+use soute_runtime::seccomp::profile::Profile;
+use soute_runtime::seccomp::{Filter, KernelVersion};
 
 use crate::error::Error;
 use crate::places::Places;
@@ -136,7 +137,8 @@ pub(crate) fn filter(
         SeccompChoice::Default => Ok(Some(Filter::docker_default(capabilities, kernel)?)),
         SeccompChoice::Unconfined => Ok(None),
         SeccompChoice::Profile(text) => {
-            let profile = Profile::parse(text)?;
+            let profile: Profile = serde_json::from_str(text)
+                .map_err(|e| Error::Impossible(format!("the seccomp profile: {e}")))?;
             Ok(Some(Filter::compile(&profile, capabilities, kernel)?))
         }
     }
