@@ -1,5 +1,7 @@
 //! Architectures and their tables of system calls.
 
+use std::fmt;
+
 use syscalls::{aarch64, arm, x86, x86_64};
 
 /// Set in every number of an x32 call (asm/unistd.h, `__X32_SYSCALL_BIT`).
@@ -223,6 +225,18 @@ impl Arch {
         (base..base + self.table_len())
             .chain(own)
             .filter(move |&number| self.name(number).is_some())
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::X86_64 => "x86_64",
+            Self::X86 => "x86",
+            Self::X32 => "x32",
+            Self::Aarch64 => "aarch64",
+            Self::Arm => "arm",
+        })
     }
 }
 

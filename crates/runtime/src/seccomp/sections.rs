@@ -23,6 +23,12 @@ impl<'a> Section<'a> {
             self.ranges.push((first, decision));
         }
     }
+
+    /// The decision about a number.
+    pub(crate) fn decision(&self, number: u32) -> Decision<'a> {
+        let after = self.ranges.partition_point(|range| range.0 <= number);
+        self.ranges[after - 1].1
+    }
 }
 
 /// Sections under construction, one architecture after the other.
@@ -30,6 +36,7 @@ impl<'a> Section<'a> {
 pub(crate) struct Sections<'a> {
     default: Action,
     above: Action,
+    has_x32: bool,
     sections: Vec<Section<'a>>,
 }
 
@@ -39,13 +46,16 @@ impl<'a> Sections<'a> {
         Self {
             default,
             above,
+            has_x32: false,
             sections: Vec::with_capacity(2),
         }
     }
 
     /// Decides about the calls of an architecture, whose numbers ascend. x86_64 comes before x32.
     pub(crate) fn add(&mut self, arch: Arch, calls: impl Iterator<Item = (u32, Decision<'a>)>) {
-        if arch != Arch::X32 {
+        if arch == Arch::X32 {
+            self.has_x32 = true;
+        } else {
             self.sections.push(Section {
                 audit: arch.audit(),
                 is_64_bit: arch.is_64_bit(),
@@ -64,10 +74,12 @@ impl<'a> Sections<'a> {
         let mut last = self.default;
         for (number, decision) in calls {
             // ARM's private calls are far above the ordinary ones, whose end is theirs.
-            let far = next < ARM_OWN_FIRST && (ARM_OWN_FIRST..X32_BIT).contains(&number);
+            if next < ARM_OWN_FIRST && (ARM_OWN_FIRST..X32_BIT).contains(&number) {
+                section.from(next, Decision::Always(self.above));
+                next = ARM_OWN_FIRST;
+            }
             if number > next {
-                let between = if far { self.above } else { self.default };
-                section.from(next, Decision::Always(between));
+                section.from(next, Decision::Always(self.default));
             }
             section.from(number, decision);
             next = number + 1;
@@ -79,8 +91,7 @@ impl<'a> Sections<'a> {
     /// All of them. Calls of x32 are those of an unknown architecture if it was not added.
     pub(crate) fn finish(mut self) -> Vec<Section<'a>> {
         for section in &mut self.sections {
-            let has_x32 = section.ranges.iter().any(|range| range.0 >= X32_BIT);
-            if section.audit == Arch::X32.audit() && !has_x32 {
+            if section.audit == Arch::X32.audit() && !self.has_x32 {
                 section.from(X32_BIT, Decision::Always(Action::KillProcess));
                 // A tracer's way to skip a call, which the filter sees again (seccomp(2)).
                 section.from(u32::MAX, Decision::Always(self.default));
