@@ -12,20 +12,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::builder::Resettable;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _};
+use soute_engine::Places;
 
 use crate::args::numbers;
 use crate::commands::TABLE;
-
-/// Where the engine keeps its things.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// Images and containers.
-    pub root: PathBuf,
-    /// What runs.
-    pub run: PathBuf,
-    /// The settings file.
-    pub config: PathBuf,
-}
 
 /// A command: its arguments, and what it does with them.
 pub trait CommandLine: Args {

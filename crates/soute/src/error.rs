@@ -10,13 +10,19 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
+use soute_engine::{Error, exit_code};
 
-use crate::output::visible;
+use crate::output::{print, visible, visible_text};
 
-/// Says what failed and why, one cause a line, with what to do about it, and gives the exit code.
+/// Says what failed and why, one cause a line, with what to do about it, and
+/// gives the exit code: `failure`, or what the error itself asks for.
 pub fn report(error: &anyhow::Error, failure: u8) -> ExitCode {
     eprint!("{}", text(error));
-    ExitCode::from(failure)
+    match error.downcast_ref() {
+        // The program in the container could not be started: a word about it, not about soute.
+        Some(Error::Start(why)) if failure == 125 => ExitCode::from(exit_code(why.kind) as u8),
+        _ => ExitCode::from(failure),
+    }
 }
 
 fn text(error: &anyhow::Error) -> String {
@@ -36,17 +42,75 @@ fn text(error: &anyhow::Error) -> String {
         text.push('\n');
         before = cause;
     }
+    for hint in error.chain().filter_map(hint) {
+        text += &format!("hint: {hint}\n");
+    }
     text
+}
+
+/// What to do about it.
+fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref::<Error>() {
+        return engine_hint(error);
+    }
+    cause.downcast_ref().and_then(image_hint)
+}
+
+fn engine_hint(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::NoSuchContainer(_) => "'soute ps -a' lists the containers that there are".to_owned(),
+        Error::AmbiguousId { .. } => "give more digits, or the name".to_owned(),
+        Error::NameTaken { name, .. } => {
+            format!(
+                "'soute rm {}' frees the name; or take another with --name",
+                visible(name)
+            )
+        }
+        Error::NotRoot(_) => "run it as root, with sudo for instance".to_owned(),
+        Error::WrongState { operation, .. } if *operation == "exec" || *operation == "kill" => {
+            "'soute start' runs it again".to_owned()
+        }
+        Error::NoIds(_) => {
+            "remove containers that are not needed, or share the machine's ids with --userns host"
+                .to_owned()
+        }
+        Error::Remap { user, .. } => format!(
+            "/etc/subuid and /etc/subgid each need a line such as '{}:100000:65536'",
+            visible(user)
+        ),
+        Error::MonitorLost => {
+            "the kernel's log ('dmesg') tells if it was killed for want of memory".to_owned()
+        }
+        Error::Image(error) => return image_hint(error),
+        _ => return None,
+    })
+}
+
+fn image_hint(error: &soute_image::Error) -> Option<String> {
+    use soute_image::Error;
+    Some(match error {
+        Error::NoSuchImage { .. } => "'soute images' lists the images that are here".to_owned(),
+        Error::Ambiguous { .. } => "give more digits, or the name".to_owned(),
+        Error::InUse { .. } => {
+            "'soute rm' removes the containers; --force takes the image's names away and keeps it"
+                .to_owned()
+        }
+        Error::SeveralNames { .. } => {
+            "give the name that is to go, or --force for all of them".to_owned()
+        }
+        _ => return None,
+    })
 }
 
 /// Prints help or version (exit code 0), or what is wrong with the command line.
 pub fn explain(usage: clap::Error) -> ExitCode {
+    let text = usage.render().to_string();
     let code = match usage.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // A closed standard output is nothing that help could tell anybody.
-            let _ = crate::output::print(&usage.render().to_string());
+            // A standard output that is closed is nothing that help could be for.
+            let _ = print(&text);
             return ExitCode::SUCCESS;
         }
         ErrorKind::MissingRequiredArgument
@@ -54,7 +118,8 @@ pub fn explain(usage: clap::Error) -> ExitCode {
         | ErrorKind::InvalidSubcommand => 1,
         _ => 125,
     };
-    eprint!("soute: {}", usage.render());
+    // It repeats words of the command line, which scripts make of anything.
+    eprint!("soute: {}", visible_text(&text));
     ExitCode::from(code)
 }
 
@@ -71,5 +136,18 @@ mod tests {
             text(&error),
             "soute: error: --env-file \\u{1b}[31mx\n  caused by: open x: no such file\n"
         );
+    }
+
+    #[test]
+    fn typed_errors_have_hints() {
+        let error = anyhow::Error::from(Error::NoSuchContainer("web".to_owned()));
+        assert_eq!(
+            text(&error),
+            "soute: error: no such container: web\nhint: 'soute ps -a' lists the containers that there are\n"
+        );
+        let missing = soute_image::Error::NoSuchImage {
+            name: "debian".to_owned(),
+        };
+        assert!(text(&Error::Image(missing).into()).contains("hint: 'soute images'"));
     }
 }

@@ -2,9 +2,6 @@
 //!
 //! `argv → Args → Request`, then the engine; all printing is here.
 
-// Most of `args` waits for the commands that call the engine.
-#![allow(dead_code, unused_imports)]
-
 /// The flags that describe a container, and the request that they make.
 mod args;
 /// The table of commands, and how a command line becomes one of them.
@@ -13,8 +10,12 @@ mod cli;
 mod commands;
 /// What is said when something fails, and the exit code.
 mod error;
+/// Images, there when a container is made.
+mod images;
 /// Tables, templates, times and sizes as people read them.
 mod output;
+/// Between the caller's standard files and a program in a container.
+mod relay;
 /// The caller's terminal while a container has it.
 mod terminal;
 

@@ -7,6 +7,7 @@
 mod conflicts;
 pub mod env;
 mod identity;
+pub mod moment;
 mod mounts;
 mod namespaces;
 mod network;
@@ -15,7 +16,6 @@ pub mod outside;
 pub mod process;
 mod resources;
 mod security;
-pub mod signal;
 
 use std::path::PathBuf;
 

@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 use soute_engine::request::{Request, Ulimit};
 
+use super::env;
 use super::outside::Outside;
-use super::{env, signal};
 
 /// The process that the container runs.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub struct ProcessArgs {
     init: bool,
 
     /// Signal that asks the program to stop
-    #[arg(long, value_name = "SIGNAL", value_parser = signal::signal)]
+    #[arg(long, value_name = "SIGNAL", value_parser = signal)]
     stop_signal: Option<i32>,
 
     /// Seconds from that signal to SIGKILL (-1: without end)
@@ -94,6 +94,11 @@ impl ProcessArgs {
         request.oom_score_adj = self.oom_score_adj;
         Ok(())
     }
+}
+
+/// A signal by number or name, as `kill --signal` and `--stop-signal` take it.
+pub fn signal(text: &str) -> Result<i32, String> {
+    soute_engine::signals::parse(text).ok_or_else(|| format!("'{text}' is not a signal"))
 }
 
 /// `--workdir`: absolute, since the image's own may be any.

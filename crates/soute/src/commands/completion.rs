@@ -3,10 +3,10 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::cli::Places;
 use anyhow::Result;
 use clap::Args;
 use clap_complete::Shell;
+use soute_engine::Places;
 
 use crate::cli::{self, CommandLine, Purpose};
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::Places;
 use anyhow::{Context as _, Result};
 use clap::Args;
+use soute_engine::Places;
 
 use crate::cli::{self, CommandLine, Purpose};
 

@@ -1,13 +1,49 @@
 //! The commands, one file each.
 
+mod attach;
+mod cidfile;
 mod completion;
+mod create;
+mod each;
+mod exec;
+mod images;
+mod import;
+mod kill;
+mod logs;
 mod man;
+mod ps;
+mod rm;
+mod rmi;
+mod run;
+mod start;
+mod stop;
+mod tag;
 mod version;
+mod wait;
 
 use crate::cli::Entry;
 
 /// All commands, in the order in which help lists them.
 pub const TABLE: &[Entry] = &[
+    Entry::new::<run::Run>("run", "Make a container from an image and run it"),
+    Entry::new::<create::Create>("create", "Make a container from an image"),
+    Entry::new::<start::Start>("start", "Run containers that were made or have ended"),
+    Entry::new::<stop::Stop>("stop", "Ask containers to end, then kill them"),
+    Entry::new::<stop::Restart>("restart", "Stop containers and start them again"),
+    Entry::new::<kill::Kill>("kill", "Send a signal to containers"),
+    Entry::new::<wait::Wait>(
+        "wait",
+        "Wait until containers end, and print their exit codes",
+    ),
+    Entry::new::<rm::Rm>("rm", "Remove containers"),
+    Entry::new::<ps::Ps>("ps", "List containers"),
+    Entry::new::<logs::Logs>("logs", "Print what a container has written"),
+    Entry::new::<exec::Exec>("exec", "Run a further program in a container"),
+    Entry::new::<attach::Attach>("attach", "Take part in a container's input and output"),
+    Entry::new::<images::Images>("images", "List images"),
+    Entry::new::<import::Import>("import", "Make an image from a tar of a root file system"),
+    Entry::new::<tag::Tag>("tag", "Give an image another name"),
+    Entry::new::<rmi::Rmi>("rmi", "Remove images"),
     Entry::new::<version::Version>("version", "Print soute's version and the kernel's"),
     Entry::new::<completion::Completion>("completion", "Print the completion script of a shell")
         .hidden(),

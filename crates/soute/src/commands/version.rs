@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::cli::Places;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use soute_engine::Places;
 
 use crate::cli::CommandLine;
 use crate::output::{Template, print};

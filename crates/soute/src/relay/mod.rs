@@ -1,0 +1,98 @@
+//! Between the caller's standard files and a program in a container.
+//!
+//! A started container is talked to in frames, through its monitor
+//! ([`monitor`]); a process that `exec` started is our own child ([`exec`]).
+
+mod exec;
+mod input;
+mod monitor;
+mod output;
+mod signals;
+
+pub use exec::{hold, relay, wait};
+pub use monitor::follow;
+pub use signals::Signals;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::terminal::DetachKeys;
+
+/// A standard file, for `--attach`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stream {
+    /// Standard input.
+    Stdin,
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How the caller takes part.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// Standard input goes to the program.
+    pub stdin: bool,
+    /// Its output comes to standard output.
+    pub stdout: bool,
+    /// Its errors come to standard error.
+    pub stderr: bool,
+    /// The program has a terminal.
+    pub terminal: bool,
+    /// The keys that leave; only typed at a terminal.
+    pub keys: DetachKeys,
+    /// Signals go to the program, instead of ending soute. Not with a terminal, which makes its own.
+    pub forward_signals: bool,
+}
+
+impl Attachment {
+    /// Refuses, as Docker does, to make a terminal of an input that is none.
+    pub fn check_terminal(&self) -> Result<()> {
+        if self.terminal && self.stdin && !std::io::stdin().is_terminal() {
+            anyhow::bail!("-t with -i needs a terminal, and standard input is none");
+        }
+        Ok(())
+    }
+}
+
+/// How a conversation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The program did, with this exit code (128 + n by signal n).
+    Exited(i32),
+    /// The detach keys were typed.
+    Detached,
+    /// soute was told to end by this signal.
+    Signalled(i32),
+    /// Nobody reads the output any more.
+    Unread,
+    /// The monitor was killed, and the container with it.
+    MonitorLost,
+}
+
+impl Ending {
+    /// Says what is worth saying of the container `name`, and gives soute's exit code.
+    pub fn conclude(self, name: &str) -> ExitCode {
+        let code = match self {
+            Self::Exited(code) => code,
+            Self::Detached => 0,
+            Self::Signalled(signal) => 128 + signal,
+            Self::Unread => {
+                eprintln!("soute: nobody reads the output any more; container {name} goes on");
+                128 + 13
+            }
+            Self::MonitorLost => {
+                eprintln!(
+                    "soute: error: the monitor of container {name} was killed, and the container with it"
+                );
+                128 + 9
+            }
+        };
+        // Exit codes of programs have eight bits.
+        ExitCode::from(code as u8)
+    }
+}

@@ -1,0 +1,50 @@
+//! Signals that soute reads instead of being ended by them.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::process::Signal;
+use soute_sys::CallError;
+
+/// What is sent on, or ends the conversation in order. Left out: SIGKILL and
+/// SIGSTOP (nobody can), the kernel's complaints about soute itself, SIGCHLD,
+/// SIGPIPE, SIGURG, and job control's TSTP, TTIN, TTOU and CONT, so that
+/// `soute run` stops and goes on in its shell.
+const SIGNALS: &[Signal] = &[
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::TERM,
+    Signal::WINCH,
+    Signal::VTALARM,
+    Signal::PROF,
+    Signal::IO,
+    Signal::POWER,
+];
+
+/// Blocked signals, to be read.
+#[derive(Debug)]
+pub struct Signals(OwnedFd);
+
+impl Signals {
+    /// Blocks them. Before anything is started, so that none gets lost between.
+    pub fn take() -> Result<Self, CallError> {
+        soute_sys::process::signalfd(SIGNALS).map(Self)
+    }
+
+    /// The next that has come, if any.
+    pub fn next(&self) -> Result<Option<i32>, CallError> {
+        soute_sys::process::read_signal(&self.0)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The terminal's size has changed.
+pub const WINCH: i32 = Signal::WINCH.as_raw();
