@@ -101,6 +101,11 @@ impl Store {
         Ok(Self { root, fd })
     }
 
+    /// The folder that the store is in.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
     /// The image of this name, or with an id that begins so, as users write them.
     ///
     /// A name costs one readlink and one read. The image cannot vanish while
