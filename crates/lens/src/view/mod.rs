@@ -7,10 +7,10 @@ mod show;
 mod table;
 
 pub use list::{Column, List, Row, UnknownColumn};
-pub use one::One;
+pub use one::{Inhabitant, One};
 pub use pids::{Level, PidRow, Pids};
-pub use show::{Inside, Show, ShowRow};
-pub use table::Table;
+pub use show::{Capabilities, GroupView, Inside, Show, ShowRow};
+pub use table::{Align, Table, cut};
 
 use std::collections::HashMap;
 

@@ -1,5 +1,6 @@
 //! The processes of a container with their number at every level: `soute ns pids`.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
@@ -136,14 +137,14 @@ impl Survey {
             let Some(namespace) = self.found.of_process(pid, Kind::User) else {
                 continue;
             };
-            if let std::collections::hash_map::Entry::Vacant(e) = by_namespace.entry(namespace.id) {
-                let map = match self.proc.process(pid)? {
+            let map = match by_namespace.entry(namespace.id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(match self.proc.process(pid)? {
                     Look::Seen(folder) => IdMaps::read(&folder)?.map(|maps| maps.uid),
                     Look::Gone | Look::Hidden => None,
-                };
-                e.insert(map);
-            }
-            if let Some(Some(map)) = by_namespace.get(&namespace.id) {
+                }),
+            };
+            if let Some(map) = map {
                 maps.insert(pid, map.clone());
             }
         }
@@ -179,20 +180,16 @@ impl Survey {
 
     fn notes_on_group(&self, pid: u32, bond: Bond) -> Vec<String> {
         let mut notes = Vec::new();
-        let hidden = self.found.hidden.contains(&pid);
-        if bond == Bond::Descent && hidden {
-            notes.push(format!(
-                "the pid namespace of process {pid} is hidden from this user: these are its descendants, and what entered its namespace from outside is missing"
-            ));
-        } else if bond != Bond::PidNamespace {
-            notes.push(format!(
-                "process {pid} has no pid namespace of its own: {}",
-                match bond {
-                    Bond::ControlGroup =>
-                        "these are its descendants and the processes in its control group",
-                    _ => "these are its descendants",
-                }
-            ));
+        if bond != Bond::PidNamespace {
+            let why = match self.found.hidden.contains(&pid) {
+                true => "is in a pid namespace that is hidden from this user",
+                false => "has no pid namespace of its own",
+            };
+            let these = match bond {
+                Bond::ControlGroup => "its descendants and the processes in its control group",
+                _ => "its descendants",
+            };
+            notes.push(format!("process {pid} {why}: shown are {these}"));
         }
         notes.extend(self.notes());
         notes
@@ -255,7 +252,7 @@ impl Pids {
         let inside = self
             .processes
             .iter()
-            .any(|row| row.inside_uid != Some(row.uid));
+            .any(|row| row.inside_uid.is_some_and(|inside| inside != row.uid));
         if inside {
             heads.push(("AS UID".to_owned(), Align::Right));
         }

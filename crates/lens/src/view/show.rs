@@ -189,14 +189,12 @@ impl Survey {
         })
     }
 
-    /// As [`Survey::notes`], with the process's own being hidden first.
+    /// As [`Survey::notes`], where the process's own namespaces being hidden says it all.
     fn notes_on(&self, pid: u32) -> Vec<String> {
-        let own = self
-            .found
-            .hidden
-            .contains(&pid)
-            .then(|| Error::Hidden(pid).to_string());
-        own.into_iter().chain(self.notes()).collect()
+        match self.found.hidden.contains(&pid) {
+            true => vec![Error::Hidden(pid).to_string()],
+            false => self.notes(),
+        }
     }
 
     fn show_row(

@@ -69,7 +69,7 @@ impl Table {
 }
 
 /// `line` in at most `width` columns, with an ellipsis where it was longer.
-fn cut(line: &str, width: usize) -> String {
+pub fn cut(line: &str, width: usize) -> String {
     if line.width() <= width {
         return line.to_owned();
     }

@@ -1,0 +1,198 @@
+//! Namespaces that no process is in, by what keeps them; and what is hidden. These need root.
+
+mod common;
+
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+
+use common::{Helper, inode};
+use soute_lens::view::{List, Row, Survey};
+use soute_lens::{Descriptor, Kind, Scope, Thread};
+use soute_sys::process::{flags, unshare};
+
+fn list(scope: Scope) -> List {
+    Survey::new(scope)
+        .expect("a survey")
+        .list(&[])
+        .expect("a list")
+}
+
+fn row(list: &List, inode: u64) -> &Row {
+    let mut rows = list.namespaces.iter();
+    rows.find(|row| row.ns == inode)
+        .unwrap_or_else(|| panic!("{inode} was not found"))
+}
+
+#[test]
+fn a_bind_mount_in_another_mount_namespace() {
+    // The name has a newline and an escape in it.
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let helper = Helper::script(&format!(
+        "exec unshare -m sh -c 'f=\"{folder}/a
+\x1b[31m\"; touch \"$f\"; unshare --net=\"$f\" true && echo ready; exec sleep 600'"
+    ));
+    let survey = Survey::new(Scope {
+        bound: true,
+        descriptors: false,
+    })
+    .unwrap();
+    let list = survey.list(&[Kind::Net]).unwrap();
+    let bound = |row: &&Row| {
+        row.bound
+            .iter()
+            .any(|bound| bound.seen_by == Some(helper.pid()))
+    };
+    let row = list
+        .namespaces
+        .iter()
+        .find(bound)
+        .expect("the mount is found");
+    assert_eq!(row.nprocs, 0);
+    assert_eq!(
+        row.bound[0].path.to_str().unwrap(),
+        format!("{folder}/a\n\u{1b}[31m")
+    );
+    assert_eq!(row.nsfs, Vec::<String>::new(), "not visible from here");
+    assert_eq!(
+        row.ons,
+        Some(inode(std::process::id(), "user")),
+        "asked through the mount"
+    );
+    let keeper = format!(
+        "(mounted at {folder}/a\\n\\x1b[31m for process {})",
+        helper.pid()
+    );
+    assert_eq!(row.command, keeper);
+    let without = Survey::new(Scope::default())
+        .unwrap()
+        .list(&[Kind::Net])
+        .unwrap();
+    assert!(!without.namespaces.iter().any(|other| other.ns == row.ns));
+}
+
+#[test]
+fn a_descriptor() {
+    let owner = Helper::script("exec unshare -Urn sh -c 'echo ready; exec sleep 600'");
+    let net = inode(owner.pid(), "net");
+    let user = inode(owner.pid(), "user");
+    let namespace = File::open(format!("/proc/{}/ns/net", owner.pid())).unwrap();
+    let mut holder = Command::new("sleep")
+        .arg("600")
+        .stdin(Stdio::from(namespace))
+        .spawn()
+        .unwrap();
+    drop(owner);
+    let found = list(Scope::ALL);
+    let without = list(Scope::default());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+
+    let kept = row(&found, net);
+    assert_eq!(
+        kept.descriptors,
+        [Descriptor {
+            pid: holder.id(),
+            fd: 0
+        }]
+    );
+    assert_eq!((kept.nprocs, kept.pid), (0, None));
+    assert_eq!(
+        kept.command,
+        format!("(descriptor 0 of process {})", holder.id())
+    );
+    // Its owner has nobody in it either: only the kernel's word shows it.
+    assert_eq!(kept.ons, Some(user));
+    assert_eq!(row(&found, user).command, format!("(owner of {net})"));
+    assert!(!without.namespaces.iter().any(|row| row.ns == net));
+}
+
+#[test]
+fn a_thread() {
+    let (tell, told) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        unshare(flags::NEWUTS).expect("root");
+        let link = std::fs::read_link("/proc/thread-self").unwrap();
+        let tid: u32 = link.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        tell.send(tid).unwrap();
+        let _ = ended.recv();
+    });
+    let tid = told.recv().unwrap();
+    let pid = std::process::id();
+    let uts = inode(pid, &format!("../task/{tid}/ns/uts"));
+    assert_ne!(uts, inode(pid, "uts"));
+    let list = list(Scope::default());
+    let row = row(&list, uts);
+    assert_eq!(row.threads, [Thread { pid, tid }]);
+    assert_eq!(row.nprocs, 0);
+    assert_eq!(row.command, format!("(thread {tid} of process {pid})"));
+    assert_eq!(
+        row.path.as_deref(),
+        Some(format!("/proc/{pid}/task/{tid}/ns/uts").as_str())
+    );
+    drop(end);
+    thread.join().unwrap();
+}
+
+/// The test below, run again as another user.
+const AS_NOBODY: &str = "SOUTE_LENS_AS_NOBODY";
+
+#[test]
+fn what_is_hidden_from_a_user_is_counted_and_the_rest_shown() {
+    let Ok(target) = std::env::var(AS_NOBODY) else {
+        let root = Helper::script(
+            "exec unshare -Urp --fork --kill-child sh -c 'echo ready; exec sleep 600'",
+        );
+        let init = common::child_of(root.pid());
+        let name = "what_is_hidden_from_a_user_is_counted_and_the_rest_shown";
+        let output = Command::new("/proc/self/exe")
+            .args(["--exact", name, "--nocapture"])
+            .env(AS_NOBODY, init.to_string())
+            .current_dir("/")
+            .gid(65534)
+            .uid(65534)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+        return;
+    };
+    let target: u32 = target.parse().unwrap();
+    let survey = Survey::new(Scope::ALL).unwrap();
+    assert!(survey.found().hidden.contains(&target));
+    let list = survey.list(&[]).unwrap();
+    assert!(
+        list.namespaces.iter().any(|row| row.kind == Kind::Net),
+        "its own"
+    );
+    assert!(
+        list.notes[0].contains("hide their namespaces"),
+        "{:?}",
+        list.notes
+    );
+
+    // What /proc/PID/status tells to everybody is shown.
+    let show = survey.show(target, None).unwrap();
+    assert_eq!(show.namespaces, []);
+    assert_eq!(show.pids, [target, 1]);
+    assert_eq!(show.notes.len(), 1);
+    assert!(
+        show.notes[0].contains("are hidden from this user"),
+        "{:?}",
+        show.notes
+    );
+    let pids = survey.pids(target, None).unwrap();
+    assert_eq!(pids.processes[0].pids, [target, 1]);
+    assert_eq!(pids.levels.len(), 2);
+    assert!(
+        pids.notes[0].contains("is in a pid namespace that is hidden"),
+        "{:?}",
+        pids.notes
+    );
+}

@@ -1,0 +1,195 @@
+//! `soute ns`: the namespaces of the machine, of any process, of a container.
+
+mod ls;
+mod pids;
+mod show;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use soute_lens::view::{ContainerName, Table, cut};
+
+/// `soute ns …`
+#[derive(Debug, Args)]
+pub struct NsArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List all namespaces of the machine
+    Ls(ls::LsArgs),
+    /// Show the namespaces of a process or container, and whose each of them is
+    Show(show::ShowArgs),
+    /// Show the processes of a container, with their number at every level
+    Pids(pids::PidsArgs),
+}
+
+/// A running container, as its name or id led to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedContainer {
+    /// Its name.
+    pub name: String,
+    /// Its full id.
+    pub id: String,
+    /// Its first process, as numbered here.
+    pub init_pid: u32,
+}
+
+/// Finds a running container by name, id or beginning of an id.
+pub type Resolve<'a> = &'a dyn Fn(&str) -> Result<Option<ResolvedContainer>>;
+
+/// Does what `args` say, and writes the answer to `out`.
+///
+/// # Errors
+/// What was not found or cannot be seen, and why; `out`'s own.
+pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
+    match &args.command {
+        Command::Ls(args) => ls::run(args, out),
+        Command::Show(args) => show::run(args, resolve, out),
+        Command::Pids(args) => pids::run(args, resolve, out),
+    }
+}
+
+/// What a word on the command line names.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    Process(u32, Option<ContainerName>),
+    Path(PathBuf),
+}
+
+/// A number is a process, a word with a slash a path, any other a container; `ctr:WORD` is always a container, as is a
+/// number that no process has.
+fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
+    if let Some(name) = word.strip_prefix("ctr:") {
+        return match container(name, resolve)? {
+            Some(target) => Ok(target),
+            None => bail!("there is no running container {name:?}"),
+        };
+    }
+    if word.contains('/') {
+        return Ok(Target::Path(PathBuf::from(word)));
+    }
+    if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
+        let pid = word.parse().ok().filter(|pid| exists(*pid));
+        return match (pid, container(word, resolve)) {
+            (Some(pid), _) => Ok(Target::Process(pid, None)),
+            (None, Ok(Some(target))) => Ok(target),
+            (None, Ok(None)) => bail!("there is neither a process nor a running container {word}"),
+            (None, Err(error)) => Err(error.context(format!("there is no process {word}"))),
+        };
+    }
+    match container(word, resolve)? {
+        Some(target) => Ok(target),
+        None => bail!(
+            "there is no running container {word:?} (a process is given by its number, a namespace's file by a path with a slash)"
+        ),
+    }
+}
+
+fn container(name: &str, resolve: Resolve<'_>) -> Result<Option<Target>> {
+    let found = resolve(name).with_context(|| format!("container {name:?}"))?;
+    Ok(found.map(|container| {
+        let ResolvedContainer { name, id, init_pid } = container;
+        Target::Process(init_pid, Some(ContainerName { name, id }))
+    }))
+}
+
+fn exists(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Writes `table`, in lines no longer than the terminal's if there is one.
+fn table(table: &Table, out: &mut dyn Write) -> Result<()> {
+    out.write_all(table.render(terminal_width()).as_bytes())?;
+    Ok(())
+}
+
+fn terminal_width() -> Option<usize> {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Writes lines of a label and a text.
+fn facts(facts: &[(&str, String)], out: &mut dyn Write) -> Result<()> {
+    let labels = facts
+        .iter()
+        .map(|(label, _)| label.len())
+        .max()
+        .unwrap_or(0);
+    for (label, text) in facts {
+        let line = format!("{label:<labels$}  {text}");
+        match terminal_width() {
+            Some(columns) => writeln!(out, "{}", cut(&line, columns))?,
+            None => writeln!(out, "{line}")?,
+        }
+    }
+    Ok(())
+}
+
+/// Says what is missing in what was written: to standard error, so that the table stays a table.
+fn notes(notes: &[String]) {
+    for note in notes {
+        eprintln!("soute: {note}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn containers(name: &str) -> Result<Option<ResolvedContainer>> {
+        match name {
+            "web" | "99999999" => Ok(Some(ResolvedContainer {
+                name: name.to_owned(),
+                id: "1f3e".to_owned(),
+                init_pid: 4613,
+            })),
+            "two" => bail!("several containers are called so"),
+            _ => Ok(None),
+        }
+    }
+
+    #[test]
+    fn words_are_processes_paths_and_containers() {
+        let target = |word: &str| target(word, &containers);
+        let myself = std::process::id();
+        assert_eq!(
+            target(&myself.to_string()).unwrap(),
+            Target::Process(myself, None)
+        );
+        let name = |name: &str| {
+            let (name, id) = (name.to_owned(), "1f3e".to_owned());
+            Target::Process(4613, Some(ContainerName { name, id }))
+        };
+        assert_eq!(target("web").unwrap(), name("web"));
+        assert_eq!(target("ctr:web").unwrap(), name("web"));
+        // No process has a number beyond 2^22.
+        assert_eq!(target("99999999").unwrap(), name("99999999"));
+        assert_eq!(target("./net").unwrap(), Target::Path("./net".into()));
+    }
+
+    #[test]
+    fn what_is_not_there_is_said() {
+        let error = |word: &str| format!("{:#}", target(word, &containers).unwrap_err());
+        assert!(error("nobody").contains("no running container \"nobody\""));
+        assert!(error("ctr:1").contains("no running container \"1\""));
+        assert!(error("88888888").contains("neither a process nor a running container"));
+        assert!(error("two").contains("several containers"));
+        assert!(error("").contains("no running container \"\""));
+    }
+}
