@@ -12,7 +12,7 @@
 mod clients;
 mod streams;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -76,17 +76,30 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         connection,
         listener,
     } = prepared;
-    let begun = detached
+    let pipes = detached
         .and_then(|()| Streams::prepare(&plan, record.request.interactive))
         .map_err(|e| Failure::setup("preparing the monitor", e));
-    let (pipes, stdio) = match begun {
+    let (pipes, stdio) = match pipes {
         Ok(both) => both,
         Err(failure) => give_up(&places, &record, cgroup, lock, &connection, failure),
     };
     let own_pids = plan.namespaces.pid.is_new();
-    let started = match spawn(&plan, &cgroup, stdio) {
-        Ok(started) => started,
-        Err(failure) => give_up(&places, &record, cgroup, lock, &connection, failure),
+    let begun = Timestamp::now();
+    let mut signals = None;
+    // All that the monitor needs for itself is done while the child sets itself up.
+    let spawned = spawn(&plan, &cgroup, stdio, &mut |pid| {
+        write_state(&places, &record, pid, begun)
+            .map_err(|e| Failure::setup("keeping the container's state", e))?;
+        signals = Some(
+            soute_sys::process::signalfd(&[Signal::TERM, Signal::INT, Signal::HUP])
+                .map_err(|e| Failure::setup("preparing the monitor", e))?,
+        );
+        Ok(())
+    });
+    let (started, signals) = match (spawned, signals) {
+        (Ok(started), Some(signals)) => (started, signals),
+        (Ok(_), None) => unreachable!("a spawn that succeeds has called its closure"),
+        (Err(failure), _) => give_up(&places, &record, cgroup, lock, &connection, failure),
     };
     drop(plan);
     let Started {
@@ -95,44 +108,12 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         terminal,
     } = started;
     let pid = pid.as_raw_nonzero().get();
-    let running = Running {
-        pid,
-        start_time: proc_stat::start_time(pid).unwrap_or(0),
-        monitor: rustix::process::getpid().as_raw_nonzero().get(),
-        started: Timestamp::now(),
-    };
-    let written = running.write(&places, &record.id).and_then(|()| {
-        if record.ephemeral {
-            return Ok(());
-        }
-        // Should the machine die, this tells that the container ran.
-        LastRun {
-            started: running.started,
-            finished: None,
-            exit_code: 137,
-            oom_killed: false,
-            error: None,
-        }
-        .write(&places, &record.id)
-    });
-    let signals = soute_sys::process::signalfd(&[Signal::TERM, Signal::INT, Signal::HUP]);
-    let signals = match (written, signals) {
-        (Ok(()), Ok(signals)) => signals,
-        (Err(e), _) => {
-            let failure = Failure::setup("keeping the container's state", e);
-            give_up(&places, &record, cgroup, lock, &connection, failure)
-        }
-        (_, Err(e)) => {
-            let failure = Failure::setup("preparing the monitor", e);
-            give_up(&places, &record, cgroup, lock, &connection, failure)
-        }
-    };
     let log = crate::log::Writer::new(&places.container(&record.id), log);
     let mut monitor = Monitor {
         remove: record.request.remove,
         own_pids,
         stop_signal: record.stop_signal,
-        started: running.started,
+        started: begun,
         cgroup,
         pidfd,
         signals,
@@ -144,12 +125,28 @@ pub(crate) fn run(prepared: Prepared) -> ! {
     // What was needed to start is not needed to watch.
     let remains = Remains::of(&record, true);
     drop(record);
+    monitor.cgroup.finish_joins();
+    monitor.close_the_rest(&lock);
     soute_sys::process::trim_heap();
     monitor.watch();
     monitor.finish(lock, &remains)
 }
 
 impl Monitor {
+    /// Descriptors that the caller had open (its shell's pipes, the image store) are nothing to hold for months.
+    fn close_the_rest(&self, lock: &Lock) {
+        let mut keep: Vec<RawFd> = [
+            self.pidfd.as_raw_fd(),
+            self.signals.as_raw_fd(),
+            lock.as_fd().as_raw_fd(),
+        ]
+        .into_iter()
+        .chain(self.clients.descriptors())
+        .chain(self.streams.descriptors())
+        .collect();
+        let _ = soute_sys::process::close_all_but(&mut keep);
+    }
+
     /// Until the first process ends.
     fn watch(&mut self) {
         loop {
@@ -237,15 +234,18 @@ impl Monitor {
             oom_killed,
             error,
         };
-        let done = if self.remove {
-            crate::remove::everything(&self.places, remains, lock)
+        // Nobody is left to tell what fails here; what could not be removed is tried again by the next command.
+        if self.remove {
+            let _ = crate::remove::forget(&self.places, remains);
+            self.clients.farewell(&Frame::Exited(exit_code));
+            // Nobody need wait for files that no name leads to any more.
+            let _ = crate::remove::files(&self.places, remains, lock);
         } else {
-            last.write(&self.places, &remains.id)
-                .and_then(|()| lock.remove_folder())
-        };
-        // Nobody is left to tell; what could not be removed is tried again by the next command.
-        drop(done);
-        self.clients.farewell(&Frame::Exited(exit_code));
+            let _ = last
+                .write(&self.places, &remains.id)
+                .and_then(|()| lock.remove_folder());
+            self.clients.farewell(&Frame::Exited(exit_code));
+        }
         exit_now(0)
     }
 }
@@ -270,6 +270,35 @@ fn detach_from_caller() -> Result<(), soute_sys::CallError> {
     rustix::stdio::dup2_stdin(&null).called(|| "dup2(null, 0)".to_owned())?;
     rustix::stdio::dup2_stdout(&null).called(|| "dup2(null, 1)".to_owned())?;
     rustix::stdio::dup2_stderr(&null).called(|| "dup2(null, 2)".to_owned())
+}
+
+/// What other commands read of a container that runs.
+fn write_state(
+    places: &Places,
+    record: &Record,
+    pid: rustix::process::Pid,
+    started: Timestamp,
+) -> Result<(), Error> {
+    let pid = pid.as_raw_nonzero().get();
+    Running {
+        pid,
+        start_time: proc_stat::start_time(pid).unwrap_or(0),
+        monitor: rustix::process::getpid().as_raw_nonzero().get(),
+        started,
+    }
+    .write(places, &record.id)?;
+    if record.ephemeral {
+        return Ok(());
+    }
+    // Should the machine die, this tells that the container ran.
+    LastRun {
+        started,
+        finished: None,
+        exit_code: 137,
+        oom_killed: false,
+        error: None,
+    }
+    .write(places, &record.id)
 }
 
 /// Nothing runs: what was made goes, and the command is told why.

@@ -56,8 +56,17 @@ impl Places {
         self.root.join("volumes")
     }
 
+    /// Says that names and ranges have been put back since the machine started.
+    pub(crate) fn indexed(&self) -> PathBuf {
+        self.run.join("indexed")
+    }
+
     /// Makes the folders; both are root's alone, since layers hold setuid programs and upper folders foreign ids.
     pub(crate) fn make(&self) -> Result<(), Error> {
+        // The last thing that the first command after a boot makes (reconcile): all else is there, too.
+        if self.indexed().exists() && self.root.join("containers").exists() {
+            return Ok(());
+        }
         for (folder, mode) in [
             (self.root.clone(), 0o711),
             (self.root.join("containers"), 0o711),

@@ -76,7 +76,7 @@ fn kill(running: &Running) {
 
 /// The first command after a boot finds /run empty: names and id ranges are put back from the records.
 fn index_after_boot(places: &Places) -> Result<(), Error> {
-    let marker = places.run.join("indexed");
+    let marker = places.indexed();
     if marker.exists() {
         return Ok(());
     }

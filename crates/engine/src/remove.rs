@@ -33,14 +33,17 @@ impl Remains {
     }
 }
 
-/// Everything of a container that does not run. The record goes first: what is left if this is interrupted is a
-/// container without one, which the next command finishes off.
+/// Everything of a container that does not run.
 pub(crate) fn everything(places: &Places, remains: &Remains, lock: Lock) -> Result<(), Error> {
+    forget(places, remains)?;
+    files(places, remains, lock)
+}
+
+/// The container is no more: record, name and ids are free. The record goes first: what is left if this is
+/// interrupted is a container without one, which the next command finishes off.
+pub(crate) fn forget(places: &Places, remains: &Remains) -> Result<(), Error> {
     let Remains {
-        id,
-        name,
-        id_maps,
-        anonymous_volumes,
+        id, name, id_maps, ..
     } = remains;
     let folder = places.container(id);
     for record in [
@@ -54,12 +57,18 @@ pub(crate) fn everything(places: &Places, remains: &Remains, lock: Lock) -> Resu
             _ => {}
         }
     }
-    remove_folder(&folder)?;
     ids::free_name(places, name, id)?;
+    // Freed with files of its ids still there: they are the engine's alone to reach, and about to go.
     if let Some(maps) = id_maps {
         subids::free_range(places, id, maps)?;
     }
-    for volume in anonymous_volumes {
+    Ok(())
+}
+
+/// What a forgotten container has left on disk.
+pub(crate) fn files(places: &Places, remains: &Remains, lock: Lock) -> Result<(), Error> {
+    remove_folder(&places.container(&remains.id))?;
+    for volume in &remains.anonymous_volumes {
         crate::volumes::remove(places, volume)?;
     }
     // The lock's folder is what leads to all the rest: last.

@@ -1,7 +1,7 @@
 //! Who is attached to a container.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -62,6 +62,14 @@ impl Clients {
         clients
     }
 
+    /// Every descriptor that is in use.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.clients
+            .iter()
+            .map(|c| c.connection.as_fd().as_raw_fd())
+            .chain([self.listener.as_raw_fd()])
+    }
+
     fn add(&mut self, connection: Connection) {
         if rustix::io::ioctl_fionbio(&connection, true).is_ok() {
             self.clients.push(Client {
@@ -111,7 +119,7 @@ impl Clients {
             }
             wanted.push((
                 Source::Client(number),
-                PollFd::from_borrowed_fd(std::os::fd::AsFd::as_fd(&client.connection), events),
+                PollFd::from_borrowed_fd(client.connection.as_fd(), events),
             ));
         }
     }

@@ -1,6 +1,6 @@
 //! The program's standard files, as the monitor holds them.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
@@ -78,6 +78,19 @@ impl Streams {
             pending_input: Vec::new(),
             input_ends: false,
         }
+    }
+
+    /// Every descriptor that is in use.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        [
+            &self.terminal,
+            &self.pipes.stdin,
+            &self.pipes.stdout,
+            &self.pipes.stderr,
+        ]
+        .into_iter()
+        .flatten()
+        .map(AsRawFd::as_raw_fd)
     }
 
     fn descriptor(&self, stream: Stream) -> Option<&OwnedFd> {

@@ -143,6 +143,13 @@ impl Cgroup {
         self.nodes.iter_mut().try_for_each(Node::open_entry)
     }
 
+    /// Closes what [`Cgroup::prepare_join`] opened: a monitor that lives for months need not hold it.
+    pub fn finish_joins(&mut self) {
+        for node in &mut self.nodes {
+            node.entry = None;
+        }
+    }
+
     /// The v2 folder, for clone3's CLONE_INTO_CGROUP and for eBPF. None without a v2
     /// hierarchy, or before [`Cgroup::prepare_join`].
     pub fn v2_fd(&self) -> Option<BorrowedFd<'_>> {

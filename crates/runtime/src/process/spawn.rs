@@ -43,9 +43,17 @@ pub type Stdio = [OwnedFd; 3];
 
 /// Makes the container: on success its program runs.
 ///
+/// `meanwhile` is called once the child has all that it needs: work of the caller's that can be done while the child
+/// goes on. If it fails, the container is undone.
+///
 /// `stdio` goes to the program unless the plan asks for a terminal. On failure nothing is left but the caller's own
 /// `cgroup` and folders; the child, if there was one, has been killed and waited for.
-pub fn spawn(plan: &Plan, cgroup: &Cgroup, stdio: Option<Stdio>) -> Result<Started, Failure> {
+pub fn spawn(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    stdio: Option<Stdio>,
+    meanwhile: &mut dyn FnMut(Pid) -> Result<(), Failure>,
+) -> Result<Started, Failure> {
     // Nodes and folders get exactly the modes that are named.
     rustix::process::umask(Mode::empty());
     // What can be missing is opened before anything is made.
@@ -77,7 +85,7 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, stdio: Option<Stdio>) -> Result<Start
             drop(theirs);
             drop(stdio);
             let child = Child { pid, pidfd };
-            match complete(plan, &ours, &child, &binds) {
+            match complete(plan, &ours, &child, binds, meanwhile) {
                 Ok(terminal) => Ok(Started {
                     pid: child.pid,
                     pidfd: child.pidfd,
@@ -118,7 +126,8 @@ fn complete(
     plan: &Plan,
     channel: &Channel,
     child: &Child,
-    binds: &[Option<OwnedFd>],
+    binds: Vec<Option<OwnedFd>>,
+    meanwhile: &mut dyn FnMut(Pid) -> Result<(), Failure>,
 ) -> Result<Option<OwnedFd>, Failure> {
     if let UserNamespace::New(maps) = &plan.namespaces.user {
         write_map(child.pid, "uid_map", &maps.uids)?;
@@ -138,7 +147,7 @@ fn complete(
         overlay::build(&plan.rootfs, userns, root).step("building the root file system")?;
     let devices = dev::build(&plan.devices, maps).step("making the devices")?;
     let mut parts = vec![rootfs.mount.as_fd(), devices.as_fd()];
-    for (mount, tree) in plan.mounts.iter().zip(binds) {
+    for (mount, tree) in plan.mounts.iter().zip(&binds) {
         if let Some(tree) = tree {
             bind::configure(mount, tree, userns).step(format!("mounting {}", mount.target))?;
             parts.push(tree.as_fd());
@@ -152,7 +161,8 @@ fn complete(
         .send(&[MOUNTS], &parts)
         .step("handing over the root file system")?;
     drop(parts);
-    drop(rootfs);
+    drop((rootfs, devices, binds));
+    meanwhile(child.pid)?;
     wait_for_program(channel)
 }
 
