@@ -98,11 +98,11 @@ const X32_OWN: [&str; 36] = [
 ];
 const X32_OWN_FIRST: u32 = 512;
 
-/// Numbers of x86_64 that x32 lacks: those of [`X32_OWN`], and calls that were gone when x32 came (ABI `64`).
-const NOT_X32: [u32; 47] = [
+/// Numbers of x86_64 that x32 lacks: those of [`X32_OWN`], and those of ABI `64`.
+const NOT_X32: [u32; 49] = [
     13, 15, 16, 19, 20, 45, 46, 47, 54, 55, 59, 101, 127, 128, 129, 131, 134, 156, 174, 177, 178,
     180, 205, 206, 209, 211, 214, 215, 222, 236, 244, 246, 247, 273, 274, 278, 279, 295, 296, 297,
-    299, 307, 310, 311, 322, 327, 328,
+    299, 307, 310, 311, 322, 327, 328, 335, 453,
 ];
 
 /// Calls of the ARM kernel alone, from `__ARM_NR_BASE` + 1 (arch/arm/include/uapi/asm/unistd.h).
@@ -115,6 +115,8 @@ pub(crate) const ARM_OWN: [&str; 6] = [
     "get_tls",
 ];
 pub(crate) const ARM_OWN_FIRST: u32 = 0xf_0001;
+/// One more than the last.
+pub(crate) const ARM_OWN_END: u32 = ARM_OWN_FIRST + ARM_OWN.len() as u32;
 
 /// The generic table names calls with 64-bit times that only 32-bit architectures have.
 const TIME64: std::ops::RangeInclusive<u32> = 403..=423;
@@ -219,7 +221,7 @@ impl Arch {
     pub(crate) fn numbers(self) -> impl Iterator<Item = u32> {
         let base = self.base();
         let own = match self {
-            Self::Arm => ARM_OWN_FIRST..ARM_OWN_FIRST + ARM_OWN.len() as u32,
+            Self::Arm => ARM_OWN_FIRST..ARM_OWN_END,
             _ => 0..0,
         };
         (base..base + self.table_len())

@@ -450,6 +450,7 @@ pub(super) static ALLOWED: &[&str] = &[
     "getresuid32",
     "getrlimit",
     "getrusage",
+    "getsid",
     "getsockname",
     "getsockopt",
     "gettid",

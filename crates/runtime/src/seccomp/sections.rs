@@ -1,7 +1,7 @@
 //! Decisions for all numbers that a call can have.
 
 use super::action::Action;
-use super::arch::{ARM_OWN_FIRST, Arch, X32_BIT};
+use super::arch::{ARM_OWN_END, ARM_OWN_FIRST, Arch, X32_BIT};
 use super::compile::Decision;
 
 /// Decisions for all numbers of one `AUDIT_ARCH_`.
@@ -72,10 +72,11 @@ impl<'a> Sections<'a> {
         };
         let mut next = arch.base();
         let mut last = self.default;
+        // ARM's private calls are far above the ordinary ones, with numbers between that no call will have.
+        let own = |number: u32| arch == Arch::Arm && number >= ARM_OWN_FIRST;
         for (number, decision) in calls {
-            // ARM's private calls are far above the ordinary ones, whose end is theirs.
-            if next < ARM_OWN_FIRST && (ARM_OWN_FIRST..X32_BIT).contains(&number) {
-                section.from(next, Decision::Always(self.above));
+            if own(number) && !own(next) {
+                section.from(next, Decision::Always(last));
                 next = ARM_OWN_FIRST;
             }
             if number > next {
@@ -84,6 +85,14 @@ impl<'a> Sections<'a> {
             section.from(number, decision);
             next = number + 1;
             last = self.above;
+        }
+        if arch == Arch::Arm && next < ARM_OWN_END {
+            if !own(next) {
+                section.from(next, Decision::Always(last));
+                next = ARM_OWN_FIRST;
+            }
+            section.from(next, Decision::Always(self.default));
+            next = ARM_OWN_END;
         }
         section.from(next, Decision::Always(last));
     }

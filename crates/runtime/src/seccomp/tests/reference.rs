@@ -2,7 +2,7 @@
 
 use super::interpreter::Data;
 use crate::seccomp::Action;
-use crate::seccomp::arch::{ARM_OWN_FIRST, Arch, Machine, X32_BIT};
+use crate::seccomp::arch::{ARM_OWN_END, ARM_OWN_FIRST, Arch, Machine, X32_BIT};
 use crate::seccomp::compile::Op;
 use crate::seccomp::multiplex;
 use crate::seccomp::profile::{
@@ -77,12 +77,14 @@ impl<'p> Reference<'p> {
                 Action::KillProcess
             };
         };
-        let private = |number: u32| *arch == Arch::Arm && number >= ARM_OWN_FIRST;
-        let last = named
-            .iter()
-            .filter(|number| private(**number) == private(data.number))
-            .max();
-        if !named.is_empty() && last.is_none_or(|last| data.number > *last) {
+        let is_arm = *arch == Arch::Arm;
+        let above = if is_arm && data.number >= ARM_OWN_FIRST {
+            data.number >= ARM_OWN_END && !named.is_empty()
+        } else {
+            let ordinary = named.iter().filter(|n| !is_arm || **n < ARM_OWN_FIRST);
+            ordinary.max().is_some_and(|last| data.number > *last)
+        };
+        if above {
             return match self.default {
                 Action::Allow | Action::Log | Action::Trace(_) => self.default,
                 _ => Action::Errno(38),
