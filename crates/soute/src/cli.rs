@@ -189,11 +189,16 @@ fn augment<C: CommandLine>(command: Command) -> Command {
     let command = C::augment_args(command)
         .about(about)
         .long_about(Resettable::Reset);
+    with_help(command)
+}
+
+fn with_help(command: Command) -> Command {
     let taken = command
         .get_arguments()
         .any(|arg| arg.get_short() == Some('h'));
     let help = help_flag().help_heading("Help");
-    command.arg(if taken { help } else { help.short('h') })
+    let command = command.arg(if taken { help } else { help.short('h') });
+    command.mut_subcommands(with_help)
 }
 
 /// Docker's parser (Go's pflag) takes `--flag=false` for every boolean, any

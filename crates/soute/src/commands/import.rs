@@ -46,7 +46,7 @@ impl CommandLine for Import {
             platform: self.platform,
             ..ImportOptions::default()
         };
-        let source = archive::open(Some(&self.file))?;
+        let source = archive::open(&self.file)?;
         let engine = Engine::open(places.clone())?;
         let image = engine.images().import(source, &options, &Bars::new())?;
         print(&format!("{}\n", image.id))?;

@@ -8,9 +8,14 @@ mod each;
 mod exec;
 mod images;
 mod import;
+mod info;
+mod inspect;
 mod kill;
+mod load;
 mod logs;
 mod man;
+mod namespaces;
+mod ns;
 mod ps;
 mod rm;
 mod rmi;
@@ -18,6 +23,7 @@ mod run;
 mod start;
 mod stop;
 mod tag;
+mod top;
 mod version;
 mod wait;
 
@@ -40,10 +46,21 @@ pub const TABLE: &[Entry] = &[
     Entry::new::<logs::Logs>("logs", "Print what a container has written"),
     Entry::new::<exec::Exec>("exec", "Run a further program in a container"),
     Entry::new::<attach::Attach>("attach", "Take part in a container's input and output"),
+    Entry::new::<top::Top>("top", "List the processes of a container"),
+    Entry::new::<inspect::Inspect>(
+        "inspect",
+        "Print all that is known of containers and images",
+    ),
     Entry::new::<images::Images>("images", "List images"),
     Entry::new::<import::Import>("import", "Make an image from a tar of a root file system"),
+    Entry::new::<load::Load>("load", "Load images from an archive"),
     Entry::new::<tag::Tag>("tag", "Give an image another name"),
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),
+    Entry::new::<ns::NsArgs>(
+        "ns",
+        "Show namespaces: of the machine, of a process, of a container",
+    ),
+    Entry::new::<info::Info>("info", "Print what there is, and what the machine offers"),
     Entry::new::<version::Version>("version", "Print soute's version and the kernel's"),
     Entry::new::<completion::Completion>("completion", "Print the completion script of a shell")
         .hidden(),

@@ -1,20 +1,24 @@
 //! Archives that commands read.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read};
+use std::io::{self, IsTerminal as _};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 
-/// Opens `path`; none, or `-`, is standard input, unless that is a terminal.
-pub fn open(path: Option<&str>) -> Result<Box<dyn Read>> {
+/// Opens `path`; `-` is standard input.
+pub fn open(path: &str) -> Result<File> {
     match path {
-        Some(path) if path != "-" => {
-            let file = File::open(path).with_context(|| format!("opening {path}"))?;
-            Ok(Box::new(file))
-        }
-        _ if io::stdin().is_terminal() => {
-            bail!("an archive is expected on standard input, which is a terminal")
-        }
-        _ => Ok(Box::new(io::stdin())),
+        "-" => standard_input(),
+        path => File::open(path).with_context(|| format!("opening {path}")),
     }
+}
+
+/// Standard input, unless that is a terminal.
+pub fn standard_input() -> Result<File> {
+    ensure!(
+        !io::stdin().is_terminal(),
+        "an archive is expected on standard input, which is a terminal"
+    );
+    let stdin = rustix::stdio::stdin().try_clone_to_owned();
+    Ok(stdin.context("standard input")?.into())
 }

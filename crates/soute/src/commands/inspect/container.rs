@@ -1,0 +1,306 @@
+//! A container as Docker describes it, and what Docker does not say: what exactly it may do.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use soute_engine::request::{
+    MountKind, Network, Request, SeccompChoice, Share, Source, UserNamespace,
+};
+use soute_engine::{Container, Record, Status, signals};
+use soute_runtime::capabilities::{self, CapSet};
+use soute_runtime::cgroups::Throttle;
+use soute_runtime::idmap::IdRange;
+use soute_runtime::seccomp::profile::Profile;
+use soute_runtime::seccomp::{KernelVersion, Summary};
+
+/// What Docker prints for a time that has not come.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// Docker's fields, and `Isolation`.
+pub fn describe(container: &Container) -> Result<Value> {
+    let record = &container.record;
+    let request = &record.request;
+    let (path, args) = match &record.args[..] {
+        [path, args @ ..] => (path.as_str(), args),
+        [] => ("", &[][..]),
+    };
+    Ok(json!({
+        "Id": record.id,
+        "Name": format!("/{}", record.name),
+        "Created": record.created,
+        "Path": path,
+        "Args": args,
+        "State": state(&container.status),
+        "Image": record.image,
+        "Config": config(record),
+        "HostConfig": host_config(record),
+        "Mounts": mounts(record),
+        "GraphDriver": {"Name": "overlay", "Data": {"LowerDirs": record.layers}},
+        "Isolation": isolation(container)?,
+        "Rootfs": match &request.source {
+            Source::Directory(path) => Some(path),
+            Source::Image(_) => None,
+        },
+    }))
+}
+
+fn state(status: &Status) -> Value {
+    let mut state = json!({
+        "Status": status.word(),
+        "Running": matches!(status, Status::Running(_)),
+        "OOMKilled": false,
+        "Pid": 0,
+        "ExitCode": 0,
+        "Error": "",
+        "StartedAt": NEVER,
+        "FinishedAt": NEVER,
+    });
+    match status {
+        Status::Created => {}
+        Status::Running(running) => {
+            state["Pid"] = running.pid.into();
+            state["StartedAt"] = json!(running.started);
+        }
+        Status::Exited(last) => {
+            state["ExitCode"] = last.exit_code.into();
+            state["OOMKilled"] = last.oom_killed.into();
+            state["Error"] = last.error.clone().unwrap_or_default().into();
+            state["StartedAt"] = json!(last.started);
+            if let Some(finished) = last.finished {
+                state["FinishedAt"] = json!(finished);
+            }
+        }
+    }
+    state
+}
+
+fn config(record: &Record) -> Value {
+    let request = &record.request;
+    json!({
+        "Hostname": record.hostname,
+        "Domainname": request.domain_name.as_deref().unwrap_or_default(),
+        "User": record.user,
+        "Tty": request.terminal,
+        "OpenStdin": request.interactive,
+        "Env": record.env,
+        "Cmd": request.command,
+        "Entrypoint": request.entrypoint,
+        "Image": match &request.source {
+            Source::Image(name) => name.as_str(),
+            Source::Directory(_) => "",
+        },
+        "WorkingDir": record.working_directory,
+        "Labels": record.labels,
+        "StopSignal": signals::name(record.stop_signal),
+        "StopTimeout": request.stop_timeout,
+    })
+}
+
+fn host_config(record: &Record) -> Value {
+    let request = &record.request;
+    let resources = &request.resources;
+    let ulimits = request.ulimits.iter();
+    let devices = request.devices.iter();
+    json!({
+        "AutoRemove": request.remove,
+        "NetworkMode": network(&request.network),
+        "PidMode": share(&request.pid),
+        "IpcMode": share(&request.ipc),
+        "UTSMode": share(&request.uts),
+        "CgroupnsMode": share(&request.cgroupns),
+        "UsernsMode": request.userns.as_ref().map(user_namespace),
+        "Privileged": request.privileged,
+        "ReadonlyRootfs": request.read_only,
+        "CapAdd": request.cap_add,
+        "CapDrop": request.cap_drop,
+        "SecurityOpt": security_options(request),
+        "GroupAdd": request.additional_groups,
+        "Init": request.init,
+        "Dns": request.dns,
+        "DnsSearch": request.dns_search,
+        "DnsOptions": request.dns_options,
+        "ExtraHosts": request.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect::<Vec<_>>(),
+        "ShmSize": request.shm_size,
+        "Sysctls": request.sysctls,
+        "Ulimits": ulimits.map(|limit| json!({
+            "Name": limit.name, "Soft": signed(limit.soft), "Hard": signed(limit.hard),
+        })).collect::<Vec<_>>(),
+        "Devices": devices.map(|device| json!({
+            "PathOnHost": device.host, "PathInContainer": device.container, "CgroupPermissions": device.permissions,
+        })).collect::<Vec<_>>(),
+        "OomScoreAdj": request.oom_score_adj.unwrap_or(0),
+        "CgroupParent": request.cgroup_parent.as_deref().unwrap_or_default(),
+        "Memory": resources.memory.unwrap_or(0),
+        "MemorySwap": resources.memory_swap.unwrap_or(0),
+        "MemoryReservation": resources.memory_reservation.unwrap_or(0),
+        "MemorySwappiness": resources.memory_swappiness,
+        "OomKillDisable": resources.oom_kill_disable,
+        "CpuShares": resources.cpu_shares.unwrap_or(0),
+        "CpuQuota": resources.cpu_quota.unwrap_or(0),
+        "CpuPeriod": resources.cpu_period.unwrap_or(0),
+        "CpusetCpus": resources.cpuset_cpus.as_deref().unwrap_or_default(),
+        "CpusetMems": resources.cpuset_mems.as_deref().unwrap_or_default(),
+        "PidsLimit": resources.pids_limit,
+        "BlkioWeight": resources.blkio_weight.unwrap_or(0),
+        "BlkioDeviceReadBps": throttles(&resources.device_read_bps),
+        "BlkioDeviceWriteBps": throttles(&resources.device_write_bps),
+        "BlkioDeviceReadIOps": throttles(&resources.device_read_iops),
+        "BlkioDeviceWriteIOps": throttles(&resources.device_write_iops),
+    })
+}
+
+/// -1 for no limit.
+fn signed(limit: u64) -> i64 {
+    i64::try_from(limit).unwrap_or(-1)
+}
+
+fn throttles(throttles: &[Throttle]) -> Value {
+    let describe = |throttle: &Throttle| json!({"Major": throttle.major, "Minor": throttle.minor, "Rate": throttle.rate});
+    throttles.iter().map(describe).collect()
+}
+
+fn share(share: &Share) -> String {
+    match share {
+        Share::Private => "private".to_owned(),
+        Share::Host => "host".to_owned(),
+        Share::Container(name) => format!("container:{name}"),
+    }
+}
+
+fn network(network: &Network) -> String {
+    match network {
+        Network::None => "none".to_owned(),
+        Network::Host => "host".to_owned(),
+        Network::Container(name) => format!("container:{name}"),
+    }
+}
+
+fn user_namespace(userns: &UserNamespace) -> String {
+    match userns {
+        UserNamespace::Auto => "auto".to_owned(),
+        UserNamespace::Host => "host".to_owned(),
+        UserNamespace::Remap { user, group } => {
+            let group = group.iter().map(|group| format!(":{group}"));
+            format!("remap:{user}{}", group.collect::<String>())
+        }
+    }
+}
+
+fn security_options(request: &Request) -> Vec<String> {
+    let security = &request.security;
+    let mut options = Vec::new();
+    if security.no_new_privileges {
+        options.push("no-new-privileges".to_owned());
+    }
+    match &security.seccomp {
+        SeccompChoice::Default => {}
+        SeccompChoice::Unconfined => options.push("seccomp=unconfined".to_owned()),
+        SeccompChoice::Profile(text) => options.push(format!("seccomp={text}")),
+    }
+    if security.unconfined_system_paths {
+        options.push("systempaths=unconfined".to_owned());
+    }
+    options.extend(
+        security
+            .apparmor
+            .iter()
+            .map(|profile| format!("apparmor={profile}")),
+    );
+    options.extend(security.label.iter().map(|label| format!("label={label}")));
+    options
+}
+
+fn mounts(record: &Record) -> Vec<Value> {
+    let volume = |target: &str| {
+        let found = record.volumes.iter().find(|(at, _)| at == target);
+        found.map(|(_, name)| name.as_str())
+    };
+    let asked = record.request.mounts.iter().map(|mount| {
+        let mut value = json!({"Destination": mount.target, "RW": !mount.read_only});
+        match &mount.source {
+            MountKind::Bind {
+                path,
+                recursive,
+                propagation,
+                idmap,
+                ..
+            } => {
+                value["Type"] = "bind".into();
+                value["Source"] = json!(path);
+                value["Propagation"] = propagation.as_deref().unwrap_or("rprivate").into();
+                value["NonRecursive"] = (!recursive).into();
+                value["Idmap"] = (*idmap).into();
+            }
+            MountKind::Volume { .. } => {
+                value["Type"] = "volume".into();
+                value["Name"] = volume(&mount.target).into();
+            }
+            MountKind::Tmpfs { size, mode, .. } => {
+                value["Type"] = "tmpfs".into();
+                value["Size"] = (*size).into();
+                value["Mode"] = mode.map(|mode| format!("{mode:o}")).into();
+            }
+        }
+        value
+    });
+    // The image's own, which nobody asked for.
+    let asked_for = |target: &str| {
+        record
+            .request
+            .mounts
+            .iter()
+            .any(|mount| mount.target == target)
+    };
+    let images = record
+        .volumes
+        .iter()
+        .filter(|(target, _)| !asked_for(target));
+    let images = images.map(
+        |(target, name)| json!({"Type": "volume", "Name": name, "Destination": target, "RW": true}),
+    );
+    asked.chain(images).collect()
+}
+
+/// What the container is made of and may do, in full: no default is left unsaid.
+fn isolation(container: &Container) -> Result<Value> {
+    let record = &container.record;
+    let request = &record.request;
+    let last = capabilities::kernel_last_cap()?;
+    let set = capabilities::resolve(
+        &request.cap_add,
+        &request.cap_drop,
+        request.privileged,
+        last,
+    )?;
+    let map = |ranges: &[IdRange]| -> Value {
+        let describe = |range: &IdRange| json!({"Container": range.container, "Host": range.host, "Size": range.size});
+        ranges.iter().map(describe).collect()
+    };
+    Ok(json!({
+        "Cgroup": record.cgroup,
+        "Monitor": match &container.status {
+            Status::Running(running) => Some(running.monitor),
+            _ => None,
+        },
+        "UserNamespace": record.id_maps.as_ref().map(|maps| json!({
+            "UidMap": map(&maps.uids), "GidMap": map(&maps.gids),
+        })),
+        "Capabilities": set.iter().map(|cap| cap.name()).collect::<Vec<_>>(),
+        "Seccomp": seccomp(request, set)?,
+        "NoNewPrivileges": request.security.no_new_privileges,
+        "SystemPathsProtected": !request.privileged && !request.security.unconfined_system_paths,
+    }))
+}
+
+/// What happens to each system call; `None`: there is no filter.
+fn seccomp(request: &Request, set: CapSet) -> Result<Option<Summary>> {
+    let kernel = KernelVersion::current()?;
+    Ok(match &request.security.seccomp {
+        SeccompChoice::Default if request.privileged => None,
+        SeccompChoice::Default => Some(Summary::docker_default(set, kernel)?),
+        SeccompChoice::Unconfined => None,
+        SeccompChoice::Profile(text) => {
+            let profile: Profile = serde_json::from_str(text)?;
+            Some(Summary::of(&profile, set, kernel)?)
+        }
+    })
+}

@@ -1,0 +1,36 @@
+//! `soute ns` over the engine: containers are found by name.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use soute_engine::{Engine, Error, Places, Status};
+
+use super::ns::{NsArgs, ResolvedContainer, run};
+use crate::cli::CommandLine;
+use crate::output::print;
+
+impl CommandLine for NsArgs {
+    const USAGE: &'static str = "COMMAND";
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        // The engine is opened when a container is asked for: processes and paths need none.
+        let resolve = |name: &str| -> Result<Option<ResolvedContainer>> {
+            let container = match Engine::open(places.clone())?.container(name) {
+                Err(Error::NoSuchContainer(_)) => return Ok(None),
+                found => found?,
+            };
+            Ok(match container.status {
+                Status::Running(running) => Some(ResolvedContainer {
+                    name: container.record.name,
+                    id: container.record.id,
+                    init_pid: running.pid.unsigned_abs(),
+                }),
+                _ => None,
+            })
+        };
+        let mut text = Vec::new();
+        run(&self, &resolve, &mut text)?;
+        print(&String::from_utf8_lossy(&text))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
