@@ -1,8 +1,8 @@
 //! System-call filters: a profile becomes a program of the kernel's (seccomp(2)).
 //!
 //! [`Filter::docker_default`] is on the way of every container and looks up no
-//! name; [`Filter::compile`] takes any [`profile::Profile`]. Both make [`sections`] of
-//! decisions by number, which [`compile`] turns into one program.
+//! name; [`Filter::compile`] takes any [`profile::Profile`]. Both make sections of
+//! decisions by number (`sections.rs`), of which `compile.rs` makes one program.
 
 mod action;
 mod arch;

@@ -242,7 +242,7 @@ fn other_architectures() {
         u32::MAX - 1,
         u32::MAX,
     ] {
-        // The one number above all named ones that both take for no call.
+        // All of x32, which the profile lacks, and the number of a call that a tracer skips.
         same(
             &ours,
             &theirs,
