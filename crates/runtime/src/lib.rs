@@ -7,7 +7,7 @@
 pub mod capabilities;
 pub mod cgroups;
 pub mod idmap;
-mod mounts;
+pub mod mounts;
 pub mod plan;
 pub mod process;
 pub mod seccomp;

@@ -9,7 +9,7 @@ pub(crate) mod cgroup;
 pub(crate) mod dev;
 pub(crate) mod kernel;
 pub(crate) mod mask;
-pub(crate) mod overlay;
+pub mod overlay;
 pub(crate) mod place;
 pub(crate) mod root;
 

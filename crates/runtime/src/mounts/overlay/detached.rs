@@ -1,0 +1,95 @@
+//! Layers as descriptors of detached mounts (fsconfig(2), FSCONFIG_SET_FD): no process, no name, no limit of length.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+use rustix::mount::FsOpenFlags;
+use soute_sys::{CallError, Called};
+
+use super::Parts;
+use crate::mounts::mount_filesystem;
+
+/// Mounts the overlay, detached. The layers' clones must live until then: overlayfs clones them for itself.
+pub(super) fn mount(parts: &Parts) -> Result<OwnedFd, CallError> {
+    let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
+        .called(|| "fsopen(\"overlay\")".to_owned())?;
+    rustix::mount::fsconfig_set_string(&fs, "source", "overlay")
+        .called(|| "fsconfig(overlay, \"source\")".to_owned())?;
+    for layer in &parts.layers {
+        rustix::mount::fsconfig_set_fd(&fs, "lowerdir+", layer)
+            .called(|| "fsconfig(overlay, SET_FD, \"lowerdir+\")".to_owned())?;
+    }
+    for (key, folder) in [("upperdir", &parts.upper), ("workdir", &parts.work)] {
+        rustix::mount::fsconfig_set_fd(&fs, key, folder)
+            .called(|| format!("fsconfig(overlay, SET_FD, \"{key}\")"))?;
+    }
+    if parts.volatile {
+        rustix::mount::fsconfig_set_flag(&fs, "volatile")
+            .called(|| "fsconfig(overlay, \"volatile\")".to_owned())?;
+    }
+    // nodev: a device node in an image is a file like any other.
+    mount_filesystem(&fs, "overlay", soute_sys::mount::NODEV)
+}
+
+/// What a volatile overlay leaves in its work folder, so that it is not mounted again after a crash; innermost first.
+const MARKS: [(&str, AtFlags); 3] = [
+    ("work/incompat/volatile/dirty", AtFlags::empty()),
+    ("work/incompat/volatile", AtFlags::REMOVEDIR),
+    ("work/incompat", AtFlags::REMOVEDIR),
+];
+
+/// Takes back what a [`mount`] that failed has changed, so that the other way can be tried.
+///
+/// Linux 6.13 and 6.14 take the descriptors, mark the work folder, and only then refuse the layers. A mark that was
+/// there before stays: it tells of a crash.
+pub(super) fn undo(parts: &Parts) -> Result<(), CallError> {
+    if !(parts.volatile && parts.work_is_new) {
+        return Ok(());
+    }
+    for (name, flags) in MARKS {
+        match rustix::fs::unlinkat(&parts.work, name, flags) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(e) => return Err(CallError::new(format!("unlinkat(work, \"{name}\")"), e)),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::plan::{Rootfs, Upper};
+
+    fn parts(folder: &Path) -> Parts {
+        let rootfs = Rootfs {
+            lower: Vec::new(),
+            upper: Upper::Folder {
+                path: folder.to_owned(),
+                volatile: true,
+            },
+        };
+        Parts::open(&rootfs, None, (0, 0)).unwrap()
+    }
+
+    #[test]
+    fn the_mark_of_a_failed_attempt_goes_and_that_of_a_crash_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = parts(folder.path());
+        let marked = folder.path().join("work/work/incompat/volatile");
+        let mark = || {
+            fs::create_dir_all(&marked).unwrap();
+            fs::write(marked.join("dirty"), "").unwrap();
+        };
+        undo(&first).unwrap();
+        mark();
+        undo(&first).unwrap();
+        assert!(!folder.path().join("work/work/incompat").exists());
+        mark();
+        undo(&parts(folder.path())).unwrap();
+        assert!(marked.join("dirty").exists());
+    }
+}

@@ -1,0 +1,278 @@
+//! The copy-on-write root: an overlay of detached mounts, made by the parent.
+//!
+//! No layer is copied, chowned or attached in sight of anybody: each lower
+//! layer is cloned, idmapped as the container's user namespace maps, and
+//! handed to overlayfs. The machine's mount table never sees any of it.
+//!
+//! Since Linux 6.15 overlayfs takes layers that are attached nowhere
+//! ([`Way::Detached`]). Before, a layer must be attached in the mount namespace
+//! of who mounts the overlay: a short-lived process attaches them in one of
+//! its own ([`Way::Attached`]).
+
+mod attached;
+mod detached;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
+use soute_sys::mount::{MountAttr, mount_setattr};
+use soute_sys::{CallError, Called};
+
+use crate::plan::{Rootfs, Upper};
+
+/// An overlay as a detached mount: it is nowhere in any mount table, and ends with its last descriptor.
+#[derive(Debug)]
+pub struct Overlay {
+    /// The mount; `nodev`, and private.
+    pub mount: OwnedFd,
+    /// Dropping them waits: for an RCU grace period for each layer's clone (its mount ends), for the end of the process
+    /// that attached them. The parent does that while the child is busy.
+    _layers: Vec<OwnedFd>,
+    _helper: Option<attached::Helper>,
+}
+
+/// How the layers are given to overlayfs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As descriptors of detached mounts, by fsconfig(2): since Linux 6.15.
+    Detached,
+    /// By name, attached in a private mount namespace: since Linux 5.12, with idmapped layers since 5.19.
+    Attached,
+}
+
+/// What an overlay is made of, each part open.
+struct Parts {
+    /// Clones of the lower layers, idmapped, the topmost first as overlayfs wants them.
+    layers: Vec<OwnedFd>,
+    /// The folder with the folders [`UPPER`] and [`WORK`], which both are the container's root's.
+    folder: OwnedFd,
+    /// `folder` is a detached mount itself.
+    memory: bool,
+    upper: OwnedFd,
+    work: OwnedFd,
+    work_is_new: bool,
+    volatile: bool,
+}
+
+const UPPER: &str = "upper";
+const WORK: &str = "work";
+
+/// Builds the overlay as a detached mount, in the fastest way that the kernel knows. `userns` idmaps the lower layers;
+/// `root` (user and group of the machine) owns the upper folder if it is new. The caller's umask must be 0, and it may
+/// have one thread only.
+///
+/// # Errors
+/// The call that failed. Where both ways failed it is the second, and says what the first met.
+pub fn build(
+    rootfs: &Rootfs,
+    userns: Option<BorrowedFd<'_>>,
+    root: (u32, u32),
+) -> Result<Overlay, CallError> {
+    let parts = Parts::open(rootfs, userns, root)?;
+    match detached::mount(&parts) {
+        Ok(mount) => Ok(Overlay {
+            mount,
+            _layers: parts.layers,
+            _helper: None,
+        }),
+        // What kernels before 6.15 answer, depending on how much of the interface they have; and what all of them
+        // answer to an overlay that they cannot make, which the second way will not make either.
+        Err(first) if matches!(first.errno(), Errno::OPNOTSUPP | Errno::INVAL) => {
+            detached::undo(&parts)?;
+            attached::mount(parts).map_err(|second| {
+                let call = format!("{} (after {first})", second.call());
+                explained(CallError::new(call, second.errno()), userns.is_some())
+            })
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// Builds the overlay in this way and no other; else as [`build`]. What tests compare, and benchmarks.
+///
+/// # Errors
+/// The call that failed.
+pub fn build_by(
+    way: Way,
+    rootfs: &Rootfs,
+    userns: Option<BorrowedFd<'_>>,
+    root: (u32, u32),
+) -> Result<Overlay, CallError> {
+    let parts = Parts::open(rootfs, userns, root)?;
+    match way {
+        Way::Detached => Ok(Overlay {
+            mount: detached::mount(&parts)?,
+            _layers: parts.layers,
+            _helper: None,
+        }),
+        Way::Attached => attached::mount(parts).map_err(|error| explained(error, userns.is_some())),
+    }
+}
+
+/// A kernel that does not know idmapped layers says EINVAL, and why only in its log.
+fn explained(error: CallError, idmapped: bool) -> CallError {
+    if !idmapped || error.errno() != Errno::INVAL {
+        return error;
+    }
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
+    match predates_idmapped_layers(&release) {
+        true => CallError::new(
+            format!(
+                "{}; overlayfs takes layers that a user namespace maps since Linux 5.19, and this is {release} \
+                 (--userns host does without)",
+                error.call()
+            ),
+            error.errno(),
+        ),
+        false => error,
+    }
+}
+
+/// For a message only: what is done is decided by what the kernel answers.
+fn predates_idmapped_layers(release: &str) -> bool {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (5, 19),
+        _ => false,
+    }
+}
+
+impl Parts {
+    /// Only the lower layers are idmapped: through an idmapped upper the mounter,
+    /// whose root is outside the map, could not create in `work`, and overlayfs
+    /// would silently become read-only.
+    fn open(
+        rootfs: &Rootfs,
+        userns: Option<BorrowedFd<'_>>,
+        root: (u32, u32),
+    ) -> Result<Self, CallError> {
+        let layers = rootfs
+            .lower
+            .iter()
+            .rev()
+            .map(|layer| clone_layer(layer, userns))
+            .collect::<Result<_, _>>()?;
+        let (folder, volatile) = open_upper(&rootfs.upper)?;
+        let (upper, _) = own_folder(&folder, UPPER, root)?;
+        let (work, work_is_new) = own_folder(&folder, WORK, root)?;
+        Ok(Self {
+            layers,
+            folder,
+            memory: matches!(rootfs.upper, Upper::Memory),
+            upper,
+            work,
+            work_is_new,
+            volatile,
+        })
+    }
+}
+
+fn clone_layer(layer: &Path, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd, CallError> {
+    let tree = rustix::mount::open_tree(
+        CWD,
+        layer,
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
+    )
+    .called(|| format!("open_tree(\"{}\", CLONE)", layer.display()))?;
+    if userns.is_some() {
+        let idmap = MountAttr {
+            idmap: userns,
+            ..MountAttr::default()
+        };
+        mount_setattr(&tree, false, &idmap).map_err(|error| not_idmapped(layer, error))?;
+    }
+    Ok(tree)
+}
+
+fn not_idmapped(layer: &Path, error: CallError) -> CallError {
+    let why = match error.errno() {
+        Errno::INVAL => {
+            "; its file system cannot be mapped into a user namespace (ext4, xfs and btrfs can): \
+             move the engine's folder, or share the machine's ids by --userns host"
+        }
+        Errno::NOSYS => "; soute needs Linux 5.12 for it",
+        _ => "",
+    };
+    CallError::new(
+        format!("{} on the layer {}{why}", error.call(), layer.display()),
+        error.errno(),
+    )
+}
+
+fn open_upper(upper: &Upper) -> Result<(OwnedFd, bool), CallError> {
+    match upper {
+        Upper::Folder { path, volatile } => {
+            let folder = rustix::fs::open(
+                path,
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )
+            .called(|| format!("open(\"{}\", O_PATH)", path.display()))?;
+            Ok((folder, *volatile))
+        }
+        Upper::Memory => {
+            let folder = super::new_filesystem("tmpfs", &[("mode", "0700")], 0)?;
+            Ok((folder, false))
+        }
+    }
+}
+
+/// `name` below `folder`, made and given to the container's root if it is new; and whether it is.
+fn own_folder(
+    folder: impl AsFd,
+    name: &str,
+    (uid, gid): (u32, u32),
+) -> Result<(OwnedFd, bool), CallError> {
+    let made = match rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
+        Err(e) => return Err(CallError::new(format!("mkdirat(\"{name}\")"), e)),
+    };
+    if made && (uid, gid) != (0, 0) {
+        rustix::fs::chownat(
+            &folder,
+            name,
+            Some(Uid::from_raw(uid)),
+            Some(Gid::from_raw(gid)),
+            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .called(|| format!("fchownat(\"{name}\", {uid}, {gid})"))?;
+    }
+    let opened = rustix::fs::openat(
+        &folder,
+        name,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .called(|| format!("openat(\"{name}\", O_PATH)"))?;
+    Ok((opened, made))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_of_kernels_are_told_apart() {
+        for old in ["5.10.0-30-amd64", "5.18.19", "4.19.0"] {
+            assert!(predates_idmapped_layers(old), "{old}");
+        }
+        for new in ["5.19.0", "6.1.0-56-amd64", "6.18.44-fc-v669", "unheard-of"] {
+            assert!(!predates_idmapped_layers(new), "{new}");
+        }
+    }
+
+    #[test]
+    fn only_an_idmapped_layer_is_blamed_on_the_kernel() {
+        let error = CallError::new("mount(overlay)", Errno::NOSPC);
+        assert_eq!(explained(error.clone(), true), error);
+    }
+}
