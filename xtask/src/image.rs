@@ -11,8 +11,8 @@ use crate::packages;
 use crate::scratch::Scratch;
 use crate::shell::{self, command, output, run};
 
-/// Where they are kept; a test run by itself finds them here.
-const FOLDER: &str = "/var/cache/soute-tests";
+/// Where what took long to make is kept.
+pub const FOLDER: &str = "/var/cache/soute-tests";
 
 /// Debian (or Ubuntu: what the machine is) with Python 3. The number counts changes of its contents.
 const DEBIAN: &str = "debian-python3.2.tar";
@@ -61,19 +61,26 @@ fn make(file: &Path, maker: fn(&Path) -> Result<()>) -> Result<()> {
 
 fn debian(file: &Path) -> Result<()> {
     let (suite, sources) = apt_sources()?;
-    let mut child = command("mmdebstrap", ["--quiet", "--variant=minbase"])
-        .arg(format!("--include={DEBIAN_PACKAGES}"))
-        .arg(&suite)
-        .arg(file)
+    let include = format!("--include={DEBIAN_PACKAGES}");
+    mmdebstrap(&["--variant=minbase", &include], &suite, file, &sources)
+}
+
+/// Makes a root file system of `suite` as `target`, a tar file or a folder.
+pub fn mmdebstrap(options: &[&str], suite: &str, target: &Path, sources: &str) -> Result<()> {
+    let mut child = command("mmdebstrap", ["--quiet"])
+        .args(options)
+        .arg(suite)
+        .arg(target)
         .arg("-")
         .stdin(Stdio::piped())
         .spawn()
         .context("cannot run mmdebstrap")?;
-    child
+    let mut stdin = child
         .stdin
         .take()
-        .context("mmdebstrap has no standard input")?
-        .write_all(sources.as_bytes())?;
+        .context("mmdebstrap has no standard input")?;
+    stdin.write_all(sources.as_bytes())?;
+    drop(stdin);
     let status = child.wait()?;
     if !status.success() {
         bail!("mmdebstrap {suite} ended with {status}");
@@ -82,7 +89,7 @@ fn debian(file: &Path) -> Result<()> {
 }
 
 /// The machine's suite, and its own sources for it in the form of sources.list(5).
-fn apt_sources() -> Result<(String, String)> {
+pub fn apt_sources() -> Result<(String, String)> {
     let release =
         std::fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
     let (id, suite) = (field(&release, "ID"), field(&release, "VERSION_CODENAME"));

@@ -1,6 +1,7 @@
 //! The project's chores. `cargo xtask help` lists them.
 
 mod architecture;
+mod bench;
 mod cargo;
 mod demo;
 mod dist;
@@ -22,6 +23,8 @@ usage: cargo xtask CHORE
                            containers, and that nothing is left on the machine; --quick leaves out the
                            slow tests and those against peers; FILTER runs only the tests named so
   demo                     a Debian with Python 3 in a container, seen from inside and from outside
+  bench [--quick]          the figures, side by side with peers, in bench/REPORT.md; --quick: few rounds,
+                           without Docker and Podman; --without-docker: all else
   dist                     the static binary, man pages and shell completions, in dist/
   image                    the tests' images, in /var/cache/soute-tests
   help                     this text
@@ -41,6 +44,9 @@ fn chore(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test", rest @ ..] => test::run(&test::Options::parse(rest)?),
+        ["bench", rest @ ..] => bench::run(bench::Options::parse(rest)?),
+        // What `bench` starts in namespaces of its own.
+        ["bench-layout", layout, folder, rest @ ..] => bench::run_layout(layout, folder, rest),
         ["demo"] => demo::show(),
         ["dist"] => dist::make(),
         ["image"] => image::make_all().map(drop),

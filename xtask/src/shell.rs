@@ -55,6 +55,12 @@ pub fn line(command: &Command) -> String {
     line
 }
 
+/// Sends `signal` to the process `pid`. By the shell: kill(1) is not everywhere.
+pub fn kill(signal: &str, pid: &str) -> Result<()> {
+    let script = r#"kill -s "$1" "$2""#;
+    run(&mut command("sh", ["-c", script, "sh", signal, pid]))
+}
+
 /// Announces a step of a chore.
 pub fn step(what: &str) {
     eprintln!("\x1b[1m==> {what}\x1b[0m");

@@ -1,0 +1,142 @@
+//! Everything that is measured, made ready in one folder.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::layout::Layout;
+use crate::cargo::root;
+use crate::image::{self, Images};
+use crate::shell::{command, output, run};
+
+/// The folder, and how each engine is called with storage of its own in it.
+pub struct Bed {
+    folder: PathBuf,
+}
+
+impl Bed {
+    /// Compiles the floor, unpacks the root file system, and imports the image into soute.
+    pub fn lay(folder: &Path, soute: &Path, images: &Images) -> Result<Self> {
+        let bed = Self {
+            folder: folder.to_owned(),
+        };
+        // Copied: the build's folder is not seen from the peers' root.
+        std::fs::copy(soute, bed.path("soute"))?;
+        run(command(
+            "gcc",
+            ["-O2", "-static", "-Wall", "-Wextra", "-Werror", "-o"],
+        )
+        .arg(bed.path("floor"))
+        .arg(root().join("bench/floor.c")))?;
+        std::fs::create_dir(bed.rootfs())?;
+        image::busybox_tree(&bed.rootfs())?;
+        output(
+            bed.soute()
+                .arg("import")
+                .arg(&images.busybox)
+                .arg("busybox"),
+        )?;
+        Ok(bed)
+    }
+
+    /// The bed that [`Bed::lay`] made in `folder`.
+    pub fn at(folder: &Path) -> Result<Self> {
+        if !folder.join("floor").exists() {
+            bail!("{} is no folder of a benchmark", folder.display());
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The unpacked root file system, for those that take a bundle.
+    pub fn rootfs(&self) -> PathBuf {
+        self.path("rootfs")
+    }
+
+    /// `floor VERB LAYOUT`.
+    pub fn floor(&self, verb: &str, layout: Layout) -> Command {
+        let mut command = Command::new(self.path("floor"));
+        command.args([verb, layout.name()]);
+        command
+    }
+
+    /// `crun` or `runc`, with its state here.
+    pub fn oci(&self, runtime: &str) -> Command {
+        let mut command = Command::new(runtime);
+        command
+            .arg("--root")
+            .arg(self.path(&format!("{runtime}-state")));
+        command
+    }
+
+    /// `soute`.
+    pub fn soute(&self) -> Command {
+        self.soute_at("soute-root")
+    }
+
+    /// `soute`, with a root folder of that name.
+    pub fn soute_at(&self, name: &str) -> Command {
+        let mut command = Command::new(self.path("soute"));
+        command
+            .arg("--root")
+            .arg(self.path(name))
+            .arg("--run")
+            .arg(self.path("soute-run"));
+        command.arg("--config").arg(self.path("no-settings"));
+        command
+    }
+
+    /// `podman`, over crun, its fastest.
+    pub fn podman(&self) -> Command {
+        let mut command = command(
+            "podman",
+            [
+                "--cgroup-manager=cgroupfs",
+                "--runtime=crun",
+                "--storage-driver=overlay",
+                "--events-backend=file",
+            ],
+        );
+        command.arg("--root").arg(self.path("podman-root"));
+        command.arg("--runroot").arg(self.path("podman-run"));
+        command.arg("--tmpdir").arg(self.path("podman-tmp"));
+        command
+    }
+
+    /// The distribution's `docker`, talking to the daemon of this bench.
+    pub fn docker(&self) -> Command {
+        let mut command = Command::new("/usr/bin/docker");
+        command
+            .arg("--host")
+            .arg(format!("unix://{}", self.path("docker.sock").display()));
+        command
+    }
+
+    /// The first line of what each program says of its version.
+    pub fn versions(&self) -> Result<Vec<String>> {
+        let mut soute = Command::new(self.path("soute"));
+        soute.arg("version");
+        let peers = ["crun", "runc", "podman", "/usr/bin/docker"];
+        let peers = peers.map(|program| command(program, ["--version"]));
+        [soute]
+            .into_iter()
+            .chain(peers)
+            .map(|mut program| {
+                let text = output(&mut program)?;
+                Ok(text.lines().next().unwrap_or_default().to_owned())
+            })
+            .collect()
+    }
+}

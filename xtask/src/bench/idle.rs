@@ -1,0 +1,102 @@
+//! What an engine keeps in memory for containers that do nothing.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::Options;
+use super::bed::Bed;
+use super::layout::Layout;
+use crate::shell::output;
+
+/// As many as the project's target speaks of.
+const CONTAINERS: usize = 100;
+
+/// Starts the containers detached, one after the other, and adds up the memory of the engine's own processes.
+pub fn measure(bed: &Bed, layout: Layout, options: Options) -> Result<Value> {
+    let soute = bed.path("soute");
+    let mut figures = json!({"soute": engine(|| bed.soute(), &soute, options)?});
+    if !options.quick && layout == Layout::V1 {
+        let conmon = Path::new("/usr/bin/conmon");
+        figures["conmon"] = engine(|| bed.podman(), conmon, options)?;
+    }
+    Ok(figures)
+}
+
+fn engine(command: impl Fn() -> Command, keeper: &Path, options: Options) -> Result<Value> {
+    let count = if options.quick {
+        CONTAINERS / 4
+    } else {
+        CONTAINERS
+    };
+    let mut ids = Vec::new();
+    let start = Instant::now();
+    for _ in 0..count {
+        let words = [
+            "run",
+            "-d",
+            "--network",
+            "none",
+            "busybox",
+            "/bin/sleep",
+            "1000000",
+        ];
+        ids.push(output(command().args(words))?.trim().to_owned());
+    }
+    let started = start.elapsed().as_secs_f64();
+    let kept = proportional_set_size(keeper);
+    let start = Instant::now();
+    let removed = output(command().args(["rm", "--force"]).args(&ids));
+    let (processes, kib) = kept?;
+    removed?;
+    Ok(json!({
+        "containers": count,
+        "processes": processes,
+        "kib": kib as f64 / count as f64,
+        "start": started,
+        "remove": start.elapsed().as_secs_f64(),
+    }))
+}
+
+/// How many processes have `executable`, and their proportional set sizes (proc_pid_smaps(5)) together, KiB.
+fn proportional_set_size(executable: &Path) -> Result<(usize, u64)> {
+    let (mut processes, mut kib) = (0, 0);
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let path = entry.path();
+        if std::fs::read_link(path.join("exe")).is_ok_and(|exe| exe == executable) {
+            let rollup = std::fs::read_to_string(path.join("smaps_rollup"))
+                .with_context(|| format!("cannot read the memory map of {}", path.display()))?;
+            kib += pss(&rollup).with_context(|| format!("{} has no Pss", path.display()))?;
+            processes += 1;
+        }
+    }
+    if processes == 0 {
+        bail!("no process runs {}", executable.display());
+    }
+    Ok((processes, kib))
+}
+
+fn pss(rollup: &str) -> Option<u64> {
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_read_and_not_its_parts() {
+        let rollup = "00400000-7ffe [rollup]\nRss:  900 kB\nPss:                 123 kB\nPss_Dirty:  60 kB\n";
+        assert_eq!(pss(rollup), Some(123));
+    }
+
+    #[test]
+    fn this_process_has_memory() {
+        let (processes, kib) = proportional_set_size(&std::env::current_exe().unwrap()).unwrap();
+        assert!(processes >= 1 && kib > 100);
+    }
+}

@@ -1,0 +1,205 @@
+//! One cgroup layout at a time, in namespaces that show nothing else.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::Options;
+use super::bed::Bed;
+use super::docker::{Docker, import};
+use super::measure::{Pace, measure as sample};
+use super::subjects::{self, usable};
+use super::{bundle, idle, peers};
+use crate::shell::{command, run, step};
+
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// A version of cgroups, alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// The version 1 hierarchies.
+    V1,
+    /// The unified hierarchy.
+    V2,
+}
+
+impl Layout {
+    /// As the floor and the report call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Layout {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "v1" => Ok(Self::V1),
+            "v2" => Ok(Self::V2),
+            other => bail!("no cgroup layout: {other}"),
+        }
+    }
+}
+
+/// The layouts that this machine can show.
+pub fn available() -> Result<Vec<Layout>> {
+    let mounts =
+        std::fs::read_to_string("/proc/self/mounts").context("cannot read the mount table")?;
+    let v1 = mounts
+        .lines()
+        .any(|line| line.split(' ').nth(2) == Some("cgroup"));
+    Ok(if v1 {
+        vec![Layout::V1, Layout::V2]
+    } else {
+        vec![Layout::V2]
+    })
+}
+
+/// Starts this program again in mount, network and PID namespaces of its own, and returns its figures.
+/// Whatever a peer left running dies with the PID namespace.
+pub fn measure_in_namespaces(layout: Layout, bed: &Bed, options: Options) -> Result<Value> {
+    let this = bed.path("xtask");
+    std::fs::copy(std::env::current_exe()?, &this)?;
+    let mut inside = command(
+        "unshare",
+        [
+            "--mount",
+            "--propagation=private",
+            "--net",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--",
+        ],
+    );
+    if let Some(root) = peers::root()? {
+        let enter = peers::command_in(&root, bed);
+        inside.arg(enter.get_program()).args(enter.get_args());
+    }
+    inside
+        .arg(this)
+        .args(["bench-layout", layout.name()])
+        .arg(bed.folder())
+        .args(options.words());
+    let measured = run(&mut inside);
+    remove_peers_cgroups();
+    measured?;
+    let file = bed.path(&format!("{layout}.json"));
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).context("the figures are no JSON")
+}
+
+/// In those namespaces: measures and leaves the figures in the bed.
+pub fn measure(layout: Layout, bed: &Bed, options: Options) -> Result<()> {
+    show_only(layout)?;
+    run(&mut command("ip", ["link", "set", "lo", "up"]))?;
+    bundle::write_all(bed)?;
+    let docker = if options.docker && layout == Layout::V1 {
+        Some(Docker::start(bed)?)
+    } else {
+        None
+    };
+    if !options.quick {
+        import(bed.podman(), bed)?;
+    }
+    let mut left_out = BTreeMap::new();
+    let (rounds, batch) = if options.quick { (6, 5) } else { (24, 10) };
+    step("run, back to back");
+    let everyone = subjects::run(bed, layout, options, docker.is_some());
+    let everyone = usable(everyone, &mut left_out)?;
+    let pace = Pace {
+        rounds,
+        batch,
+        idle: None,
+    };
+    let run = sample(&everyone, pace)?;
+    step("run, after 50 ms idle");
+    let quick = Options {
+        quick: true,
+        docker: false,
+    };
+    let lean = usable(subjects::run(bed, layout, quick, false), &mut left_out)?;
+    let idle_pace = Pace {
+        rounds,
+        batch: batch / 2,
+        idle: Some(Duration::from_millis(50)),
+    };
+    let after_idle = sample(&lean, idle_pace)?;
+    step("exec");
+    let held = subjects::Held::start(bed, layout)?;
+    let exec = sample(&usable(held.exec(), &mut left_out)?, pace)?;
+    drop(held);
+    step("idle containers");
+    let memory = idle::measure(bed, layout, options)?;
+    drop(docker);
+
+    let figures = json!({
+        "run": run, "idle": after_idle, "exec": exec, "memory": memory, "left out": left_out,
+        "versions": bed.versions()?,
+    });
+    std::fs::write(bed.path(&format!("{layout}.json")), figures.to_string())?;
+    Ok(())
+}
+
+/// Leaves one layout at the usual place. The mounts are this namespace's own.
+fn show_only(layout: Layout) -> Result<()> {
+    match layout {
+        Layout::V1 => {
+            let unified = Path::new(CGROUPS).join("unified");
+            if unified.exists() {
+                run(command("umount", []).arg(&unified))?;
+            }
+            Ok(())
+        }
+        Layout::V2 => {
+            if Path::new(CGROUPS).join("cgroup.controllers").exists() {
+                return Ok(());
+            }
+            run(&mut command("umount", ["--recursive", CGROUPS]))?;
+            run(&mut command("mount", ["-t", "cgroup2", "cgroup2", CGROUPS]))
+        }
+    }
+}
+
+/// The parents that Docker and Podman make for their cgroups and keep.
+fn remove_peers_cgroups() {
+    for parent in ["libpod_parent", "docker"] {
+        let search = Command::new("find")
+            .args([
+                CGROUPS,
+                "-depth",
+                "-type",
+                "d",
+                "-path",
+                &format!("*/{parent}*"),
+                "-exec",
+                "rmdir",
+                "{}",
+                "+",
+            ])
+            .output();
+        match search {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => eprint!("xtask: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(error) => eprintln!("xtask: cannot run find: {error}"),
+        }
+    }
+}

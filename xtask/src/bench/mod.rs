@@ -1,0 +1,122 @@
+//! `cargo xtask bench`: soute beside its peers and beside the bare kernel, in one run.
+//!
+//! Times drift from machine to machine and from hour to hour; ratios between
+//! medians of interleaved rounds do not, so these are what the report gives.
+//! Each cgroup layout is measured by this program started again in namespaces
+//! that show that layout alone, since some peers refuse a mixture.
+
+mod bed;
+mod bundle;
+mod docker;
+mod idle;
+mod layout;
+mod load;
+mod measure;
+mod peers;
+mod report;
+mod statistics;
+mod subjects;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo::{build_soute, root};
+use crate::scratch::Scratch;
+use crate::shell::{self, step};
+use crate::{image, packages};
+use bed::Bed;
+
+/// The words after `bench`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Few rounds, and none of the peers that take tenths of a second.
+    pub quick: bool,
+    /// Start a Docker daemon and measure it too.
+    pub docker: bool,
+}
+
+impl Options {
+    /// # Errors
+    /// An unknown flag.
+    pub fn parse(words: &[&str]) -> Result<Self> {
+        let mut options = Self {
+            quick: false,
+            docker: true,
+        };
+        for word in words {
+            match *word {
+                "--quick" => {
+                    options = Self {
+                        quick: true,
+                        docker: false,
+                    }
+                }
+                "--without-docker" => options.docker = false,
+                other => bail!("bench: unknown word {other}"),
+            }
+        }
+        Ok(options)
+    }
+
+    /// The words that [`Options::parse`] makes these of.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self { quick: true, .. } => &["--quick"],
+            Self { docker: false, .. } => &["--without-docker"],
+            _ => &[],
+        }
+    }
+}
+
+/// Measures everything and writes `bench/REPORT.md`.
+pub fn run(options: Options) -> Result<()> {
+    if !shell::is_root()? {
+        bail!("the benchmark makes containers as root does: run it as root");
+    }
+    packages::install(packages::TESTS)?;
+    step("build");
+    let soute = std::path::PathBuf::from("/tmp/infra/fakesoute");
+    let _ = build_soute;
+    let images = image::make_all()?;
+    let scratch = Scratch::new("bench")?;
+    let bed = Bed::lay(scratch.path(), &soute, &images)?;
+    let mut layouts = Vec::new();
+    for layout in layout::available()? {
+        step(&format!("run, exec and memory on cgroup {layout}"));
+        layouts.push((
+            layout,
+            layout::measure_in_namespaces(layout, &bed, options)?,
+        ));
+    }
+    step("layers");
+    let load = load::measure(&bed, &images, if options.quick { 3 } else { 7 })?;
+    let text = report::write(&report::Figures {
+        layouts,
+        load,
+        options,
+    })?;
+    let file = root().join("bench/REPORT.md");
+    std::fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+    print!("{text}");
+    Ok(())
+}
+
+/// What [`run`] starts in the namespaces of one layout: `bench-layout LAYOUT FOLDER [FLAG]`.
+pub fn run_layout(layout: &str, folder: &str, words: &[&str]) -> Result<()> {
+    let layout = layout.parse()?;
+    layout::measure(layout, &Bed::at(Path::new(folder))?, Options::parse(words)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_options_are_one() {
+        for words in [&[][..], &["--quick"], &["--without-docker"]] {
+            assert_eq!(Options::parse(words).unwrap().words(), words);
+        }
+        assert!(Options::parse(&["--slow"]).is_err());
+    }
+}

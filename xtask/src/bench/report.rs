@@ -1,0 +1,329 @@
+//! The figures as a page.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::Options;
+use super::layout::Layout;
+use super::load::Load;
+use super::statistics::{median, p95};
+use super::subjects::{CRUN, CRUN_SECCOMP, DOCKER, FLOOR, PODMAN, SOUTE};
+use crate::shell::{command, output};
+
+/// All that was measured.
+pub struct Figures {
+    /// Each layout's figures, as its process wrote them.
+    pub layouts: Vec<(Layout, Value)>,
+    /// The layers.
+    pub load: Load,
+    /// How much was measured.
+    pub options: Options,
+}
+
+/// A figure that the project has set itself.
+struct Target {
+    what: String,
+    measured: f64,
+    limit: f64,
+    unit: &'static str,
+}
+
+/// The page, in Markdown.
+pub fn write(figures: &Figures) -> Result<String> {
+    let mut page = String::from("# Figures\n\nMade by `cargo xtask bench`");
+    page.push_str(if figures.options.quick {
+        " --quick: few rounds, rough figures.\n"
+    } else {
+        ".\n"
+    });
+    page.push_str(
+        "Whole processes, from start to end, in interleaved rounds; milliseconds. Only ratios within one run mean\n\
+         anything on another machine. The floor is `bench/floor.c`: the kernel's work for `runc spec`'s bundle and nothing else.\n\n",
+    );
+    machine(&mut page, figures)?;
+    targets(&mut page, figures)?;
+    for (layout, value) in &figures.layouts {
+        writeln!(page, "## cgroup {layout}\n")?;
+        for (key, title) in [
+            ("run", "One container, back to back"),
+            ("idle", "One container, each after 50 ms idle"),
+            ("exec", "exec in a running container"),
+        ] {
+            table(&mut page, title, &value[key])?;
+        }
+        memory(&mut page, &value["memory"])?;
+        for (name, why) in value["left out"].as_object().into_iter().flatten() {
+            writeln!(
+                page,
+                "Left out: {name}, which cannot run here:\n\n```text\n{}\n```\n",
+                why.as_str().unwrap_or_default().trim()
+            )?;
+        }
+    }
+    load(&mut page, &figures.load)?;
+    Ok(page)
+}
+
+fn machine(page: &mut String, figures: &Figures) -> Result<()> {
+    let first = |file: &str, start: &str| -> Option<String> {
+        let text = std::fs::read_to_string(file).ok()?;
+        let line = text.lines().find(|line| line.starts_with(start))?;
+        Some(
+            line.split_once([':', '='])
+                .map_or(line, |(_, value)| value)
+                .trim()
+                .trim_matches('"')
+                .to_owned(),
+        )
+    };
+    let kernel =
+        std::fs::read_to_string("/proc/sys/kernel/osrelease").context("no kernel version")?;
+    let cpus = std::thread::available_parallelism()?;
+    writeln!(
+        page,
+        "Machine: {} × {}, Linux {}, {}.\n",
+        cpus,
+        first("/proc/cpuinfo", "model name").unwrap_or_else(|| "CPU".into()),
+        kernel.trim(),
+        first("/etc/os-release", "PRETTY_NAME").unwrap_or_else(|| "unknown distribution".into()),
+    )?;
+    // The same in each layout.
+    let versions = figures
+        .layouts
+        .iter()
+        .flat_map(|(_, value)| value["versions"].as_array())
+        .next()
+        .context("no versions")?;
+    let versions: Vec<&str> = versions.iter().filter_map(Value::as_str).collect();
+    writeln!(page, "Versions: {}.\n", versions.join("; "))?;
+    Ok(())
+}
+
+fn sample(value: &Value) -> Vec<f64> {
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_f64)
+        .collect()
+}
+
+/// The ratio of two medians of one table; none if either was not measured.
+fn ratio(table: &Value, ours: &str, theirs: &str) -> Option<f64> {
+    let (ours, theirs) = (sample(&table[ours]), sample(&table[theirs]));
+    (!ours.is_empty() && !theirs.is_empty()).then(|| median(&ours) / median(&theirs))
+}
+
+fn collect(figures: &Figures) -> Vec<Target> {
+    let mut targets = Vec::new();
+    let mut add = |what: String, measured: Option<f64>, limit: f64, unit: &'static str| {
+        targets.extend(measured.map(|measured| Target {
+            what,
+            measured,
+            limit,
+            unit,
+        }));
+    };
+    for (layout, value) in &figures.layouts {
+        let (run, on) = (&value["run"], format!("on {layout}"));
+        for (peer, limit) in [
+            (FLOOR, 1.6),
+            (CRUN_SECCOMP, 0.65),
+            (PODMAN, 0.05),
+            (DOCKER, 0.03),
+        ] {
+            add(
+                format!("run {on} / {peer}"),
+                ratio(run, SOUTE, peer),
+                limit,
+                "×",
+            );
+        }
+        if *layout == Layout::V2 {
+            add(
+                format!("run after 50 ms idle {on} / {CRUN}"),
+                ratio(&value["idle"], SOUTE, CRUN),
+                0.4,
+                "×",
+            );
+        }
+        add(
+            format!("exec {on} / {CRUN}"),
+            ratio(&value["exec"], SOUTE, CRUN),
+            0.6,
+            "×",
+        );
+        add(
+            format!("memory per idle container {on}"),
+            value["memory"]["soute"]["kib"].as_f64(),
+            200.0,
+            "KiB",
+        );
+    }
+    let load = median(&figures.load.soute) / median(&figures.load.tools);
+    add(
+        r"loading a gzip layer / gzip -dc \| tar x".into(),
+        Some(load),
+        1.0,
+        "×",
+    );
+    add(
+        "memory while loading".into(),
+        Some(figures.load.peak as f64 / 1024.0),
+        64.0,
+        "MiB",
+    );
+    targets
+}
+
+fn targets(page: &mut String, figures: &Figures) -> Result<()> {
+    page.push_str("## Targets\n\n| | measured | at most | |\n|---|---:|---:|---|\n");
+    for Target {
+        what,
+        measured,
+        limit,
+        unit,
+    } in collect(figures)
+    {
+        let met = if measured <= limit {
+            "met"
+        } else {
+            "**missed**"
+        };
+        writeln!(
+            page,
+            "| {what} | {measured:.3} {unit} | {limit} {unit} | {met} |"
+        )?;
+    }
+    page.push('\n');
+    Ok(())
+}
+
+fn table(page: &mut String, title: &str, value: &Value) -> Result<()> {
+    let subjects = value
+        .as_object()
+        .with_context(|| format!("nothing was measured of: {title}"))?;
+    let mut rows: Vec<(&String, Vec<f64>)> = subjects
+        .iter()
+        .map(|(name, value)| (name, sample(value)))
+        .collect();
+    rows.sort_by(|a, b| median(&a.1).total_cmp(&median(&b.1)));
+    let floor = median(&sample(&value[FLOOR]));
+    writeln!(
+        page,
+        "### {title}\n\n| | median | p95 | × floor | n |\n|---|---:|---:|---:|---:|"
+    )?;
+    for (name, sample) in rows {
+        let middle = median(&sample);
+        writeln!(
+            page,
+            "| {name} | {middle:.2} | {:.2} | {:.2} | {} |",
+            p95(&sample),
+            middle / floor,
+            sample.len()
+        )?;
+    }
+    page.push('\n');
+    Ok(())
+}
+
+fn memory(page: &mut String, value: &Value) -> Result<()> {
+    writeln!(
+        page,
+        "### Idle detached containers\n\n| | containers | KiB PSS each | processes | start all, s | remove all, s |\n|---|---:|---:|---:|---:|---:|"
+    )?;
+    for (name, figures) in value.as_object().into_iter().flatten() {
+        let number = |key: &str| figures[key].as_f64().unwrap_or(f64::NAN);
+        writeln!(
+            page,
+            "| {name} | {} | {:.0} | {} | {:.2} | {:.2} |",
+            figures["containers"],
+            number("kib"),
+            figures["processes"],
+            number("start"),
+            number("remove")
+        )?;
+    }
+    page.push('\n');
+    Ok(())
+}
+
+fn load(page: &mut String, load: &Load) -> Result<()> {
+    writeln!(
+        page,
+        "## A gzip layer: Debian with Python 3\n\n| | median | p95 | n |\n|---|---:|---:|---:|"
+    )?;
+    for (name, sample) in [
+        ("soute import", &load.soute),
+        ("gzip -dc \\| tar x", &load.tools),
+    ] {
+        writeln!(
+            page,
+            "| {name} | {:.0} | {:.0} | {} |",
+            median(sample),
+            p95(sample),
+            sample.len()
+        )?;
+    }
+    let tools = ["gzip", "tar"].map(|tool| output(&mut command(tool, ["--version"])));
+    for tool in tools {
+        let tool = tool?;
+        writeln!(page, "\n{}.", tool.lines().next().unwrap_or_default())?;
+    }
+    writeln!(
+        page,
+        "\nsoute's largest resident set: {:.1} MiB.",
+        load.peak as f64 / 1024.0
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_target_missed_is_said_to_be() {
+        let layout = json!({
+            "run": {"floor": [2.0, 2.0], "soute": [4.0, 4.0], "crun, seccomp": [10.0]},
+            "idle": {"floor": [2.0], "soute": [1.0], "crun": [10.0]},
+            "exec": {"floor": [1.0], "soute": [2.0], "crun": [4.0]},
+            "memory": {"soute": {"containers": 100, "kib": 150.0, "processes": 100, "start": 1.0, "remove": 1.0}},
+            "left out": {"runc": "no"}, "versions": ["soute 1"],
+        });
+        let load = Load {
+            soute: vec![900.0],
+            tools: vec![1000.0],
+            peak: 32 << 10,
+        };
+        let options = Options {
+            quick: true,
+            docker: false,
+        };
+        let figures = Figures {
+            layouts: vec![(Layout::V2, layout)],
+            load,
+            options,
+        };
+        let page = write(&figures).unwrap();
+        assert!(
+            page.contains("| run on v2 / floor | 2.000 × | 1.6 × | **missed** |"),
+            "{page}"
+        );
+        assert!(
+            page.contains("| run on v2 / crun, seccomp | 0.400 × | 0.65 × | met |"),
+            "{page}"
+        );
+        assert!(
+            !page.contains("/ podman"),
+            "what was not measured has no verdict: {page}"
+        );
+        assert!(
+            page.contains("| memory while loading | 32.000 MiB | 64 MiB | met |"),
+            "{page}"
+        );
+    }
+}

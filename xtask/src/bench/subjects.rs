@@ -1,0 +1,233 @@
+//! Who is measured: each engine's shortest way to one program in one container.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::Options;
+use super::bed::Bed;
+use super::bundle;
+use super::layout::Layout;
+use super::measure::Subject;
+use crate::shell::{self, output};
+
+/// The names that the report's ratios are made of.
+pub const FLOOR: &str = "floor";
+/// The engine itself.
+pub const SOUTE: &str = "soute";
+/// crun's bare bundle.
+pub const CRUN: &str = "crun";
+/// crun with the seccomp profile, as soute has one.
+pub const CRUN_SECCOMP: &str = "crun, seccomp";
+/// Podman's command.
+pub const PODMAN: &str = "podman";
+/// Docker's command.
+pub const DOCKER: &str = "docker";
+
+/// One program in a new container.
+pub fn run<'a>(bed: &'a Bed, layout: Layout, options: Options, docker: bool) -> Vec<Subject<'a>> {
+    let mut subjects = vec![
+        subject("busybox true, no container", false, || {
+            let mut command = Command::new(bed.rootfs().join("bin/busybox"));
+            command.arg("true");
+            command
+        }),
+        subject(FLOOR, false, move || {
+            let mut command = bed.floor("run", layout);
+            command.arg(bed.rootfs()).arg("/bin/true");
+            command
+        }),
+        subject(SOUTE, false, || {
+            with(
+                bed.soute(),
+                &["run", "--rm", "--network", "none", "busybox", "/bin/true"],
+            )
+        }),
+    ];
+    for (name, bundle) in [
+        (CRUN, "crun"),
+        (CRUN_SECCOMP, "crun-seccomp"),
+        ("runc", "runc"),
+        ("runc, seccomp", "runc-seccomp"),
+    ] {
+        let slow = name.starts_with("runc");
+        subjects.push(subject(name, slow, move || bundled(bed, bundle, &[])));
+    }
+    let engine = |command: Command| {
+        with(
+            command,
+            &["run", "--rm", "--network", "none", "busybox", "/bin/true"],
+        )
+    };
+    if !options.quick {
+        subjects.push(subject(PODMAN, true, move || engine(bed.podman())));
+    }
+    if docker {
+        subjects.push(subject(DOCKER, true, move || engine(bed.docker())));
+    }
+    subjects
+}
+
+/// `crun run` or `runc run` of a bundle.
+fn bundled(bed: &Bed, name: &str, flags: &[&str]) -> Command {
+    let bundle = bundle::ALL
+        .iter()
+        .find(|bundle| bundle.name == name)
+        .expect("a bundle of the bench");
+    let mut command = bed.oci(bundle.runtime);
+    command
+        .arg("run")
+        .args(flags)
+        .arg("--bundle")
+        .arg(bed.path(name))
+        .arg(format!("bench-{name}"));
+    command
+}
+
+fn subject<'a>(name: &'static str, slow: bool, command: impl Fn() -> Command + 'a) -> Subject<'a> {
+    Subject {
+        name,
+        command: Box::new(command),
+        slow,
+    }
+}
+
+fn with(mut command: Command, words: &[&str]) -> Command {
+    command.args(words);
+    command
+}
+
+/// Tries each subject once. A peer that cannot run on this machine is left out, and the report says why.
+///
+/// # Errors
+/// The floor or soute cannot run.
+pub fn usable<'a>(
+    subjects: Vec<Subject<'a>>,
+    left_out: &mut BTreeMap<String, String>,
+) -> Result<Vec<Subject<'a>>> {
+    let mut usable = Vec::new();
+    for subject in subjects {
+        match output(&mut (subject.command)()) {
+            Ok(_) => usable.push(subject),
+            Err(error) if [FLOOR, SOUTE].contains(&subject.name) => return Err(error),
+            Err(error) => {
+                left_out.insert(subject.name.to_owned(), format!("{error:#}"));
+            }
+        }
+    }
+    Ok(usable)
+}
+
+/// Containers that run while others enter them.
+pub struct Held<'a> {
+    bed: &'a Bed,
+    layout: Layout,
+    floor: Child,
+    floor_init: String,
+}
+
+impl<'a> Held<'a> {
+    /// Starts one container with each engine.
+    pub fn start(bed: &'a Bed, layout: Layout) -> Result<Self> {
+        let pid_file = bed.path("floor.pid");
+        // The one of the layout before is no container any more.
+        let _ = std::fs::remove_file(&pid_file);
+        let floor = bed
+            .floor("run", layout)
+            .arg("-p")
+            .arg(&pid_file)
+            .arg(bed.rootfs())
+            .args(["/bin/sleep", "1000000"])
+            .stdin(Stdio::null())
+            .spawn()
+            .context("cannot run the floor")?;
+        let mut held = Self {
+            bed,
+            layout,
+            floor,
+            floor_init: String::new(),
+        };
+        let end = Instant::now() + Duration::from_secs(10);
+        while !held.floor_init.ends_with('\n') {
+            if Instant::now() > end {
+                bail!("the floor wrote no pid to {}", pid_file.display());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            held.floor_init = std::fs::read_to_string(&pid_file).unwrap_or_default();
+        }
+        held.floor_init.truncate(held.floor_init.len() - 1);
+        for name in ["crun-idle", "runc-idle"] {
+            // Not `output`: the container keeps the pipes of its creator.
+            let status = bundled(bed, name, &["--detach"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .status()?;
+            if !status.success() {
+                bail!("{name} ended with {status}");
+            }
+        }
+        output(bed.soute().args([
+            "run",
+            "-d",
+            "--name",
+            "held",
+            "--network",
+            "none",
+            "busybox",
+            "/bin/sleep",
+            "1000000",
+        ]))?;
+        Ok(held)
+    }
+
+    /// One program in a container that runs.
+    pub fn exec(&self) -> Vec<Subject<'_>> {
+        let oci = |runtime: &'static str| {
+            move || {
+                with(
+                    self.bed.oci(runtime),
+                    &["exec", &format!("bench-{runtime}-idle"), "/bin/true"],
+                )
+            }
+        };
+        vec![
+            subject(FLOOR, false, || {
+                with(
+                    self.bed.floor("exec", self.layout),
+                    &[&self.floor_init, "/bin/true"],
+                )
+            }),
+            subject(SOUTE, false, || {
+                with(self.bed.soute(), &["exec", "held", "/bin/true"])
+            }),
+            subject(CRUN, false, oci("crun")),
+            subject("runc", true, oci("runc")),
+        ]
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // The floor takes its cgroup away when its container's first process is killed.
+        let kill = shell::kill("KILL", &self.floor_init);
+        if let Err(error) = kill.and_then(|()| Ok(self.floor.wait()?)) {
+            eprintln!("xtask: {error:#}");
+        }
+        let oci = ["crun", "runc"].map(|runtime| {
+            with(
+                self.bed.oci(runtime),
+                &["delete", "--force", &format!("bench-{runtime}-idle")],
+            )
+        });
+        for mut command in oci
+            .into_iter()
+            .chain([with(self.bed.soute(), &["rm", "--force", "held"])])
+        {
+            if let Err(error) = output(&mut command) {
+                eprintln!("xtask: {error:#}");
+            }
+        }
+    }
+}
