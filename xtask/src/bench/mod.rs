@@ -76,8 +76,7 @@ pub fn run(options: Options) -> Result<()> {
     }
     packages::install(packages::TESTS)?;
     step("build");
-    let soute = std::path::PathBuf::from("/tmp/infra/fakesoute");
-    let _ = build_soute;
+    let soute = build_soute("release")?;
     let images = image::make_all()?;
     let scratch = Scratch::new("bench")?;
     let bed = Bed::lay(scratch.path(), &soute, &images)?;
