@@ -95,6 +95,10 @@ fn image_hint(error: &soute_image::Error) -> Option<String> {
             "'soute rm' removes the containers; --force takes the image's names away and keeps it"
                 .to_owned()
         }
+        Error::NotInRegistry { registry, .. } => format!(
+            "if it is private: 'docker login {}' or --creds",
+            visible(registry)
+        ),
         Error::SeveralNames { .. } => {
             "give the name that is to go, or --force for all of them".to_owned()
         }

@@ -17,6 +17,7 @@ mod man;
 mod namespaces;
 mod ns;
 mod ps;
+mod pull;
 mod rm;
 mod rmi;
 mod run;
@@ -53,6 +54,7 @@ pub const TABLE: &[Entry] = &[
     ),
     Entry::new::<images::Images>("images", "List images"),
     Entry::new::<import::Import>("import", "Make an image from a tar of a root file system"),
+    Entry::new::<pull::Pull>("pull", "Get an image from a registry"),
     Entry::new::<load::Load>("load", "Load images from an archive"),
     Entry::new::<tag::Tag>("tag", "Give an image another name"),
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),

@@ -9,50 +9,83 @@ pub use progress::Bars;
 use anyhow::Result;
 use soute_engine::request::{Request, Source};
 use soute_engine::{Container, Engine};
-use soute_image::{Error, Image, Platform};
+use soute_image::{
+    Error, Image, Platform, Progress, PullOptions, Pulled, Reference, Silent, Store,
+};
 
 use crate::args::Pull;
+use crate::output::visible;
 
 /// Sees to it that the image of `request` is here, as `--pull` says.
-pub fn ensure(engine: &Engine, request: &Request, pull: Pull, _quiet: bool) -> Result<()> {
+pub fn ensure(engine: &Engine, request: &Request, when: Pull, quiet: bool) -> Result<()> {
     let Source::Image(name) = &request.source else {
         return Ok(());
     };
     let store = engine.images();
-    if name == hello::NAME && pull != Pull::Always {
+    if name == hello::NAME && when != Pull::Always {
         hello::ensure(store)?;
     }
-    let wanted = request
-        .platform
-        .as_deref()
-        .map(str::parse::<Platform>)
-        .transpose()?;
-    let fits = |image: &Image| {
-        let accepts = |wanted: &Platform| {
-            wanted.accepts(&image.os, &image.architecture, image.variant.as_deref())
-        };
-        wanted.as_ref().is_none_or(accepts)
+    let platform: Option<Platform> = request.platform.as_deref().map(str::parse).transpose()?;
+    let missing = match store.resolve(name) {
+        Ok(image) => match unfit(&image, name, platform.as_ref()) {
+            None if when != Pull::Always => return Ok(()),
+            None => None,
+            Some(error) => Some(error),
+        },
+        Err(error @ Error::NoSuchImage { .. }) => Some(error),
+        Err(error) => return Err(error.into()),
     };
-    match store.resolve(name) {
-        Ok(image) if pull != Pull::Always && fits(&image) => Ok(()),
-        Ok(image) if pull == Pull::Never => Err(Error::NoPlatform {
-            image: name.clone(),
-            wanted: wanted
-                .map(|platform| platform.to_string())
-                .unwrap_or_default(),
-            available: vec![platform_of(&image)],
+    match missing {
+        Some(error) if when == Pull::Never => Err(error.into()),
+        _ => {
+            let reference = Reference::parse(name)?;
+            if !quiet && missing.is_some() {
+                eprintln!(
+                    "soute: image {} is not here: pulling it",
+                    visible(&reference.familiar())
+                );
+            }
+            let options = PullOptions {
+                platform,
+                ..PullOptions::default()
+            };
+            pull(store, &reference, &options, quiet)?;
+            Ok(())
         }
-        .into()),
-        Err(error) if pull == Pull::Never => Err(error.into()),
-        Ok(_) => anyhow::bail!("pulling images is not there yet"),
-        Err(error) => Err(error.into()),
     }
 }
 
-/// `linux/arm64/v8`.
-pub fn platform_of(image: &Image) -> String {
-    let variant = image.variant.iter().map(|variant| format!("/{variant}"));
-    format!("{}/{}", image.os, image.architecture) + &variant.collect::<String>()
+/// Why the image is not what was asked for; `None`: it is.
+fn unfit(image: &Image, name: &str, wanted: Option<&Platform>) -> Option<Error> {
+    let wanted = wanted?;
+    let variant = image.variant.as_deref();
+    if wanted.accepts(&image.os, &image.architecture, variant) {
+        return None;
+    }
+    let slash = if variant.is_some() { "/" } else { "" };
+    let there = format!(
+        "{}/{}{slash}{}",
+        image.os,
+        image.architecture,
+        variant.unwrap_or_default()
+    );
+    Some(Error::NoPlatform {
+        image: name.to_owned(),
+        wanted: wanted.to_string(),
+        available: vec![there],
+    })
+}
+
+/// Pulls an image, with bars unless `quiet`.
+pub fn pull(
+    store: &Store,
+    reference: &Reference,
+    options: &PullOptions,
+    quiet: bool,
+) -> Result<Pulled> {
+    let bars = Bars::new();
+    let progress: &dyn Progress = if quiet { &Silent } else { &bars };
+    Ok(store.pull(reference, options, progress)?)
 }
 
 /// The names of the containers that are made of the image with this id.
