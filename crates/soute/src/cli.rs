@@ -149,7 +149,6 @@ pub enum Purpose {
 /// All commands; their flags are added when they are needed.
 pub fn tree(purpose: Purpose) -> Command {
     let command = Command::new("soute")
-        .about("A container engine that shows what a container is made of")
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true)
         .arg(
@@ -173,13 +172,16 @@ pub fn tree(purpose: Purpose) -> Command {
                 Purpose::Documentation => entry.augment,
             })
     });
-    Globals::augment_args(command).subcommands(subcommands)
+    Globals::augment_args(command)
+        .about("A container engine that shows what a container is made of")
+        .long_about(Resettable::Reset)
+        .subcommands(subcommands)
 }
 
 fn help_flag() -> Arg {
     Arg::new("help")
         .long("help")
-        .action(ArgAction::Help)
+        .action(ArgAction::HelpShort)
         .help("Print this help")
 }
 

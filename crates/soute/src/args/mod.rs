@@ -28,6 +28,10 @@ pub use outside::{Machine, Outside};
 /// All that describes a container.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
+    /// The image and the command with its arguments; with --rootfs, the command alone
+    #[arg(value_name = "IMAGE [COMMAND [ARG]...]", trailing_var_arg = true)]
+    words: Vec<String>,
+
     #[command(flatten)]
     image: ImageArgs,
     #[command(flatten)]
@@ -73,10 +77,6 @@ struct ImageArgs {
     /// Write the container's id to a new file
     #[arg(long, value_name = "FILE")]
     cidfile: Option<PathBuf>,
-
-    /// The image and the command with its arguments; with --rootfs, the command alone
-    #[arg(value_name = "IMAGE [COMMAND [ARG]...]", trailing_var_arg = true)]
-    words: Vec<String>,
 }
 
 /// `--pull`.
@@ -109,7 +109,7 @@ impl CreateArgs {
     pub fn into_request(self, outside: &dyn Outside) -> Result<Creation> {
         let mut request = Request::default();
         let image = self.image;
-        let (source, command) = source_and_command(image.words, image.rootfs.as_deref(), outside)?;
+        let (source, command) = source_and_command(self.words, image.rootfs.as_deref(), outside)?;
         if let Source::Directory(_) = source {
             for (flag, given) in [
                 ("--pull", image.pull.is_some()),
