@@ -90,6 +90,11 @@ impl Engine {
         };
         let mut cgroup = Cgroup::open(&self.layout, &record.cgroup)?;
         cgroup.prepare_join()?;
+        if exec.privileged && !request.privileged {
+            // CAP_SYS_ADMIN comes into the container, which may have been started without it and then without rules
+            // for devices: nodev could now be taken off the image's own nodes.
+            cgroup.restrict_devices(&plan::device_rules(request)?)?;
+        }
         Ok(enter(target.as_fd(), own, &process, &cgroup, stdio)?)
     }
 }

@@ -6,7 +6,7 @@ mod sysctls;
 
 use std::path::PathBuf;
 
-use soute_runtime::capabilities::{self, CapSet};
+use soute_runtime::capabilities::{self, Cap, CapSet};
 use soute_runtime::cgroups::{DeviceRule, Layout, default_device_rules};
 use soute_runtime::plan::{
     Device, Namespace, Namespaces, Plan, Process, Rootfs, Upper, User, UserNamespace,
@@ -17,7 +17,7 @@ use soute_runtime::seccomp::{Filter, KernelVersion};
 use crate::error::Error;
 use crate::places::Places;
 use crate::record::Record;
-use crate::request::{Network, SeccompChoice, Share};
+use crate::request::{Network, Request, SeccompChoice, Share};
 
 pub(crate) use limits::{check_limits, rlimits as limits_of};
 
@@ -75,7 +75,7 @@ pub(crate) fn plan(
     let capabilities = capabilities(record, machine.last_capability)?;
     let seccomp = filter(record, capabilities, machine.kernel)?;
     let mounts = mounts::mounts(places, record, &machine.layout)?;
-    let (devices, rules) = devices(record)?;
+    let (devices, rules) = devices(record, capabilities)?;
     let open = request.privileged || request.security.unconfined_system_paths;
     let list = |paths: &[&str]| -> Vec<String> {
         if open {
@@ -188,7 +188,29 @@ fn rootfs(places: &Places, record: &Record) -> Rootfs {
 }
 
 /// Nodes below /dev and what the device cgroup allows.
-fn devices(record: &Record) -> Result<(Vec<Device>, Vec<DeviceRule>), Error> {
+fn devices(record: &Record, capabilities: CapSet) -> Result<(Vec<Device>, Vec<DeviceRule>), Error> {
+    let (mut nodes, mut rules) = wanted_devices(&record.request)?;
+    if record.request.privileged {
+        crate::devices::add_all(&mut nodes)?;
+        rules = Vec::new();
+    }
+    // In a user namespace the kernel itself refuses to make device nodes, and without CAP_SYS_ADMIN nodev cannot be
+    // taken off a mount: there are no devices but those above, and a rule for each is a rule too many.
+    let kernel_denies = record.id_maps.is_some()
+        && record.request.devices.is_empty()
+        && !capabilities.contains(Cap::SYS_ADMIN);
+    if kernel_denies {
+        rules = Vec::new();
+    }
+    Ok((nodes, rules))
+}
+
+/// What the device cgroup allows a container that is not privileged.
+pub(crate) fn device_rules(request: &Request) -> Result<Vec<DeviceRule>, Error> {
+    Ok(wanted_devices(request)?.1)
+}
+
+fn wanted_devices(request: &Request) -> Result<(Vec<Device>, Vec<DeviceRule>), Error> {
     let node = |path: &str, major, minor| Device {
         path: path.to_owned(),
         character: true,
@@ -207,12 +229,8 @@ fn devices(record: &Record) -> Result<(Vec<Device>, Vec<DeviceRule>), Error> {
         node("/dev/tty", 5, 0),
     ];
     let mut rules = default_device_rules();
-    for wanted in &record.request.devices {
+    for wanted in &request.devices {
         crate::devices::add(wanted, &mut nodes, &mut rules)?;
-    }
-    if record.request.privileged {
-        crate::devices::add_all(&mut nodes)?;
-        rules = Vec::new();
     }
     Ok((nodes, rules))
 }

@@ -143,6 +143,12 @@ impl Cgroup {
         self.nodes.iter_mut().try_for_each(Node::open_entry)
     }
 
+    /// Denies all devices but those that `rules` allow, to a cgroup that may have processes already. After
+    /// [`Cgroup::open`], [`Cgroup::prepare_join`] must have been called.
+    pub fn restrict_devices(&self, rules: &[DeviceRule]) -> Result<(), CgroupError> {
+        DevicePlan::new(&self.layout, rules)?.apply(&self.nodes)
+    }
+
     /// Closes what [`Cgroup::prepare_join`] opened: a monitor that lives for months need not hold it.
     pub fn finish_joins(&mut self) {
         for node in &mut self.nodes {

@@ -65,7 +65,10 @@ fn set_up(
     // The machine's mounts are seen, never changed, and no longer followed.
     place::isolate_propagation().step("mount propagation")?;
     own_names(plan)?;
+    // Made as root of the new user namespace, which thereby owns it.
     if plan.namespaces.net.is_new() {
+        soute_sys::process::unshare(soute_sys::process::flags::NEWNET)
+            .step("the network namespace")?;
         soute_sys::net::loopback_up().step("the loopback interface")?;
     }
 
