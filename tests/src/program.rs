@@ -91,6 +91,13 @@ impl Running {
         String::from_utf8_lossy(&self.stdout.seen).into_owned()
     }
 
+    /// Whether its standard output holds `text` by now; waits a moment for more.
+    pub fn hears(&mut self, text: &str) -> bool {
+        let end = Instant::now() + Duration::from_millis(20);
+        while self.stdout.more(end) {}
+        String::from_utf8_lossy(&self.stdout.seen).contains(text)
+    }
+
     /// Sends it a signal.
     #[track_caller]
     pub fn signal(&self, signal: rustix::process::Signal) {

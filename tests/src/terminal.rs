@@ -67,6 +67,11 @@ impl Terminal {
         }
     }
 
+    /// The program's process id: setsid(1) has become it (it forks only where it leads a process group).
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Types `keys`.
     #[track_caller]
     pub fn send(&mut self, keys: &str) {
@@ -106,7 +111,7 @@ impl Terminal {
 
     /// Waits for the program's end; its exit code, and what it showed since the last [`Terminal::expect`].
     #[track_caller]
-    pub fn finish(mut self) -> (i32, String) {
+    pub fn finish(&mut self) -> (i32, String) {
         let end = Instant::now() + DEADLINE;
         // Read while waiting: a full terminal would keep the program from ending.
         let status = loop {

@@ -110,6 +110,12 @@ impl World {
         output(&mut self.command(words))
     }
 
+    /// Runs `soute run --rm FLAGS busybox sh -c SCRIPT` to its end, without input.
+    #[track_caller]
+    pub fn sh(&self, flags: &[&str], script: &str) -> Outcome {
+        self.soute([&["run", "--rm"], flags, &["busybox", "sh", "-c", script]].concat())
+    }
+
     /// Starts `soute WORDS` beside the test, with an input to write to.
     #[track_caller]
     pub fn start<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Running {
@@ -164,12 +170,40 @@ impl World {
         );
     }
 
-    fn ids(&self) -> Vec<String> {
+    /// The ids of all containers of which there is a folder, whole or not.
+    pub fn ids(&self) -> Vec<String> {
         let mut ids = remains::names(self.root().join("containers"));
         ids.extend(remains::names(self.run().join("containers")));
         ids.sort();
         ids.dedup();
         ids
+    }
+
+    /// Asserts that nothing is left of the containers `ids`, nor of any other in this world.
+    #[track_caller]
+    pub fn assert_nothing_left(&self, ids: &[String]) {
+        let end = Instant::now() + SETTLE;
+        let mut left = self.remains(ids);
+        while !left.is_empty() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+            left = self.remains(ids);
+        }
+        assert!(
+            left.is_empty(),
+            "the test left behind:\n  {}",
+            left.join("\n  ")
+        );
+    }
+
+    /// [`World::assert_nothing_left`] in a test that has mounts of its own now.
+    #[track_caller]
+    pub fn assert_nothing_left_but_mounts(&self, ids: &[String]) {
+        let left = |world: &Self| {
+            let mut left = world.remains(ids);
+            left.retain(|thing| !thing.starts_with("mount "));
+            left
+        };
+        crate::wait_until("nothing is left of the containers", || left(self).is_empty());
     }
 
     /// What must not be there once all containers are removed.
@@ -210,17 +244,7 @@ impl Drop for World {
                 removed.status
             );
         }
-        let end = Instant::now() + SETTLE;
-        let mut left = self.remains(&ids);
-        while !left.is_empty() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(10));
-            left = self.remains(&ids);
-        }
-        assert!(
-            left.is_empty(),
-            "the test left behind:\n  {}",
-            left.join("\n  ")
-        );
+        self.assert_nothing_left(&ids);
     }
 }
 

@@ -11,6 +11,7 @@ mod packages;
 mod scratch;
 mod shell;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,8 @@ usage: cargo xtask CHORE
                            without Docker and Podman; --without-docker: all else
   dist                     the static binary, man pages and shell completions, in dist/
   image                    the tests' images, in /var/cache/soute-tests
+  vm [FILTER]              the tests on older kernels, with systemd and cgroup version 2 alone, in a virtual
+                           machine in software; FILTER runs only the tests named so
   help                     this text
 ";
 
@@ -50,6 +53,8 @@ fn chore(arguments: &[String]) -> Result<()> {
         ["demo"] => demo::show(),
         ["dist"] => dist::make(),
         ["image"] => image::make_all().map(drop),
+        ["vm"] => vm::run(test::PROFILE, None),
+        ["vm", filter] if !filter.starts_with('-') => vm::run(test::PROFILE, Some(filter)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -32,6 +32,14 @@ pub const TESTS: &[&str] = &[
     "zstd",
 ];
 
+/// For `cargo xtask vm`: the emulator, and what makes its disks.
+pub const VM: &[&str] = &[
+    "debian-archive-keyring",
+    "e2fsprogs",
+    "mmdebstrap",
+    "qemu-system-x86",
+];
+
 /// A package manager that starts no daemon: the tests start the ones that they need, in namespaces of their own.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 

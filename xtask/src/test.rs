@@ -13,7 +13,7 @@ use crate::shell::{self, step};
 use crate::{architecture, packages};
 
 /// Close to release, quick to link.
-const PROFILE: &str = "test-release";
+pub const PROFILE: &str = "test-release";
 
 /// Modules whose tests take long or need a peer's daemon.
 const NOT_QUICK: &[&str] = &["peers::", "slow::"];

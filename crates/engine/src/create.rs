@@ -40,6 +40,9 @@ impl Engine {
             .settle(&id, request, image, layers, &config, joined)
             .and_then(|mut record| {
                 record.ephemeral = ephemeral;
+                if !ephemeral {
+                    make_folder(&self.places.container(&id), 0o711)?;
+                }
                 record.write(&self.places).map(|()| record)
             });
         match made {
@@ -72,8 +75,6 @@ impl Engine {
             Some(other) => other.id_maps.clone(),
             None => self.id_maps(id, &request)?,
         };
-        let folder = self.places.container(id);
-        make_folder(&folder, 0o711)?;
         let hostname = hostname(id, &request);
         let mut record = Record {
             name,

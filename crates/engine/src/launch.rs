@@ -11,6 +11,7 @@ use soute_runtime::process::FailureKind;
 use soute_sys::process::{Cloned, fork};
 use soute_sys::{CallError, Called};
 
+use crate::Engine;
 use crate::create::Created;
 use crate::error::{Error, io};
 use crate::frame::{Connection, Frame, Received};
@@ -21,7 +22,6 @@ use crate::plan::{Joins, Machine};
 use crate::record::Record;
 use crate::remove::Remains;
 use crate::request::{MountKind, Network, Request, Share};
-use crate::{Engine, etc_files};
 
 /// How the caller takes part in a start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,8 +80,8 @@ impl Engine {
             // Said before there is a monitor: it hears this before it reads a byte of output.
             ours.send(&Frame::Attach)?;
         }
-        let prepared = match self.prepare(&record, start, &lock) {
-            Ok((plan, cgroup, listener)) => Prepared {
+        let prepared = match self.prepare(&record, start) {
+            Ok((plan, cgroup)) => Prepared {
                 places: self.places.clone(),
                 log: self.settings.log.clone(),
                 record,
@@ -89,7 +89,6 @@ impl Engine {
                 cgroup,
                 lock,
                 connection: theirs,
-                listener,
             },
             Err(e) => return Err(self.undo(&record, lock, e)),
         };
@@ -119,9 +118,7 @@ impl Engine {
         &self,
         record: &Record,
         start: Start,
-        lock: &Lock,
-    ) -> Result<(soute_runtime::plan::Plan, Cgroup, OwnedFd), Error> {
-        etc_files::write(&self.places, record)?;
+    ) -> Result<(soute_runtime::plan::Plan, Cgroup), Error> {
         let machine = Machine {
             layout: self.layout.clone(),
             kernel: self.kernel,
@@ -135,14 +132,13 @@ impl Engine {
                 io("the mount source", path, std::fs::metadata(path))?;
             }
         }
-        let listener = listen_in(&self.places, record, lock)?;
         let cgroup = Cgroup::create(
             &self.layout,
             &record.cgroup,
             &limits(&record.request.resources),
             &rules,
         )?;
-        Ok((plan, cgroup, listener))
+        Ok((plan, cgroup))
     }
 
     /// Namespaces of another container, open.
@@ -230,7 +226,8 @@ fn conversation() -> Result<(Connection, Connection), CallError> {
     Ok((Connection::new(a), Connection::new(b)))
 }
 
-fn listen_in(places: &Places, record: &Record, _held: &Lock) -> Result<OwnedFd, Error> {
+/// Where further clients of a container come in.
+pub(crate) fn listen_in(places: &Places, record: &Record) -> Result<OwnedFd, Error> {
     let path = places.running(&record.id).join("attach");
     let socket = packets()?;
     // A file, not an abstract name: those are open to whoever shares the network namespace (CVE-2020-15257).

@@ -26,7 +26,7 @@ use soute_sys::process::exit_now;
 use crate::error::Error;
 use crate::frame::{Connection, Frame};
 use crate::lock::Lock;
-use crate::places::Places;
+use crate::places::{Places, make_folder};
 use crate::proc_stat;
 use crate::record::{LastRun, Record, Running};
 use crate::remove::Remains;
@@ -44,8 +44,6 @@ pub(crate) struct Prepared {
     pub(crate) lock: Lock,
     /// The monitor's end of the conversation with that command.
     pub(crate) connection: Connection,
-    /// Where further clients come in.
-    pub(crate) listener: OwnedFd,
 }
 
 /// What stays of it while the container runs.
@@ -74,7 +72,6 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         cgroup,
         lock,
         connection,
-        listener,
     } = prepared;
     let pipes = detached
         .and_then(|()| Streams::prepare(&plan, record.request.interactive))
@@ -85,19 +82,17 @@ pub(crate) fn run(prepared: Prepared) -> ! {
     };
     let own_pids = plan.namespaces.pid.is_new();
     let begun = Timestamp::now();
-    let mut signals = None;
-    // All that the monitor needs for itself is done while the child sets itself up.
+    let mut own = None;
+    // All that the container and its monitor need on disk is made while the child sets itself up.
     let spawned = spawn(&plan, &cgroup, stdio, &mut |pid| {
-        write_state(&places, &record, pid, begun)
-            .map_err(|e| Failure::setup("keeping the container's state", e))?;
-        signals = Some(
-            soute_sys::process::signalfd(&[Signal::TERM, Signal::INT, Signal::HUP])
-                .map_err(|e| Failure::setup("preparing the monitor", e))?,
+        own = Some(
+            write_state(&places, &record, pid, begun)
+                .map_err(|e| Failure::setup("keeping the container's state", e))?,
         );
         Ok(())
     });
-    let (started, signals) = match (spawned, signals) {
-        (Ok(started), Some(signals)) => (started, signals),
+    let (started, (listener, signals)) = match (spawned, own) {
+        (Ok(started), Some(own)) => (started, own),
         (Ok(_), None) => unreachable!("a spawn that succeeds has called its closure"),
         (Err(failure), _) => give_up(&places, &record, cgroup, lock, &connection, failure),
     };
@@ -272,13 +267,18 @@ fn detach_from_caller() -> Result<(), soute_sys::CallError> {
     rustix::stdio::dup2_stderr(&null).called(|| "dup2(null, 2)".to_owned())
 }
 
-/// What other commands read of a container that runs.
+/// What other commands read of a container that runs, and what its binds need; gives the socket where they come in, and
+/// the signals that the monitor heeds.
 fn write_state(
     places: &Places,
     record: &Record,
     pid: rustix::process::Pid,
     started: Timestamp,
-) -> Result<(), Error> {
+) -> Result<(OwnedFd, OwnedFd), Error> {
+    make_folder(&places.container(&record.id), 0o711)?;
+    crate::etc_files::write(places, record)?;
+    let listener = crate::launch::listen_in(places, record)?;
+    let signals = soute_sys::process::signalfd(&[Signal::TERM, Signal::INT, Signal::HUP])?;
     let pid = pid.as_raw_nonzero().get();
     Running {
         pid,
@@ -287,18 +287,18 @@ fn write_state(
         started,
     }
     .write(places, &record.id)?;
-    if record.ephemeral {
-        return Ok(());
+    if !record.ephemeral {
+        // Should the machine die, this tells that the container ran.
+        LastRun {
+            started,
+            finished: None,
+            exit_code: 137,
+            oom_killed: false,
+            error: None,
+        }
+        .write(places, &record.id)?;
     }
-    // Should the machine die, this tells that the container ran.
-    LastRun {
-        started,
-        finished: None,
-        exit_code: 137,
-        oom_killed: false,
-        error: None,
-    }
-    .write(places, &record.id)
+    Ok((listener, signals))
 }
 
 /// Nothing runs: what was made goes, and the command is told why.

@@ -131,7 +131,7 @@ impl Manifest {
         let layers = manifest.layers().iter().map(|layer| {
             Ok(Layer {
                 blob: blob(layer)?,
-                compression: Compression::of_layer(&layer.media_type().to_string())?,
+                compression: Compression::of_layer(layer.media_type().as_ref())?,
             })
         });
         Ok(Self {

@@ -11,6 +11,8 @@ use crate::Silent;
 use crate::unpack::tests::{archive, file, folder};
 
 type Files = BTreeMap<String, Vec<u8>>;
+/// Compresses a layer, and tells the suffix of its media type.
+type Pack<'a> = &'a dyn Fn(&[u8]) -> (Vec<u8>, &'static str);
 
 fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -89,11 +91,7 @@ fn add_blob(files: &mut Files, content: Vec<u8>) -> (Digest, usize) {
     (digest, size)
 }
 
-fn add_manifest(
-    files: &mut Files,
-    layers: &[Vec<u8>],
-    pack: &dyn Fn(&[u8]) -> (Vec<u8>, &'static str),
-) -> serde_json::Value {
+fn add_manifest(files: &mut Files, layers: &[Vec<u8>], pack: Pack<'_>) -> serde_json::Value {
     let (config, config_size) = add_blob(files, config(layers));
     let layers: Vec<_> = layers
         .iter()
@@ -207,7 +205,7 @@ fn archives_compressed_as_a_whole() {
 #[test]
 fn oci_archives_folders_and_all_compressions() {
     let layers = [layer("one"), layer("two")];
-    let packings: [&dyn Fn(&[u8]) -> (Vec<u8>, &'static str); 3] = [
+    let packings: [Pack<'_>; 3] = [
         &|layer| (layer.to_vec(), ""),
         &|layer| (gzip(layer), "+gzip"),
         &|layer| (zstd::encode_all(layer, 1).unwrap(), "+zstd"),

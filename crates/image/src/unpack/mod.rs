@@ -1,16 +1,18 @@
 //! A layer's archive → a folder in the form that overlay stacks.
 //!
 //! Two threads share the work: one reads, hashes and inflates
-//! ([`stream`]), the other parses and writes ([`extract`]). Nothing of the
+//! ([`stream`]), the other parses ([`extract`]) and writes ([`place`]). Nothing of the
 //! archive is trusted: [`entry`] decides what an entry may be, [`folders`]
 //! that no name leads out of the layer.
 
+mod attributes;
 mod entry;
 mod error;
 mod extract;
 mod folders;
 mod limits;
 mod pax;
+mod place;
 mod stream;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -9,7 +9,7 @@ use soute_sys::{CallError, Called};
 
 use crate::plan::{Mount, MountSource};
 
-/// Clones the source of a bind as a detached mount; done by the parent, on the machine's side, before there is a child.
+/// Clones the source of a bind as a detached mount; done by the parent, on the machine's side.
 pub(crate) fn open(mount: &Mount) -> Result<Option<OwnedFd>, CallError> {
     let MountSource::Bind {
         path, recursive, ..

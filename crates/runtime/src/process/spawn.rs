@@ -43,8 +43,8 @@ pub type Stdio = [OwnedFd; 3];
 
 /// Makes the container: on success its program runs.
 ///
-/// `meanwhile` is called once the child has all that it needs: work of the caller's that can be done while the child
-/// goes on. If it fails, the container is undone.
+/// `meanwhile` is called as soon as the child is busy with itself, and before the root file system and the sources of
+/// binds are looked for: what the caller has still to make, it makes there. If it fails, the container is undone.
 ///
 /// `stdio` goes to the program unless the plan asks for a terminal. On failure nothing is left but the caller's own
 /// `cgroup` and folders; the child, if there was one, has been killed and waited for.
@@ -56,12 +56,6 @@ pub fn spawn(
 ) -> Result<Started, Failure> {
     // Nodes and folders get exactly the modes that are named.
     rustix::process::umask(Mode::empty());
-    // What can be missing is opened before anything is made.
-    let binds = plan
-        .mounts
-        .iter()
-        .map(|m| bind::open(m).step(format!("mounting {}", m.target)))
-        .collect::<Result<Vec<_>, _>>()?;
     if let (Some(stdio), Some(root)) = (
         &stdio,
         plan.namespaces.user.maps().and_then(|maps| maps.root()),
@@ -78,14 +72,13 @@ pub fn spawn(
     match cloned.step("making the process and its namespaces")? {
         Cloned::Child => {
             drop(ours);
-            drop(binds);
             super::init::run(plan, cgroup, theirs, stdio)
         }
         Cloned::Parent { pid, pidfd } => {
             drop(theirs);
             drop(stdio);
             let child = Child { pid, pidfd };
-            match complete(plan, &ours, &child, binds, meanwhile) {
+            match complete(plan, &ours, &child, meanwhile) {
                 Ok(terminal) => Ok(Started {
                     pid: child.pid,
                     pidfd: child.pidfd,
@@ -126,7 +119,6 @@ fn complete(
     plan: &Plan,
     channel: &Channel,
     child: &Child,
-    binds: Vec<Option<OwnedFd>>,
     meanwhile: &mut dyn FnMut(Pid) -> Result<(), Failure>,
 ) -> Result<Option<OwnedFd>, Failure> {
     if let UserNamespace::New(maps) = &plan.namespaces.user {
@@ -134,6 +126,7 @@ fn complete(
         write_map(child.pid, "gid_map", &maps.gids)?;
     }
     channel.send(&[READY], &[]).step("telling the child")?;
+    meanwhile(child.pid)?;
 
     // The machine's root is needed for the rest, and the child is busy with its own part meanwhile.
     let maps = plan.namespaces.user.maps();
@@ -147,6 +140,11 @@ fn complete(
         overlay::build(&plan.rootfs, userns, root).step("building the root file system")?;
     let devices = dev::build(&plan.devices, maps).step("making the devices")?;
     let mut parts = vec![rootfs.mount.as_fd(), devices.as_fd()];
+    let binds = plan
+        .mounts
+        .iter()
+        .map(|m| bind::open(m).step(format!("mounting {}", m.target)))
+        .collect::<Result<Vec<_>, _>>()?;
     for (mount, tree) in plan.mounts.iter().zip(&binds) {
         if let Some(tree) = tree {
             bind::configure(mount, tree, userns).step(format!("mounting {}", mount.target))?;
@@ -162,7 +160,6 @@ fn complete(
         .step("handing over the root file system")?;
     drop(parts);
     drop((rootfs, devices, binds));
-    meanwhile(child.pid)?;
     wait_for_program(channel)
 }
 
