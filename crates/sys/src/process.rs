@@ -72,7 +72,7 @@ pub fn clone3(clone_flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned
         cgroup: 0,
     };
     if let Some(folder) = cgroup {
-        args.flags |= linux_raw_sys::general::CLONE_INTO_CGROUP as u64;
+        args.flags |= linux_raw_sys::general::CLONE_INTO_CGROUP;
         args.cgroup = folder.as_raw_fd() as u64;
     }
     // SAFETY: without CLONE_VM and with no stack given, the child continues on
@@ -196,7 +196,7 @@ pub fn close_on_exec_from(first: RawFd) -> Result<(), CallError> {
 /// The caller must not use any other descriptor afterwards: owners of closed
 /// ones must have been forgotten or never be dropped. That is so where a
 /// forked process runs one function and then exits without unwinding.
-pub fn close_all_but(keep: &mut Vec<RawFd>) -> Result<(), CallError> {
+pub fn close_all_but(keep: &mut [RawFd]) -> Result<(), CallError> {
     keep.sort_unstable();
     let mut first = 3;
     for &fd in keep.iter().filter(|&&fd| fd >= 3) {

@@ -21,7 +21,7 @@ pub(crate) fn clone_inside(
         Cloned::Child => {
             drop(ours);
             match enter_and_clone(joins, clone_flags, cgroup) {
-                Ok(Cloned::Child) => return Ok(Cloned::Child),
+                Ok(Cloned::Child) => Ok(Cloned::Child),
                 Ok(Cloned::Parent { pid, pidfd }) => {
                     let number = pid.as_raw_nonzero().get().to_ne_bytes();
                     let _ = theirs.send(&number, &[pidfd.as_fd()]);

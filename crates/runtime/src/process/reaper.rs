@@ -23,7 +23,7 @@ const FORWARDED: &[Signal] = &[
 pub(crate) fn run(program: Pid) -> ! {
     // This copy of the engine's memory is nobody's business in the container (SECURITY: not dumpable).
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let _ = soute_sys::process::close_all_but(&mut Vec::new());
+    let _ = soute_sys::process::close_all_but(&mut []);
     let signals: Vec<Signal> = FORWARDED.iter().copied().chain([Signal::CHILD]).collect();
     let Ok(fd) = soute_sys::process::signalfd(&signals) else {
         exit_now(1)
