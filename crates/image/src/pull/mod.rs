@@ -11,6 +11,7 @@ mod transfer;
 use std::thread::Scope;
 
 use futures_util::{StreamExt, TryStreamExt};
+use soute_sys::Called;
 use tokio::sync::{mpsc, oneshot};
 
 pub use client::Tls;
@@ -188,7 +189,8 @@ impl<'env> Pull<'env> {
         let blob = layer.blob;
         let (pieces, incoming) = mpsc::channel(transfer::IN_FLIGHT);
         let (done, unpacked) = oneshot::channel();
-        scope.spawn(move || {
+        let pipeline = std::thread::Builder::new().name("layer".to_owned());
+        let pipeline = pipeline.spawn_scoped(scope, move || {
             let reading = Reading {
                 compression: Some(layer.compression),
                 marked_end: false,
@@ -203,6 +205,7 @@ impl<'env> Pull<'env> {
             // If the pull was given up, nobody waits for it.
             let _ = done.send(result);
         });
+        pipeline.called(|| "clone3() of a thread for a layer".to_owned())?;
         let sent = transfer::send(self.registry, &blob, &pieces, self.progress).await;
         drop(pieces);
         let unpacked = unpacked.await;

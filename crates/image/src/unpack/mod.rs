@@ -22,6 +22,8 @@ use std::io::Read;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::mpsc;
 
+use soute_sys::Called;
+
 pub use error::{Problem, UnpackError};
 pub use limits::Limits;
 
@@ -84,11 +86,13 @@ pub fn unpack(
     let (empty, emptied) = mpsc::channel();
     let limits = reading.limits;
     std::thread::scope(|scope| {
-        let writer = scope.spawn(move || {
+        let writer = std::thread::Builder::new().name("unpack".to_owned());
+        let writer = writer.spawn_scoped(scope, move || {
             let mut tar = stream::Chunks::new(filled, empty);
             extract::Extractor::new(target.root, target.aside, limits)?
                 .run(&mut tar, reading.marked_end)
         });
+        let writer = writer.called(|| "clone3() of a thread to unpack".to_owned())?;
         let fed = stream::feed(
             source,
             reading.compression,

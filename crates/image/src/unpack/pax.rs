@@ -35,8 +35,15 @@ impl<'a> Pax<'a> {
                     number(text()?).ok_or_else(|| format!("{key} is not a number"))?;
                 }
                 "mtime" => pax.mtime = Some(time(text()?).ok_or("mtime is not a time")?),
+                // A reader that does not know a sparse format would take its map for content.
+                "GNU.sparse.major" if text()? != "1" && text()? != "0" => {
+                    return Err("the sparse format is unknown".to_owned());
+                }
+                "GNU.sparse.name" | "GNU.sparse.map" => {}
                 _ => {
-                    if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
+                    if key.starts_with("GNU.sparse.") {
+                        number(text()?).ok_or_else(|| format!("{key:?} is not a number"))?;
+                    } else if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
                         pax.xattrs.push((name, value));
                     }
                 }

@@ -167,4 +167,5 @@ fn is_opaque(path: &Path) -> bool {
 
 mod faithful;
 mod hostile;
+mod mutated;
 mod streams;

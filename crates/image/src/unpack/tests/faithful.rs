@@ -14,6 +14,7 @@ fn owners_modes_and_times() {
             ("d/sgid", 0o2755, 7, 8),
             ("d/all", 0o666, 1000, 1000),
             ("d/none", 0o000, 0, 0),
+            ("d/sticky", 0o1644, 0, 0),
             ("d/plain", 0o644, 0, 0),
         ] {
             let mut entry = header(EntryType::Regular, name, 3);
@@ -31,6 +32,7 @@ fn owners_modes_and_times() {
         ("d/sgid", 0o102755, 7, 8),
         ("d/all", 0o100666, 1000, 1000),
         ("d/none", 0o100000, 0, 0),
+        ("d/sticky", 0o101644, 0, 0),
         // In a folder with set-group-ID, the kernel gives new entries its group.
         ("d/plain", 0o100644, 0, 0),
         ("d/sub", 0o40755, 0, 0),

@@ -288,6 +288,23 @@ fn sparse_maps_that_contradict_themselves() {
 }
 
 #[test]
+fn sparse_formats_that_are_unknown() {
+    for (major, minor) in [("2", "0"), ("x", "0"), ("1", "x"), ("1", "")] {
+        assert_refused("sparse", |tar| {
+            pax(
+                tar,
+                &[
+                    ("GNU.sparse.major", major.as_bytes()),
+                    ("GNU.sparse.minor", minor.as_bytes()),
+                    ("GNU.sparse.realsize", b"20"),
+                ],
+            );
+            file(tar, "x", &[0; 10]);
+        });
+    }
+}
+
+#[test]
 fn too_long_and_too_deep() {
     assert_refused("component is too long", |tar| {
         pax(tar, &[("path", "a".repeat(256).as_bytes())]);
