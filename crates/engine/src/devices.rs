@@ -9,8 +9,8 @@ use soute_runtime::plan::Device;
 use crate::error::{Error, io};
 use crate::request::DeviceRequest;
 
-/// Folders of /dev that every container has its own.
-const OWN: &[&str] = &["pts", "shm", "mqueue", "fd"];
+/// What every container has its own of in /dev.
+const OWN: &[&str] = &["pts", "ptmx", "console", "shm", "mqueue", "fd"];
 
 /// Adds the node (or, for a folder, all nodes in it) and the rule that allows it.
 pub(crate) fn add(
