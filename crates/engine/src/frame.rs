@@ -152,7 +152,9 @@ impl Connection {
         let mut buffer = vec![0u8; CHUNK + 1];
         loop {
             return match recv(&self.0, &mut buffer[..], RecvFlags::TRUNC) {
-                Ok((_, 0)) | Err(Errno::CONNRESET) => Ok(Received::End),
+                Ok((_, 0)) => Ok(Received::End),
+                // The other end went without having read all that we said; what it said comes next, and then the end.
+                Err(Errno::CONNRESET) => continue,
                 // Longer than any frame: the other end is none of ours.
                 Ok((_, length)) if length > buffer.len() => Ok(Received::End),
                 Ok((_, length)) => Ok(match Frame::decode(&buffer[..length]) {
@@ -196,6 +198,23 @@ mod tests {
         ] {
             assert_eq!(Frame::decode(&frame.encode()), Some(frame));
         }
+    }
+
+    #[test]
+    fn the_last_words_of_one_that_did_not_listen_are_heard() {
+        let (ours, theirs) = rustix::net::socketpair(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::SEQPACKET,
+            rustix::net::SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        let (ours, theirs) = (Connection::new(ours), Connection::new(theirs));
+        ours.send(&Frame::Attach).unwrap();
+        theirs.send(&Frame::Exited(3)).unwrap();
+        drop(theirs);
+        assert_eq!(ours.receive().unwrap(), Received::Frame(Frame::Exited(3)));
+        assert_eq!(ours.receive().unwrap(), Received::End);
     }
 
     #[test]
