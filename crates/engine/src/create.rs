@@ -41,7 +41,7 @@ impl Engine {
             .and_then(|mut record| {
                 record.ephemeral = ephemeral;
                 if !ephemeral {
-                    make_folder(&self.places.container(&id), 0o711)?;
+                    make_folder(&self.places.container(&id), 0o700)?;
                 }
                 record.write(&self.places).map(|()| record)
             });

@@ -46,6 +46,7 @@ impl Engine {
             other => other,
         })?;
         let record = &container.record;
+        crate::sealed::require(record.id_maps.as_ref())?;
         let request = &record.request;
         let mut own = record.clone();
         own.request.privileged |= exec.privileged;

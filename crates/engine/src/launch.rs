@@ -119,6 +119,7 @@ impl Engine {
         record: &Record,
         start: Start,
     ) -> Result<(soute_runtime::plan::Plan, Cgroup), Error> {
+        crate::sealed::require(record.id_maps.as_ref())?;
         let machine = Machine {
             layout: self.layout.clone(),
             kernel: self.kernel,

@@ -25,6 +25,7 @@ mod reconcile;
 mod record;
 mod remove;
 pub mod request;
+mod sealed;
 mod settings;
 pub mod signals;
 mod subids;

@@ -24,7 +24,7 @@ impl Lock {
     /// Makes `folder` if it is missing and locks it; `None`: somebody else holds it.
     pub(crate) fn take(folder: &Path) -> Result<Option<Self>, Error> {
         loop {
-            crate::places::make_folder(folder, 0o711)?;
+            crate::places::make_folder(folder, 0o700)?;
             match Self::try_existing(folder)? {
                 // The last holder removed the folder between our two steps: this lock is on nothing.
                 Attempt::Gone => {}

@@ -275,7 +275,7 @@ fn write_state(
     pid: rustix::process::Pid,
     started: Timestamp,
 ) -> Result<(OwnedFd, OwnedFd), Error> {
-    make_folder(&places.container(&record.id), 0o711)?;
+    make_folder(&places.container(&record.id), 0o700)?;
     crate::etc_files::write(places, record)?;
     let listener = crate::launch::listen_in(places, record)?;
     let signals = soute_sys::process::signalfd(&[Signal::TERM, Signal::INT, Signal::HUP])?;

@@ -61,17 +61,18 @@ impl Places {
         self.run.join("indexed")
     }
 
-    /// Makes the folders; both are root's alone, since layers hold setuid programs and upper folders foreign ids.
+    /// Makes the folders, all of them root's alone: a user of the machine who got in would find root's setuid programs
+    /// in layers and volumes, some perhaps put there by a container (CVE-2021-41091), and read containers' files.
     pub(crate) fn make(&self) -> Result<(), Error> {
         // The last thing that the first command after a boot makes (reconcile): all else is there, too.
         if self.indexed().exists() && self.root.join("containers").exists() {
             return Ok(());
         }
         for (folder, mode) in [
-            (self.root.clone(), 0o711),
-            (self.root.join("containers"), 0o711),
-            (self.run.clone(), 0o711),
-            (self.run.join("containers"), 0o711),
+            (self.root.clone(), 0o700),
+            (self.root.join("containers"), 0o700),
+            (self.run.clone(), 0o700),
+            (self.run.join("containers"), 0o700),
             (self.names(), 0o700),
             (self.ranges(), 0o700),
         ] {
@@ -91,7 +92,12 @@ pub(crate) fn make_folder(folder: &Path, mode: u32) -> Result<(), Error> {
             if let Some(parent) = folder.parent().filter(|p| *p != folder) {
                 make_folder(parent, 0o755)?;
             }
-            io("making the folder", folder, std::fs::create_dir(folder))
+            match std::fs::DirBuilder::new().mode(mode).create(folder) {
+                Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                    io("making the folder", folder, Err(e))
+                }
+                _ => Ok(()),
+            }
         }
         Err(e) => io("making the folder", folder, Err(e)),
     }

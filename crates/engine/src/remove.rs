@@ -43,9 +43,15 @@ pub(crate) fn everything(places: &Places, remains: &Remains, lock: Lock) -> Resu
 /// interrupted is a container without one, which the next command finishes off.
 pub(crate) fn forget(places: &Places, remains: &Remains) -> Result<(), Error> {
     let Remains {
-        id, name, id_maps, ..
+        id,
+        name,
+        id_maps,
+        anonymous_volumes,
     } = remains;
     let folder = places.container(id);
+    if anonymous_volumes.is_empty() {
+        crate::volumes::keep(places, id)?;
+    }
     for record in [
         folder.join("config.json"),
         places.running(id).join("config.json"),
@@ -67,16 +73,18 @@ pub(crate) fn forget(places: &Places, remains: &Remains) -> Result<(), Error> {
 
 /// What a forgotten container has left on disk.
 pub(crate) fn files(places: &Places, remains: &Remains, lock: Lock) -> Result<(), Error> {
-    remove_folder(&places.container(&remains.id))?;
+    // Before the folder, in which they are noted.
     for volume in &remains.anonymous_volumes {
         crate::volumes::remove(places, volume)?;
     }
+    remove_folder(&places.container(&remains.id))?;
     // The lock's folder is what leads to all the rest: last.
     lock.remove_folder()
 }
 
 /// A container that was never finished, or never finished being removed: names and ranges are found by search.
 pub(crate) fn leftovers(places: &Places, id: &str, lock: Lock) -> Result<(), Error> {
+    crate::volumes::remove_unrecorded(places, id)?;
     remove_folder(&places.container(id))?;
     for index in [places.names(), places.ranges()] {
         for entry in io("reading the folder", &index, std::fs::read_dir(&index))? {

@@ -3,8 +3,17 @@
 //! Files in a volume belong to the ids that containers name; each container
 //! maps them on the way (idmapped mounts), so that several containers with
 //! different ranges share one volume.
+//!
+//! ```text
+//! volumes/NAME/_data        the files
+//! volumes/NAME/unfinished   there while the image's content is being copied
+//! containers/ID/volumes/    names of the volumes that came with the container, and go with it
+//! ```
 
-use std::path::PathBuf;
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use soute_image::ImageConfig;
 
@@ -19,60 +28,176 @@ pub(crate) fn data(places: &Places, name: &str) -> PathBuf {
     places.volumes().join(name).join("_data")
 }
 
+/// The names of the volumes that container `id` brought into being. On disk before the volumes themselves, so that
+/// they are found whatever is killed, and however the machine goes down.
+fn journal(places: &Places, id: &str) -> PathBuf {
+    places.container(id).join("volumes")
+}
+
 /// Makes the volumes and bind sources that `record` mounts: named ones if they are new, anonymous ones for `-v /path`
-/// and for what the image declares.
+/// and for what the image declares. If it fails, the volumes that it made are gone again.
 pub(crate) fn prepare(
     places: &Places,
     record: &mut Record,
     config: &ImageConfig,
 ) -> Result<(), Error> {
-    for target in &config.volumes {
-        let covered = record.request.mounts.iter().any(|m| m.target == *target);
-        if !covered {
-            record.request.mounts.push(MountRequest {
-                target: target.clone(),
+    declare(&mut record.request.mounts, config)?;
+    let mounts = record.request.mounts.clone();
+    check(&mounts)?;
+    for mount in &mounts {
+        if let MountKind::Bind { path, .. } = &mount.source
+            && !path.exists()
+        {
+            make_folder(path, 0o755)?;
+        }
+    }
+    let wanted: Vec<_> = mounts.iter().filter_map(volume).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    make_folder(&places.volumes(), 0o700)?;
+    // One container at a time: nobody sees a volume half-filled, or uses one that is about to be taken back.
+    let folder = places.volumes();
+    let lock = io("opening", &folder, File::open(&folder))?;
+    io("locking", &folder, lock.lock())?;
+    let mut made = Vec::new();
+    make_all(places, record, &wanted, &mut made).map_err(|e| {
+        let undone = made.iter().filter_map(|name| remove(places, name).err());
+        undone.fold(e, |e, undoing| {
+            Error::Impossible(format!("{e} (and cleaning up failed: {undoing})"))
+        })
+    })
+}
+
+/// The volume of a mount; without a name it is an anonymous one.
+fn volume(mount: &MountRequest) -> Option<(&MountRequest, Option<&str>)> {
+    match &mount.source {
+        MountKind::Volume { name } => Some((mount, name.as_deref())),
+        _ => None,
+    }
+}
+
+/// Adds the volumes that the image declares, where nothing else is mounted.
+fn declare(mounts: &mut Vec<MountRequest>, config: &ImageConfig) -> Result<(), Error> {
+    for declared in &config.volumes {
+        let target = clean(declared).map_err(|why| {
+            Error::Impossible(format!("the image declares the volume {declared:?}: {why}"))
+        })?;
+        if !mounts.iter().any(|m| m.target == target) {
+            mounts.push(MountRequest {
+                target,
                 source: MountKind::Volume { name: None },
                 read_only: false,
                 no_copy: false,
             });
         }
     }
-    for mount in record.request.mounts.clone() {
+    Ok(())
+}
+
+/// A declared target as mounts have theirs: without `.`, double or trailing slashes.
+fn clean(declared: &str) -> Result<String, &'static str> {
+    let parts: Vec<&str> = declared
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
+    if !declared.starts_with('/') || parts.contains(&"..") || declared.contains('\0') {
+        return Err("not an absolute path without '..'");
+    }
+    match parts.first() {
+        None => Err("the root itself cannot be one"),
+        // It would hide what soute itself writes there, like --sysctl (CVE-2019-16884, CVE-2019-19921).
+        Some(&"proc") => Err("the kernel's files are not the image's to replace"),
+        Some(_) => Ok(format!("/{}", parts.join("/"))),
+    }
+}
+
+/// What can be refused is refused before anything is made.
+fn check(mounts: &[MountRequest]) -> Result<(), Error> {
+    for mount in mounts {
         match &mount.source {
-            MountKind::Volume { name } => {
-                let name = match name {
-                    Some(name) => {
-                        ids::check_name(name)?;
-                        name.clone()
-                    }
-                    None => {
-                        let name = ids::new_id()?;
-                        record.anonymous_volumes.push(name.clone());
-                        name
-                    }
-                };
-                let folder = data(places, &name);
-                let new = !folder.exists();
-                make_folder(&places.volumes(), 0o711)?;
-                make_folder(&places.volumes().join(&name), 0o711)?;
-                make_folder(&folder, 0o755)?;
-                if new && !mount.no_copy {
-                    copy::from_layers(&record.layers, &mount.target, &folder)?;
-                }
-                record.volumes.push((mount.target.clone(), name));
+            MountKind::Volume { name: Some(name) } => ids::check_name(name)?,
+            MountKind::Bind { path, create, .. } if !create && !path.exists() => {
+                return Err(Error::Impossible(format!(
+                    "the mount source {} does not exist",
+                    path.display()
+                )));
             }
-            MountKind::Bind { path, create, .. } => {
-                if !path.exists() {
-                    if !create {
-                        return Err(Error::Impossible(format!(
-                            "the mount source {} does not exist",
-                            path.display()
-                        )));
-                    }
-                    make_folder(path, 0o755)?;
-                }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Makes and fills each volume that is not there, and notes in `made` those that it makes.
+fn make_all(
+    places: &Places,
+    record: &mut Record,
+    wanted: &[(&MountRequest, Option<&str>)],
+    made: &mut Vec<String>,
+) -> Result<(), Error> {
+    for &(mount, name) in wanted {
+        let name = match name {
+            Some(name) => name.to_owned(),
+            None => {
+                let name = ids::new_id()?;
+                make_folder(&places.container(&record.id), 0o700)?;
+                let journal = journal(places, &record.id);
+                make_folder(&journal, 0o700)?;
+                let note = journal.join(&name);
+                io("writing", &note, File::create_new(&note))?;
+                record.anonymous_volumes.push(name.clone());
+                name
             }
-            MountKind::Tmpfs { .. } => {}
+        };
+        let home = places.volumes().join(&name);
+        match DirBuilder::new().mode(0o700).create(&home) {
+            Ok(()) => made.push(name.clone()),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return io("making the volume", &home, Err(e)),
+        }
+        let layers = (!mount.no_copy).then_some(record.layers.as_slice());
+        fill(&home, layers, &mount.target)?;
+        record.volumes.push((mount.target.clone(), name));
+    }
+    Ok(())
+}
+
+/// Gives the volume in `home` what `layers` have at `target`, if it is empty.
+fn fill(home: &Path, layers: Option<&[PathBuf]>, target: &str) -> Result<(), Error> {
+    let (files, unfinished) = (home.join("_data"), home.join("unfinished"));
+    if unfinished.exists() {
+        // Who copied into it was killed: what is there is a part.
+        io("emptying", &files, empty(&files))?;
+    }
+    match DirBuilder::new().mode(0o755).create(&files) {
+        // Whatever the umask: users of containers find their files through it.
+        Ok(()) => {
+            let mode = std::fs::set_permissions(&files, Permissions::from_mode(0o755));
+            io("making the volume", &files, mode)?;
+        }
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+        Err(e) => return io("making the volume", &files, Err(e)),
+    }
+    let mut entries = io("reading", &files, std::fs::read_dir(&files))?;
+    if let (Some(layers), None) = (layers, entries.next()) {
+        io("writing", &unfinished, File::create(&unfinished))?;
+        copy::from_layers(layers, target, &files)?;
+    }
+    match std::fs::remove_file(&unfinished) {
+        Err(e) if e.kind() != ErrorKind::NotFound => io("removing", &unfinished, Err(e)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what is in `folder`, and not the folder: a container may have it mounted.
+fn empty(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
         }
     }
     Ok(())
@@ -82,9 +207,97 @@ pub(crate) fn prepare(
 pub(crate) fn remove(places: &Places, name: &str) -> Result<(), Error> {
     let folder = places.volumes().join(name);
     match std::fs::remove_dir_all(&folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            io("removing the volume", &folder, Err(e))
-        }
+        Err(e) if e.kind() != ErrorKind::NotFound => io("removing the volume", &folder, Err(e)),
         _ => Ok(()),
+    }
+}
+
+/// Removes the volumes that came with container `id`, of which no record tells.
+pub(crate) fn remove_unrecorded(places: &Places, id: &str) -> Result<(), Error> {
+    let journal = journal(places, id);
+    let entries = match std::fs::read_dir(&journal) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        other => io("reading the folder", &journal, other)?,
+    };
+    for entry in entries {
+        let name = io("reading the folder", &journal, entry)?.file_name();
+        if let Some(name) = name.to_str().filter(|name| ids::is_id(name)) {
+            remove(places, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The volumes that came with container `id` stay when it goes.
+pub(crate) fn keep(places: &Places, id: &str) -> Result<(), Error> {
+    let journal = journal(places, id);
+    match std::fs::remove_dir_all(&journal) {
+        Err(e) if e.kind() != ErrorKind::NotFound => io("removing", &journal, Err(e)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declared_volumes_are_cleaned_or_refused() {
+        for (declared, target) in [
+            ("/data", "/data"),
+            ("//a/./b/", "/a/b"),
+            ("/process", "/process"),
+        ] {
+            assert_eq!(clean(declared).unwrap(), target);
+        }
+        for declared in [
+            "",
+            "/",
+            "/.",
+            "data",
+            "../x",
+            "/a/../../etc",
+            "/a\0",
+            "/proc",
+            "//proc/./sys",
+        ] {
+            assert!(clean(declared).is_err(), "{declared:?}");
+        }
+    }
+
+    fn image(folder: &Path) -> Vec<PathBuf> {
+        let layer = folder.join("layer");
+        std::fs::create_dir_all(layer.join("data")).unwrap();
+        std::fs::write(layer.join("data/one"), "1").unwrap();
+        vec![layer]
+    }
+
+    #[test]
+    fn only_an_empty_volume_is_filled() {
+        let folder = tempfile::tempdir().unwrap();
+        let layers = image(folder.path());
+        let home = folder.path().join("v");
+        std::fs::create_dir(&home).unwrap();
+        fill(&home, None, "/data").unwrap();
+        assert!(!home.join("_data/one").exists());
+        fill(&home, Some(&layers), "/data").unwrap();
+        assert_eq!(std::fs::read(home.join("_data/one")).unwrap(), b"1");
+        std::fs::remove_file(home.join("_data/one")).unwrap();
+        std::fs::write(home.join("_data/two"), "2").unwrap();
+        fill(&home, Some(&layers), "/data").unwrap();
+        assert!(!home.join("_data/one").exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_copied_in_part_is_copied_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let layers = image(folder.path());
+        let home = folder.path().join("v");
+        std::fs::create_dir_all(home.join("_data")).unwrap();
+        std::fs::write(home.join("_data/part"), "").unwrap();
+        std::fs::write(home.join("unfinished"), "").unwrap();
+        fill(&home, Some(&layers), "/data").unwrap();
+        assert!(home.join("_data/one").exists());
+        assert!(!home.join("_data/part").exists() && !home.join("unfinished").exists());
     }
 }

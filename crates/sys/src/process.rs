@@ -185,11 +185,6 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Marks every descriptor from `first` on close-on-exec (close_range(2)).
-pub fn close_on_exec_from(first: RawFd) -> Result<(), CallError> {
-    close_range(first, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC)
-}
-
 /// Closes every descriptor but the standard three and those in `keep`, so
 /// that a process that lives on holds nothing of its caller's.
 ///
@@ -201,21 +196,21 @@ pub fn close_all_but(keep: &mut [RawFd]) -> Result<(), CallError> {
     let mut first = 3;
     for &fd in keep.iter().filter(|&&fd| fd >= 3) {
         if fd > first {
-            close_range(first, fd - 1, 0)?;
+            close_range(first, fd - 1)?;
         }
         first = fd + 1;
     }
-    close_range(first, RawFd::MAX, 0)
+    close_range(first, RawFd::MAX)
 }
 
-fn close_range(first: RawFd, last: RawFd, flags: libc::c_uint) -> Result<(), CallError> {
+fn close_range(first: RawFd, last: RawFd) -> Result<(), CallError> {
     // SAFETY: no memory is involved; the callers' docs say whose descriptors these are.
-    let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if done == 0 {
         return Ok(());
     }
     Err(CallError::new(
-        format!("close_range({first}, {last}, {flags})"),
+        format!("close_range({first}, {last})"),
         last_errno(),
     ))
 }
@@ -296,6 +291,28 @@ fn set_mask(how: libc::c_int, set: &libc::sigset_t) -> Result<(), CallError> {
 pub fn trim_heap() {
     // SAFETY: malloc_trim has no preconditions.
     unsafe { libc::malloc_trim(0) };
+}
+
+/// Gives this process a session keyring of its own, empty and without a name (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).
+///
+/// A kernel without keyrings has none to leave; where a filter forbids keyctl (soute in a container), it forbids it to
+/// the program, too.
+pub fn new_session_keyring() -> Result<(), CallError> {
+    // SAFETY: a null name asks for an anonymous keyring; no memory is involved.
+    let joined = unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            libc::KEYCTL_JOIN_SESSION_KEYRING,
+            std::ptr::null::<libc::c_char>(),
+        )
+    };
+    match joined {
+        -1 => match last_errno() {
+            Errno::NOSYS | Errno::PERM => Ok(()),
+            errno => Err(CallError::new("keyctl(KEYCTL_JOIN_SESSION_KEYRING)", errno)),
+        },
+        _ => Ok(()),
+    }
 }
 
 /// Sends `signal` (any number, real-time ones included) to the process of `pidfd`.

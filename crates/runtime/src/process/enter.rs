@@ -7,7 +7,6 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::process::DumpableBehavior;
 use rustix::thread::ThreadNameSpaceType;
 use soute_sys::Called;
 use soute_sys::process::{Cloned, clone3, exit_now, flags};
@@ -93,11 +92,8 @@ fn in_between(
     stdio: Option<Stdio>,
 ) -> ! {
     let entered = (|| {
-        // Before the first thing in there can look at us: our memory and descriptors are the machine's
-        // (CVE-2016-9962, CVE-2019-5736). execve makes the program dumpable again.
-        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-            .called(|| "prctl(PR_SET_DUMPABLE, 0)".to_owned())
-            .step("hiding from the container")?;
+        // Before the first thing in there can look at us.
+        privileges::leave_caller()?;
         cgroup
             .join_self_v1()
             .map_err(|e| Failure::setup("joining the container's cgroups", e))?;
@@ -110,7 +106,7 @@ fn in_between(
         Ok(Cloned::Child) => {
             let failure = match set_up(process, own, channel, stdio) {
                 Ok((identity, program)) => {
-                    privileges::become_program(process, &identity, program, None)
+                    privileges::become_program(process, &identity, program, channel.as_fd(), false)
                 }
                 Err(failure) => failure,
             };
@@ -150,7 +146,7 @@ fn set_up(
     } else if let Some(stdio) = stdio {
         super::init::use_stdio(&stdio)?;
     }
-    let identity = user::resolve(&process.user)?;
+    let identity = user::resolve(&root, &process.user)?;
     let program = Program::new(&process.args, &process.env)?;
     directory::enter(&root, &process.working_directory, &identity)?;
     if identity.uid != 0 {

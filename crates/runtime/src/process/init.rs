@@ -25,7 +25,7 @@ pub(crate) fn run(
     channel: Channel,
     stdio: Option<[OwnedFd; 3]>,
 ) -> ! {
-    match set_up(plan, cgroup, &channel, stdio) {
+    match privileges::leave_caller().and_then(|()| set_up(plan, cgroup, &channel, stdio)) {
         Ok(ready) => ready.go(plan, channel),
         Err(failure) => {
             // Nobody is left to tell if this fails, too.
@@ -139,7 +139,7 @@ fn set_up(
     mask::mask(&root, &plan.masked_paths).step("masked paths")?;
 
     // Names are looked up and the working directory is made before the root may become read-only.
-    let identity = user::resolve(&plan.process.user)?;
+    let identity = user::resolve(&root, &plan.process.user)?;
     let program = Program::new(&plan.process.args, &plan.process.env)?;
     super::directory::enter(&root, &plan.process.working_directory, &identity)?;
     if identity.uid != 0 {
@@ -153,13 +153,14 @@ fn set_up(
 
 impl Ready {
     fn go(self, plan: &Plan, channel: Channel) -> ! {
-        let with_parent = Some(channel.as_fd());
+        let process = &plan.process;
         if !plan.init {
             let failure = privileges::become_program(
-                &plan.process,
+                process,
                 &self.identity,
                 self.program,
-                with_parent,
+                channel.as_fd(),
+                true,
             );
             let _ = channel.send(&failure.encode(), &[]);
             exit_now(1)
@@ -167,9 +168,14 @@ impl Ready {
         // PID 1 stays ours and reaps; the program is its child.
         match soute_sys::process::fork() {
             Ok(soute_sys::process::Cloned::Child) => {
-                reaper::take_foreground(plan.process.terminal.is_some());
-                let failure =
-                    privileges::become_program(&plan.process, &self.identity, self.program, None);
+                reaper::take_foreground(process.terminal.is_some());
+                let failure = privileges::become_program(
+                    process,
+                    &self.identity,
+                    self.program,
+                    channel.as_fd(),
+                    false,
+                );
                 let _ = channel.send(&failure.encode(), &[]);
                 exit_now(1)
             }

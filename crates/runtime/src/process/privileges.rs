@@ -1,11 +1,11 @@
 //! The last steps before execve: the same for a container's first process and for `exec`.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Gid, Uid};
+use rustix::fs::{Gid, Mode, Uid};
 use rustix::io::Errno;
-use rustix::process::{Rlimit, Signal};
+use rustix::process::{DumpableBehavior, Rlimit, Signal};
 use soute_sys::{CallError, Called};
 
 use super::failure::{Failure, Step};
@@ -16,14 +16,16 @@ use crate::plan::Process;
 
 /// Gives up what `process` may not have and becomes its program. Returns only on failure.
 ///
-/// `parent`: the process is to die with its parent, whose end of this channel tells whether it still lives.
+/// All descriptors but the standard three and `channel` are closed: their owners must not be dropped afterwards.
+/// `tied`: the process is to die with its parent, whose end of the channel tells whether it still lives.
 pub(crate) fn become_program(
     process: &Process,
     identity: &Identity,
     mut program: Program,
-    parent: Option<BorrowedFd<'_>>,
+    channel: BorrowedFd<'_>,
+    tied: bool,
 ) -> Failure {
-    match prepare(process, identity, &mut program, parent) {
+    match prepare(process, identity, &mut program, channel, tied) {
         Ok(()) => program.execute(),
         Err(failure) => failure,
     }
@@ -33,11 +35,17 @@ fn prepare(
     process: &Process,
     identity: &Identity,
     program: &mut Program,
-    parent: Option<BorrowedFd<'_>>,
+    channel: BorrowedFd<'_>,
+    tied: bool,
 ) -> Result<(), Failure> {
     program.default_env("HOME", &identity.home)?;
-    // Nothing of the engine's may reach the program (CVE-2024-21626).
-    soute_sys::process::close_on_exec_from(3).step("closing descriptors")?;
+    // Nothing of the engine's may reach the program (CVE-2024-21626). Closed, not close-on-exec: execve looks its path
+    // up while such descriptors are open, and an image may name its program /proc/self/fd/N/../../bin/sh. What is
+    // left is a socket, which no path leads through.
+    soute_sys::process::close_all_but(&mut [channel.as_raw_fd()])
+        .step("closing descriptors")?;
+    // The engine makes its own files with exact modes; the program starts as after a login.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     for &(resource, soft, hard) in &process.rlimits {
         let limit = |n| (n != u64::MAX).then_some(n);
         rustix::process::setrlimit(
@@ -61,9 +69,9 @@ fn prepare(
     }
     become_user(identity)?;
     capabilities.apply().step("capabilities")?;
-    if let Some(parent) = parent {
+    if tied {
         // Changing the user cleared it (prctl(2), PR_SET_PDEATHSIG).
-        die_with_parent(parent)?;
+        die_with_parent(channel)?;
     }
     if process.no_new_privileges {
         rustix::thread::set_no_new_privs(true)
@@ -104,6 +112,19 @@ fn become_user(identity: &Identity) -> Result<(), Failure> {
     rustix::thread::set_thread_res_uid(uid, uid, uid)
         .called(|| format!("setresuid({})", identity.uid))
         .map_err(unmapped)
+}
+
+/// First thing in a process that is going to be the container's: nothing of the engine's or of its caller's is to be
+/// found in it from inside.
+pub(crate) fn leave_caller() -> Result<(), Failure> {
+    let step = "leaving the caller";
+    // Another process in there must not look at this one: memory, descriptors and executable are the machine's until
+    // execve, which makes the program dumpable again (CVE-2016-9962, CVE-2019-5736).
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .called(|| "prctl(PR_SET_DUMPABLE, 0)".to_owned())
+        .step(step)?;
+    // Whoever possesses a session keyring may use the keys in it, whatever its user namespace.
+    soute_sys::process::new_session_keyring().step(step)
 }
 
 /// This process is killed when its parent dies; if the parent is dead already, it ends here.

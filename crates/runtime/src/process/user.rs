@@ -5,9 +5,11 @@
 
 use std::io::Read;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::failure::Failure;
+use crate::mounts::root::{Links, Root};
 use crate::plan::User;
 
 /// No sane file is larger; a hostile one shall not fill the memory.
@@ -26,26 +28,22 @@ pub struct Identity {
     pub home: String,
 }
 
-/// Looks `user` up in the files of this process's root.
-pub(crate) fn resolve(user: &User) -> Result<Identity, Failure> {
-    if user.spec.is_empty() && user.additional_groups.is_empty() {
-        // Root, as in most images; its home alone may differ, and hardly ever does.
-        let passwd = read("/etc/passwd")?;
-        return lookup(user, &passwd, &read("/etc/group")?);
-    }
-    lookup(user, &read("/etc/passwd")?, &read("/etc/group")?)
+/// Looks `user` up in the files of the container.
+pub(crate) fn resolve(root: &Root, user: &User) -> Result<Identity, Failure> {
+    lookup(
+        user,
+        &read(root, "/etc/passwd")?,
+        &read(root, "/etc/group")?,
+    )
 }
 
-fn read(path: &str) -> Result<String, Failure> {
-    // NONBLOCK: a hostile image may have put a FIFO there.
-    let file = match rustix::fs::openat(
-        CWD,
-        path,
-        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) {
+fn read(root: &Root, path: &str) -> Result<String, Failure> {
+    // By way of the root, not by open(2): this process still holds descriptors of the machine's, and a hostile image
+    // could make the path a link to /proc/self/fd/N. NONBLOCK: or a FIFO.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match root.open_with(path, flags, Links::Follow) {
         Ok(fd) => std::fs::File::from(fd),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(String::new()),
+        Err(e) if matches!(e.errno(), Errno::NOENT | Errno::NOTDIR) => return Ok(String::new()),
         Err(e) => return Err(Failure::setup(format!("reading {path}"), e)),
     };
     let metadata = file

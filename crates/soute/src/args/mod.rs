@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
+use soute_engine::Engine;
 use soute_engine::request::{Request, Source};
 
 pub use outside::{Machine, Outside};
@@ -105,6 +106,12 @@ pub struct Creation {
 }
 
 impl CreateArgs {
+    /// Before a file is read that could be a pipe: the command may begin anew here ([`Engine::shield`]).
+    pub fn shield(&self, engine: &Engine) -> Result<()> {
+        let joined = self.namespaces.joined().chain(self.network.joined());
+        Ok(engine.shield(self.namespaces.userns(), joined)?)
+    }
+
     /// The validated request.
     pub fn into_request(self, outside: &dyn Outside) -> Result<Creation> {
         let mut request = Request::default();

@@ -29,6 +29,20 @@ pub struct NamespaceArgs {
 }
 
 impl NamespaceArgs {
+    /// `--userns`.
+    pub fn userns(&self) -> Option<&UserNamespace> {
+        self.userns.as_ref()
+    }
+
+    /// The containers of which a namespace is shared.
+    pub fn joined(&self) -> impl Iterator<Item = &str> {
+        let shares = [&self.pid, &self.ipc, &self.uts, &self.cgroupns];
+        shares.into_iter().filter_map(|share| match share {
+            Some(Share::Container(name)) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// Files the namespaces under `request`.
     pub fn apply(self, request: &mut Request) {
         request.pid = self.pid.unwrap_or_default();

@@ -42,6 +42,14 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
+    /// The container whose network is shared.
+    pub fn joined(&self) -> Option<&str> {
+        match &self.network {
+            Some(Network::Container(name)) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Files the network under `request`.
     pub fn apply(self, request: &mut Request) -> Result<()> {
         if !self.publish.is_empty() || self.publish_all {

@@ -70,6 +70,8 @@ impl CommandLine for Exec {
         if command.is_empty() {
             bail!("a command is needed");
         }
+        let engine = Engine::open(places.clone())?;
+        engine.shield_in(container)?;
         let request = Request {
             command: command.to_vec(),
             environment: env::environment(&self.env_file, self.env, &Machine)?,
@@ -89,7 +91,6 @@ impl CommandLine for Exec {
             forward_signals: !self.tty,
         };
         attachment.check_terminal()?;
-        let engine = Engine::open(places.clone())?;
         let stdio = match self.tty {
             true => None,
             false => standard_files(attachment.stdin, !self.detach)?,

@@ -81,10 +81,11 @@ impl CommandLine for Run {
     const FAILURE: u8 = 125;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = Engine::open(places.clone())?;
+        self.container.shield(&engine)?;
         let creation = self.container.into_request(&Machine)?;
         let attachment = self.attach.attachment(&creation.request)?;
         let cidfile = creation.cidfile.map(CidFile::reserve).transpose()?;
-        let engine = Engine::open(places.clone())?;
         images::ensure(&engine, &creation.request, creation.pull, creation.quiet)?;
         // A signal from here on is for the container.
         let taken =

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use soute_engine::{Engine, Places, Start as How};
+use soute_engine::{Engine, Error, Places, Start as How};
 
 use super::each::each_named;
 use crate::cli::CommandLine;
@@ -31,11 +31,24 @@ pub struct Start {
     containers: Vec<String>,
 }
 
+/// Before any of them is started: the command may begin anew here.
+pub(super) fn shield(engine: &Engine, containers: &[String]) -> Result<()> {
+    for name in containers {
+        match engine.shield_in(name) {
+            // Told of in its turn.
+            Err(Error::NoSuchContainer(_) | Error::AmbiguousId { .. }) => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
 impl CommandLine for Start {
     const USAGE: &'static str = "[OPTIONS] CONTAINER...";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = Engine::open(places.clone())?;
+        shield(&engine, &self.containers)?;
         if !self.attach && !self.interactive {
             return each_named(&self.containers, |name| {
                 engine.start(name, How::default())?;

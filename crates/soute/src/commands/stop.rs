@@ -70,6 +70,7 @@ impl CommandLine for Restart {
             time,
             containers,
         } = self.asking;
+        super::start::shield(&engine, &containers)?;
         each_named(&containers, |name| {
             engine.stop(name, signal, time)?;
             engine.start(name, Start::default())?;
