@@ -1,7 +1,5 @@
 //! Containers as they are now: the record, and what the kernel says of it.
 
-use jiff::Timestamp;
-
 use crate::error::Error;
 use crate::ids;
 use crate::lock::{Attempt, Lock};
@@ -43,7 +41,11 @@ impl Engine {
     /// The record of the container that `name` names: by name, by id, or by the beginning of an id that no other has.
     pub fn find(&self, name: &str) -> Result<Record, Error> {
         if let Some(id) = ids::find_name(&self.places, name)? {
-            return Record::read(&self.places, &id);
+            return Record::read(&self.places, &id).map_err(|e| match e {
+                // Just being made, or removed: what the user called it is what it is called.
+                Error::NoSuchContainer(_) => Error::NoSuchContainer(name.to_owned()),
+                other => other,
+            });
         }
         let hexadecimal = !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit());
         if ids::is_id(name) {
@@ -98,16 +100,17 @@ impl Engine {
     pub fn status(&self, record: &Record) -> Result<Status, Error> {
         let folder = self.places.running(&record.id);
         if let Some(running) = Running::read(&self.places, &record.id)? {
-            match Lock::try_existing(&folder)? {
-                Attempt::Held if self.first_process_lives(&running) => {
-                    return Ok(Status::Running(running));
-                }
-                Attempt::Taken(lock) => {
+            if self.first_process_lives(&running)
+                && matches!(Lock::try_existing(&folder)?, Attempt::Held)
+            {
+                return Ok(Status::Running(running));
+            }
+            // The program has ended: its monitor is writing that down, or was killed and never will.
+            match Lock::take_soon(&folder)? {
+                Some(lock) => {
                     crate::reconcile::clean(&self.places, &self.layout, &record.id, lock)?;
                 }
-                // Its end is just being written down.
-                Attempt::Held => return Ok(Status::Exited(ending(&running))),
-                Attempt::Gone => {}
+                None => return Ok(Status::Running(running)),
             }
         }
         Ok(match LastRun::read(&self.places, &record.id)? {
@@ -140,15 +143,5 @@ impl Engine {
         } else {
             Err(not_running())
         }
-    }
-}
-
-fn ending(running: &Running) -> LastRun {
-    LastRun {
-        started: running.started,
-        finished: Some(Timestamp::now()),
-        exit_code: 137,
-        oom_killed: false,
-        error: None,
     }
 }

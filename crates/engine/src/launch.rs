@@ -64,7 +64,11 @@ impl Engine {
     pub fn start(&self, name: &str, start: Start) -> Result<Started, Error> {
         let record = self.find(name)?;
         let folder = self.places.running(&record.id);
-        let lock = Lock::take(&folder)?.ok_or_else(|| Error::WrongState {
+        let lock = match self.status(&record)? {
+            crate::Status::Running(_) => None,
+            _ => Lock::take_soon(&folder)?,
+        }
+        .ok_or_else(|| Error::WrongState {
             name: record.name.clone(),
             is: "running".to_owned(),
             operation: "start",

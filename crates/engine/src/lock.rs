@@ -6,12 +6,17 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use soute_sys::{CallError, Called};
 
 use crate::error::{Error, io};
+
+/// A monitor that has told its container's end needs milliseconds; a client that does not read holds it up for longer.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The lock, held until every copy of its descriptor is closed.
 #[derive(Debug)]
@@ -30,6 +35,17 @@ impl Lock {
                 Attempt::Gone => {}
                 Attempt::Held => return Ok(None),
                 Attempt::Taken(lock) => return Ok(Some(lock)),
+            }
+        }
+    }
+
+    /// As [`Self::take`], waiting for the holder to finish what it is at for as long as [`PATIENCE`].
+    pub(crate) fn take_soon(folder: &Path) -> Result<Option<Self>, Error> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::take(folder)? {
+                None if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                other => return Ok(other),
             }
         }
     }

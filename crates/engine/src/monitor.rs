@@ -236,9 +236,7 @@ impl Monitor {
             // Nobody need wait for files that no name leads to any more.
             let _ = crate::remove::files(&self.places, remains, lock);
         } else {
-            let _ = last
-                .write(&self.places, &remains.id)
-                .and_then(|()| lock.remove_folder());
+            let _ = last.settle(&self.places, &remains.id, lock);
             self.clients.farewell(&Frame::Exited(exit_code));
         }
         exit_now(0)
@@ -325,8 +323,7 @@ fn give_up(
             oom_killed: false,
             error: Some(failure.message.clone()),
         };
-        last.write(places, &record.id)
-            .and_then(|()| lock.remove_folder())
+        last.settle(places, &record.id, lock)
     };
     undone = undone.and(rest);
     if let Err(e) = undone {

@@ -85,7 +85,7 @@ impl Engine {
             }
         }
         let folder = self.places.running(&container.record.id);
-        let lock = Lock::take(&folder)?.ok_or_else(|| Error::WrongState {
+        let lock = Lock::take_soon(&folder)?.ok_or_else(|| Error::WrongState {
             name: container.record.name.clone(),
             is: "being started or removed".to_owned(),
             operation: "rm",

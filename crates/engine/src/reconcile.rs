@@ -47,17 +47,18 @@ pub(crate) fn clean(places: &Places, layout: &Layout, id: &str, lock: Lock) -> R
     if record.ephemeral || (record.request.remove && running.is_some()) {
         return remove::everything(places, &Remains::of(&record, true), lock);
     }
-    if let Some(running) = running {
-        LastRun {
+    let last = match (LastRun::read_unsettled(places, id)?, running) {
+        (Some(last), _) => last,
+        (None, Some(running)) => LastRun {
             started: running.started,
             finished: Some(jiff::Timestamp::now()),
             exit_code: 137,
             oom_killed: false,
             error: Some("its monitor was killed, and it with it".to_owned()),
-        }
-        .write(places, id)?;
-    }
-    lock.remove_folder()
+        },
+        (None, None) => return lock.remove_folder(),
+    };
+    last.settle(places, id, lock)
 }
 
 fn kill(running: &Running) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use soute_runtime::idmap::IdMaps;
 
 use crate::error::{Error, io};
+use crate::lock::Lock;
 use crate::places::Places;
 use crate::request::Request;
 
@@ -112,12 +113,34 @@ impl LastRun {
         places.container(id).join("last.json")
     }
 
+    fn path_in_run(places: &Places, id: &str) -> PathBuf {
+        places.running(id).join("last.json")
+    }
+
     pub(crate) fn write(&self, places: &Places, id: &str) -> Result<(), Error> {
         write_json(&Self::path(places, id), self, self.finished.is_some())
     }
 
+    /// Writes it down for good and gives the container's folder in /run up. Where the disk is full the folder stays,
+    /// with this in it, until a later command finds room.
+    pub(crate) fn settle(&self, places: &Places, id: &str, lock: Lock) -> Result<(), Error> {
+        if self.write(places, id).is_ok() {
+            return lock.remove_folder();
+        }
+        write_json(&Self::path_in_run(places, id), self, false)
+    }
+
+    /// The last run that is known.
     pub(crate) fn read(places: &Places, id: &str) -> Result<Option<Self>, Error> {
-        read_json(&Self::path(places, id))
+        match Self::read_unsettled(places, id)? {
+            Some(last) => Ok(Some(last)),
+            None => read_json(&Self::path(places, id)),
+        }
+    }
+
+    /// One that could not be written down for good.
+    pub(crate) fn read_unsettled(places: &Places, id: &str) -> Result<Option<Self>, Error> {
+        read_json(&Self::path_in_run(places, id))
     }
 }
 

@@ -64,6 +64,9 @@ pub(crate) fn forget(places: &Places, remains: &Remains) -> Result<(), Error> {
         }
     }
     ids::free_name(places, name, id)?;
+    for volume in &remains.anonymous_volumes {
+        crate::volumes::remove(places, volume)?;
+    }
     // Freed with files of its ids still there: they are the engine's alone to reach, and about to go.
     if let Some(maps) = id_maps {
         subids::free_range(places, id, maps)?;
@@ -74,9 +77,6 @@ pub(crate) fn forget(places: &Places, remains: &Remains) -> Result<(), Error> {
 /// What a forgotten container has left on disk.
 pub(crate) fn files(places: &Places, remains: &Remains, lock: Lock) -> Result<(), Error> {
     // Before the folder, in which they are noted.
-    for volume in &remains.anonymous_volumes {
-        crate::volumes::remove(places, volume)?;
-    }
     remove_folder(&places.container(&remains.id))?;
     // The lock's folder is what leads to all the rest: last.
     lock.remove_folder()

@@ -217,8 +217,9 @@ fn close_range(first: RawFd, last: RawFd) -> Result<(), CallError> {
 
 /// Gives every signal its default disposition and unblocks all, as a program expects to be started.
 ///
-/// The Rust run-time ignores SIGPIPE and the monitor blocks what it reads by
-/// signalfd; both would be inherited across execve.
+/// The Rust run-time ignores SIGPIPE, the monitor blocks what it reads by
+/// signalfd, and the caller (`nohup`) may ignore others; all would be inherited
+/// across execve.
 pub fn reset_signals() -> Result<(), CallError> {
     for number in 1..=libc::SIGRTMAX() {
         if matches!(number, libc::SIGKILL | libc::SIGSTOP) {
@@ -227,13 +228,6 @@ pub fn reset_signals() -> Result<(), CallError> {
         // SAFETY: a default disposition runs no code of ours.
         unsafe { libc::signal(number, libc::SIG_DFL) };
     }
-    set_mask(libc::SIG_SETMASK, &empty_set())
-}
-
-/// Resets only what soute itself changed ([`reset_signals`] in two calls instead of 62).
-pub fn reset_own_signals() -> Result<(), CallError> {
-    // SAFETY: a default disposition runs no code of ours.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     set_mask(libc::SIG_SETMASK, &empty_set())
 }
 

@@ -53,6 +53,10 @@ impl Writer {
     pub(crate) fn add(&mut self, stream: Stream, mut bytes: &[u8]) -> io::Result<()> {
         let mut text = Vec::new();
         while !bytes.is_empty() {
+            // No more at once than a file may hold: files rotate between two appends.
+            if text.len() as u64 >= self.settings.max_size / 2 {
+                self.append(&std::mem::take(&mut text))?;
+            }
             let pending = &mut self.pending[stream as usize];
             let room = LONGEST - pending.len();
             let end = bytes.iter().take(room).position(|&b| b == b'\n');

@@ -6,6 +6,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use soute_runtime::plan::Plan;
 use soute_runtime::process::Stdio;
@@ -31,6 +32,9 @@ pub(super) struct Pipes {
 pub(super) struct Streams {
     pipes: Pipes,
     terminal: Option<OwnedFd>,
+    /// The program's side of the terminal, held open: without it the master would report a hang-up, without end, as
+    /// soon as the program has closed its own.
+    terminal_peer: Option<OwnedFd>,
     log: Writer,
     log_error: Option<std::io::Error>,
     pending_input: Vec<u8>,
@@ -66,6 +70,10 @@ impl Streams {
     }
 
     pub(super) fn new(pipes: Pipes, terminal: Option<OwnedFd>, log: Writer) -> Self {
+        let terminal_peer = terminal.as_ref().and_then(|master| {
+            let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+            rustix::pty::ioctl_tiocgptpeer(master, flags).ok()
+        });
         if let Some(master) = &terminal {
             // Drained without blocking; a flag of the master alone, the program's side is untouched.
             let _ = rustix::io::ioctl_fionbio(master, true);
@@ -73,6 +81,7 @@ impl Streams {
         Self {
             pipes,
             terminal,
+            terminal_peer,
             log,
             log_error: None,
             pending_input: Vec::new(),
@@ -84,6 +93,7 @@ impl Streams {
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         [
             &self.terminal,
+            &self.terminal_peer,
             &self.pipes.stdin,
             &self.pipes.stdout,
             &self.pipes.stderr,
@@ -133,10 +143,10 @@ impl Streams {
         let bytes = match rustix::io::read(fd, &mut buffer[..]) {
             Ok(n) if n > 0 => &buffer[..n],
             Err(Errno::AGAIN | Errno::INTR) => return false,
-            // The end; a terminal says EIO when its last user has closed it, and may be opened again.
-            Err(Errno::IO) if self.terminal.is_some() => return false,
             _ => {
+                // The end.
                 match stream {
+                    Stream::Stdout if self.terminal.is_some() => self.terminal = None,
                     Stream::Stdout => self.pipes.stdout = None,
                     Stream::Stderr => self.pipes.stderr = None,
                 }

@@ -8,12 +8,17 @@ use super::failure::{Failure, Step};
 use super::user::Identity;
 use crate::mounts::root::{Links, Missing, Root};
 
-/// Enters `path`, made if it is missing and then owned by the user, as Docker does.
-pub(crate) fn enter(root: &Root, path: &str, identity: &Identity) -> Result<(), Failure> {
+/// Enters `path`. With `make`, one that is missing is made and owned by the user, as Docker does for a new container.
+pub(crate) fn enter(
+    root: &Root,
+    path: &str,
+    identity: &Identity,
+    make: bool,
+) -> Result<(), Failure> {
     let step = format!("the working directory {path}");
     let folder = match root.open_with(path, OFlags::PATH | OFlags::DIRECTORY, Links::Follow) {
         Ok(folder) => folder,
-        Err(e) if e.errno() == Errno::NOENT => {
+        Err(e) if make && e.errno() == Errno::NOENT => {
             root.open_or_make(path, Missing::Folder, Links::Follow)
                 .step(&step)?;
             let made = root

@@ -97,9 +97,15 @@ fn in_between(
         cgroup
             .join_self_v1()
             .map_err(|e| Failure::setup("joining the container's cgroups", e))?;
-        rustix::thread::move_into_thread_name_spaces(target, own.flags())
-            .called(|| format!("setns(pidfd, {:?})", own.flags()))
-            .step("entering the container's namespaces")?;
+        rustix::thread::move_into_thread_name_spaces(target, own.flags()).map_err(|e| match e {
+            rustix::io::Errno::SRCH => {
+                Failure::setup("entering the container", "it has just ended")
+            }
+            e => Failure::setup(
+                "entering the container's namespaces",
+                format_args!("setns(pidfd, {:?}): {e}", own.flags()),
+            ),
+        })?;
         clone3(flags::PARENT, None).step("making the process in the container")
     })();
     match entered {
@@ -148,7 +154,7 @@ fn set_up(
     }
     let identity = user::resolve(&root, &process.user)?;
     let program = Program::new(&process.args, &process.env)?;
-    directory::enter(&root, &process.working_directory, &identity)?;
+    directory::enter(&root, &process.working_directory, &identity, false)?;
     if identity.uid != 0 {
         super::init::own_stdio(&identity)?;
     }

@@ -141,7 +141,7 @@ fn set_up(
     // Names are looked up and the working directory is made before the root may become read-only.
     let identity = user::resolve(&root, &plan.process.user)?;
     let program = Program::new(&plan.process.args, &plan.process.env)?;
-    super::directory::enter(&root, &plan.process.working_directory, &identity)?;
+    super::directory::enter(&root, &plan.process.working_directory, &identity, true)?;
     if identity.uid != 0 {
         own_stdio(&identity)?;
     }

@@ -42,8 +42,7 @@ fn prepare(
     // Nothing of the engine's may reach the program (CVE-2024-21626). Closed, not close-on-exec: execve looks its path
     // up while such descriptors are open, and an image may name its program /proc/self/fd/N/../../bin/sh. What is
     // left is a socket, which no path leads through.
-    soute_sys::process::close_all_but(&mut [channel.as_raw_fd()])
-        .step("closing descriptors")?;
+    soute_sys::process::close_all_but(&mut [channel.as_raw_fd()]).step("closing descriptors")?;
     // The engine makes its own files with exact modes; the program starts as after a login.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     for &(resource, soft, hard) in &process.rlimits {
@@ -81,7 +80,7 @@ fn prepare(
             filter.load().step("the seccomp filter")?;
         }
     }
-    soute_sys::process::reset_own_signals().step("signals")
+    soute_sys::process::reset_signals().step("signals")
 }
 
 fn become_user(identity: &Identity) -> Result<(), Failure> {
