@@ -7,7 +7,7 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::process::{Command, exit};
+use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -64,6 +64,5 @@ fn variable(name: &str) -> String {
 }
 
 fn fail(why: &str) -> ! {
-    println!("cargo::error=hello cannot be compiled: {why}");
-    exit(1)
+    panic!("hello cannot be compiled: {why}")
 }

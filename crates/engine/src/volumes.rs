@@ -173,7 +173,8 @@ fn fill(home: &Path, layers: Option<&[PathBuf]>, target: &str) -> Result<(), Err
     match DirBuilder::new().mode(0o755).create(&files) {
         // Whatever the umask: users of containers find their files through it.
         Ok(()) => {
-            let mode = std::fs::set_permissions(&files, Permissions::from_mode(0o755));
+            let mode = File::open(&files)
+                .and_then(|folder| folder.set_permissions(Permissions::from_mode(0o755)));
             io("making the volume", &files, mode)?;
         }
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
