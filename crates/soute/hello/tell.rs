@@ -334,7 +334,7 @@ fn limits(page: &mut Page, seen: &Seen) {
         "a cgroup counts and caps what its processes use",
         "soute inspect look",
     );
-    let memory = amount(seen.memory, |bytes| size(bytes));
+    let memory = amount(seen.memory, size);
     let processes = amount(seen.processes, |n| n.to_string());
     let cpu = match seen.cpu {
         CpuLimit::NotVisible => "not visible".to_owned(),
