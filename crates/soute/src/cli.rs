@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::builder::Resettable;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _};
 use soute_engine::Places;
 
@@ -31,7 +32,6 @@ pub trait CommandLine: Args {
 pub struct Entry {
     name: &'static str,
     about: &'static str,
-    usage: &'static str,
     hidden: bool,
     failure: u8,
     augment: fn(Command) -> Command,
@@ -45,7 +45,6 @@ impl Entry {
         Self {
             name,
             about,
-            usage: C::USAGE,
             hidden: false,
             failure: C::FAILURE,
             augment: augment::<C>,
@@ -107,17 +106,19 @@ impl Invocation {
 /// Understands `words`, the program's name first.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let mut matches = match tree(Purpose::Parsing).try_get_matches_from(&words) {
-        Ok(matches) => matches,
-        // The help text shows the flags as they are documented.
-        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
-            return Err(tree(Purpose::Documentation)
-                .try_get_matches_from(&words)
-                .err()
-                .unwrap_or(error));
-        }
-        Err(error) => return Err(error),
-    };
+    // One of the words is the command's name, perhaps others are names of commands too: the rest need not be in the tree.
+    let named = TABLE
+        .iter()
+        .filter(|entry| words.iter().any(|word| word == entry.name));
+    let small = tree_of(named, Purpose::Parsing).try_get_matches_from(&words);
+    // What is wrong is said in view of all commands, and help shows their flags as they are documented.
+    let mut matches = small.or_else(|error| {
+        let purpose = match error.kind() {
+            ErrorKind::DisplayHelp => Purpose::Documentation,
+            _ => Purpose::Parsing,
+        };
+        tree(purpose).try_get_matches_from(&words)
+    })?;
     let globals = Globals::from_arg_matches_mut(&mut matches)?;
     let chosen = matches.remove_subcommand();
     let found = chosen.and_then(|(name, matches)| {
@@ -130,10 +131,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, cl
             globals,
             matches,
         }),
-        None => Err(tree(Purpose::Parsing).error(
-            clap::error::ErrorKind::MissingSubcommand,
-            "a command is needed",
-        )),
+        None => {
+            Err(tree(Purpose::Parsing).error(ErrorKind::MissingSubcommand, "a command is needed"))
+        }
     }
 }
 
@@ -148,6 +148,10 @@ pub enum Purpose {
 
 /// All commands; their flags are added when they are needed.
 pub fn tree(purpose: Purpose) -> Command {
+    tree_of(TABLE, purpose)
+}
+
+fn tree_of<'a>(entries: impl IntoIterator<Item = &'a Entry>, purpose: Purpose) -> Command {
     let command = Command::new("soute")
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true)
@@ -162,11 +166,10 @@ pub fn tree(purpose: Purpose) -> Command {
         .arg(help_flag().short('h'))
         .subcommand_required(true)
         .arg_required_else_help(true);
-    let subcommands = TABLE.iter().map(|entry| {
+    let subcommands = entries.into_iter().map(|entry| {
         Command::new(entry.name)
             .about(entry.about)
             .hide(entry.hidden)
-            .override_usage(format!("soute {} {}", entry.name, entry.usage))
             .defer(match purpose {
                 Purpose::Parsing => entry.augment_for_parsing,
                 Purpose::Documentation => entry.augment,
@@ -191,7 +194,8 @@ fn augment<C: CommandLine>(command: Command) -> Command {
     let command = C::augment_args(command)
         .about(about)
         .long_about(Resettable::Reset);
-    with_help(command)
+    let usage = format!("soute {} {}", command.get_name(), C::USAGE);
+    with_help(command.override_usage(usage))
 }
 
 fn with_help(command: Command) -> Command {
@@ -208,6 +212,7 @@ fn with_help(command: Command) -> Command {
 pub fn as_docker_parses(command: Command) -> Command {
     command
         .args_override_self(true)
+        .mut_subcommands(as_docker_parses)
         .mut_args(|arg| match arg.get_action() {
             ArgAction::SetTrue => arg
                 .action(ArgAction::Set)
@@ -236,7 +241,7 @@ mod tests {
         }
     }
 
-    fn kind(line: &str) -> clap::error::ErrorKind {
+    fn kind(line: &str) -> ErrorKind {
         match parse(line.split_whitespace().map(OsString::from)) {
             Ok(_) => panic!("{line} was understood"),
             Err(error) => error.kind(),
@@ -245,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_said() {
-        use clap::error::ErrorKind::*;
+        use ErrorKind::*;
         assert_eq!(kind("soute"), DisplayHelpOnMissingArgumentOrSubcommand);
         assert_eq!(kind("soute --help"), DisplayHelp);
         assert_eq!(kind("soute --version"), DisplayVersion);
