@@ -177,6 +177,7 @@ impl Engine {
         }
         if let Share::Container(name) = &request.ipc {
             joins.ipc = Some(join(name, "ipc")?);
+            joins.mnt = Some(join(name, "mnt")?);
         }
         if let Network::Container(name) = &request.network {
             joins.net = Some(join(name, "net")?);

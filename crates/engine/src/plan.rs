@@ -37,6 +37,8 @@ pub(crate) struct Joins {
     pub(crate) pid: Option<std::os::fd::OwnedFd>,
     pub(crate) ipc: Option<std::os::fd::OwnedFd>,
     pub(crate) net: Option<std::os::fd::OwnedFd>,
+    /// The mount namespace of the container whose IPC namespace is joined.
+    pub(crate) mnt: Option<std::os::fd::OwnedFd>,
 }
 
 /// /proc and /sys below which a container sees nothing: Docker's list.
@@ -84,13 +86,16 @@ pub(crate) fn plan(
             paths.iter().map(|p| (*p).to_owned()).collect()
         }
     };
-    let namespaces = namespaces(record, machine.joins);
+    let mut joins = machine.joins;
+    let neighbour = joins.mnt.take();
+    let namespaces = namespaces(record, joins);
     let plan = Plan {
         hostname: record.hostname.clone(),
         domain_name: request.domain_name.clone(),
         rootfs: rootfs(places, record),
         read_only: request.read_only,
         mounts,
+        neighbour,
         devices,
         masked_paths: list(MASKED),
         readonly_paths: list(READ_ONLY),

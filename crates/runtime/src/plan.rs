@@ -25,6 +25,8 @@ pub struct Plan {
     pub read_only: bool,
     /// What is mounted below the root, in this order.
     pub mounts: Vec<Mount>,
+    /// The mount namespace that [`MountSource::SharedMemory`] is of.
+    pub neighbour: Option<OwnedFd>,
     /// Device nodes below `/dev`, made by the parent (a user namespace may not).
     pub devices: Vec<Device>,
     /// Hidden: a folder under an empty read-only tmpfs, a file under /dev/null. Missing ones are skipped, as in runc.
@@ -164,6 +166,8 @@ pub enum MountSource {
         /// Option and value.
         options: Vec<(String, String)>,
     },
+    /// /dev/shm of the container whose IPC namespace is joined ([`Plan::neighbour`]): POSIX shared memory is files.
+    SharedMemory,
     /// A file or folder of the machine.
     Bind {
         /// Absolute.
@@ -173,6 +177,13 @@ pub enum MountSource {
         /// Its ids are mapped as the container's user namespace maps them.
         idmap: bool,
     },
+}
+
+impl MountSource {
+    /// Whether the parent makes it and hands it over as a descriptor.
+    pub(crate) fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::Bind { .. } | Self::SharedMemory)
+    }
 }
 
 /// A cgroup hierarchy as it is mounted.

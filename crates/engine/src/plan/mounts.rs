@@ -85,6 +85,13 @@ fn shm(record: &Record) -> Mount {
         };
         return mount("/dev/shm", machine, NOSUID | NOEXEC | NODEV);
     }
+    if let Share::Container(_) = &request.ipc {
+        return mount(
+            "/dev/shm",
+            MountSource::SharedMemory,
+            NOSUID | NOEXEC | NODEV,
+        );
+    }
     let size = request.shm_size.unwrap_or(SHM_SIZE);
     let options = vec![
         ("mode".to_owned(), "1777".to_owned()),

@@ -1,16 +1,30 @@
 //! Folders and files of the machine that a container gets to see.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::CWD;
+use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
+use rustix::thread::LinkNameSpaceType;
 use soute_sys::mount::{ATIME_MASK, MountAttr, NOATIME, PRIVATE, STRICTATIME, mount_setattr};
+use soute_sys::process::{Cloned, exit_now, fork};
 use soute_sys::{CallError, Called};
 
+use super::mask;
+use super::root::Links;
 use crate::plan::{Mount, MountSource};
+use crate::process::channel::Channel;
 
 /// Clones the source of a bind as a detached mount; done by the parent, on the machine's side.
-pub(crate) fn open(mount: &Mount) -> Result<Option<OwnedFd>, CallError> {
+pub(crate) fn open(
+    mount: &Mount,
+    neighbour: Option<&OwnedFd>,
+) -> Result<Option<OwnedFd>, CallError> {
+    if mount.source == MountSource::SharedMemory {
+        let neighbour = neighbour
+            .ok_or_else(|| CallError::new("the other container's mount namespace", Errno::NOENT))?;
+        return clone_in(neighbour.as_fd(), "/dev/shm").map(Some);
+    }
     let MountSource::Bind {
         path, recursive, ..
     } = &mount.source
@@ -51,4 +65,48 @@ pub(crate) fn configure(
             idmap: userns.filter(|_| idmap),
         },
     )
+}
+
+/// Clones what is mounted at `path` in another mount namespace: a mount can be cloned only by a process that is there.
+fn clone_in(namespace: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, CallError> {
+    let (ours, theirs) = Channel::pair()?;
+    match fork()? {
+        Cloned::Child => {
+            drop(ours);
+            // A failure is told by the end of the channel.
+            let sent = enter_and_clone(namespace, path)
+                .and_then(|tree| theirs.send(b"M", &[tree.as_fd()]));
+            exit_now(i32::from(sent.is_err()))
+        }
+        Cloned::Parent { pidfd, .. } => {
+            drop(theirs);
+            let answer = ours.receive();
+            let _ = rustix::process::waitid(
+                rustix::process::WaitId::PidFd(pidfd.as_fd()),
+                rustix::process::WaitIdOptions::EXITED,
+            );
+            answer?
+                .and_then(|message| message.descriptors.into_iter().next())
+                .ok_or_else(|| {
+                    CallError::new(
+                        format!("cloning {path} of the other container"),
+                        Errno::NOENT,
+                    )
+                })
+        }
+    }
+}
+
+fn enter_and_clone(namespace: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, CallError> {
+    rustix::thread::move_into_link_name_space(namespace, Some(LinkNameSpaceType::Mount))
+        .called(|| "setns(mnt)".to_owned())?;
+    let place = mask::open_root()?.open(path, Links::Refuse)?;
+    rustix::mount::open_tree(
+        &place,
+        "",
+        OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_EMPTY_PATH,
+    )
+    .called(|| format!("open_tree(\"{path}\", CLONE)"))
 }

@@ -53,7 +53,10 @@ pub(crate) fn make(mount: &Mount, ns: &Namespaces) -> Result<Option<OwnedFd>, Ca
             machine(&mount.target, attributes)?
         }
         // These come later: from the parent, or once the process sits in its cgroups.
-        MountSource::Dev | MountSource::Bind { .. } | MountSource::Cgroup { .. } => {
+        MountSource::Dev
+        | MountSource::SharedMemory
+        | MountSource::Bind { .. }
+        | MountSource::Cgroup { .. } => {
             return Ok(None);
         }
     };

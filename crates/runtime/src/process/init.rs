@@ -99,7 +99,7 @@ fn set_up(
         ));
     };
     for (mount, tree) in plan.mounts.iter().zip(&mut trees) {
-        if matches!(mount.source, MountSource::Bind { .. }) {
+        if mount.source.is_of_the_machine() {
             *tree = parts.next();
         }
     }
@@ -195,7 +195,7 @@ impl Ready {
 fn binds(plan: &Plan) -> usize {
     plan.mounts
         .iter()
-        .filter(|m| matches!(m.source, MountSource::Bind { .. }))
+        .filter(|m| m.source.is_of_the_machine())
         .count()
 }
 

@@ -143,7 +143,7 @@ fn complete(
     let binds = plan
         .mounts
         .iter()
-        .map(|m| bind::open(m).step(format!("mounting {}", m.target)))
+        .map(|m| bind::open(m, plan.neighbour.as_ref()).step(format!("mounting {}", m.target)))
         .collect::<Result<Vec<_>, _>>()?;
     for (mount, tree) in plan.mounts.iter().zip(&binds) {
         if let Some(tree) = tree {

@@ -32,6 +32,20 @@ pub(super) fn mount(parts: &Parts) -> Result<OwnedFd, CallError> {
     mount_filesystem(&fs, "overlay", soute_sys::mount::NODEV)
 }
 
+/// Whether a [`mount`] that failed so may be done in the other way: what kernels before 6.15 answer. (EINVAL is also the
+/// answer to an overlay that cannot be, in either way.)
+pub(super) fn is_refusal(errno: Errno) -> bool {
+    matches!(
+        errno,
+        // Before 6.5 overlayfs has no parameters, only an option string.
+        Errno::OPNOTSUPP
+            // Before 6.13 only strings, and fsconfig(2) takes no O_PATH descriptors (6.12 as tried).
+            | Errno::BADF
+            // Before 6.8 it knows no `lowerdir+`; before 6.15 it clones no detached layers.
+            | Errno::INVAL
+    )
+}
+
 /// What a volatile overlay leaves in its work folder, so that it is not mounted again after a crash; innermost first.
 const MARKS: [(&str, AtFlags); 3] = [
     ("work/incompat/volatile/dirty", AtFlags::empty()),

@@ -78,9 +78,7 @@ pub fn build(
             _layers: parts.layers,
             _helper: None,
         }),
-        // What kernels before 6.15 answer, depending on how much of the interface they have; and what all of them
-        // answer to an overlay that they cannot make, which the second way will not make either.
-        Err(first) if matches!(first.errno(), Errno::OPNOTSUPP | Errno::INVAL) => {
+        Err(first) if detached::is_refusal(first.errno()) => {
             detached::undo(&parts)?;
             attached::mount(parts).map_err(|second| {
                 let call = format!("{} (after {first})", second.call());
