@@ -14,7 +14,7 @@ use tar_core::parse::{ParseEvent, Parser};
 
 use super::{LoadSource, spool};
 use crate::store::Staging;
-use crate::unpack::Limits;
+use crate::unpack::{Limits, describe};
 use crate::{Compression, Error};
 
 /// More parts than any image has.
@@ -141,7 +141,7 @@ impl Parts {
             let filled = read_full_at(&file, &mut buffer, position)?;
             let (consumed, size) = match parser
                 .parse(&buffer[..filled])
-                .map_err(|e| bad(position, &e))?
+                .map_err(|e| bad(position, &describe(&e)))?
             {
                 ParseEvent::NeedData { min_bytes } => {
                     if filled < min_bytes && filled < buffer.len() {

@@ -7,7 +7,7 @@ use soute_sys::{CallError, Called};
 use tar_core::{HEADER_SIZE, Header};
 
 use crate::store::Staging;
-use crate::unpack::Limits;
+use crate::unpack::{Limits, describe};
 use crate::{Compression, Error};
 
 /// Bytes copied at a time.
@@ -75,7 +75,7 @@ fn check_start(start: &[u8]) -> Result<(), Error> {
     Header::from_bytes(block)
         .verify_checksum()
         .map_err(|e| Error::Archive {
-            reason: format!("not a valid tar archive at byte 0: {e}"),
+            reason: format!("not a valid tar archive at byte 0: {}", describe(&e.into())),
         })
 }
 

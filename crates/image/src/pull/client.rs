@@ -1,7 +1,7 @@
 //! Talking to one registry: by which scheme, as whom, and what its answers mean.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -27,7 +27,8 @@ const SMALL: Duration = Duration::from_secs(120);
 pub struct Tls {
     /// Certificates are verified, and plain HTTP is for this machine's own registries only.
     pub verify: bool,
-    /// PEM files of authorities to trust besides the system's.
+    /// PEM files of authorities to trust besides the system's and those in
+    /// `/etc/docker/certs.d/HOST:PORT` and `/etc/containers/certs.d/HOST:PORT`.
     pub authorities: Vec<PathBuf>,
 }
 
@@ -58,8 +59,9 @@ impl Registry {
     ) -> Result<Self, Error> {
         // Fails only if it was chosen before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let host = reference.registry().to_owned();
         let mut authorities = Vec::new();
-        for path in &tls.authorities {
+        for path in tls.authorities.iter().chain(&installed(&host)) {
             let data = std::fs::read(path).map_err(|source| Error::Read {
                 what: format!("certificates {}", path.display()),
                 source,
@@ -69,7 +71,6 @@ impl Registry {
                 data,
             });
         }
-        let host = reference.registry().to_owned();
         let mut first_error = None;
         for protocol in schemes(&host, tls) {
             let config = ClientConfig {
@@ -261,6 +262,18 @@ impl Registry {
             },
         })
     }
+}
+
+/// The authorities that an administrator installed for this registry, in Docker's and Podman's
+/// folders: `HOST:PORT/*.crt` (containers-certs.d(5)).
+fn installed(host: &str) -> Vec<PathBuf> {
+    ["/etc/docker/certs.d", "/etc/containers/certs.d"]
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(Path::new(folder).join(host)).ok())
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "crt"))
+        .collect()
 }
 
 /// A blob on its way.

@@ -79,10 +79,13 @@ impl Layers {
                 Err(Errno::EXIST) => continue,
                 other => other.called(|| format!("mkdirat({name:?}, 0700)"))?,
             }
-            let fd = state::open_folder(&self.fd, &name)?;
+            // Between its making and its locking another process may sweep it.
+            let fd = match state::open_folder(&self.fd, &name) {
+                Err(call) if call.errno() == Errno::NOENT => continue,
+                other => other?,
+            };
             rustix::fs::flock(&fd, FlockOperation::LockExclusive)
                 .called(|| format!("flock({name:?})"))?;
-            // Between its making and its locking another process may have swept it.
             if is_still(&self.fd, &name, &fd)? {
                 return Ok(Staging {
                     path: self.path.join(&name),

@@ -4,8 +4,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use soute_sys::{CallError, Called};
-use tar_core::parse::{ParseEvent, Parser};
-use tar_core::{HEADER_SIZE, SparseEntry};
+use tar_core::parse::{ParseError, ParseEvent, Parser};
+use tar_core::{HEADER_SIZE, HeaderError, SparseEntry};
 
 use super::entry::{Entry, Kind, lossy};
 use super::folders::EnterError;
@@ -70,7 +70,7 @@ impl<'a> Extractor<'a> {
             let input = tar.peek(need);
             let malformed = |reason: String| UnpackError::Format { position, reason };
             let (consumed, parsed, sparse) =
-                match parser.parse(input).map_err(|e| malformed(e.to_string()))? {
+                match parser.parse(input).map_err(|e| malformed(describe(&e)))? {
                     ParseEvent::NeedData { min_bytes } if input.len() >= need => {
                         need = min_bytes;
                         continue;
@@ -154,6 +154,19 @@ impl EnterError {
             Self::Problem(problem) => at(path)(problem),
             Self::Call(call) => failed(path, call),
         }
+    }
+}
+
+/// In words that need no knowledge of the parser.
+pub(crate) fn describe(error: &ParseError) -> String {
+    match error {
+        ParseError::Header(HeaderError::ChecksumMismatch { .. }) => {
+            "a header's checksum is wrong".to_owned()
+        }
+        ParseError::Header(HeaderError::InvalidOctal(_)) => {
+            "a header's number is not octal".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 

@@ -25,6 +25,7 @@ use std::sync::mpsc;
 use soute_sys::Called;
 
 pub use error::{Problem, UnpackError};
+pub(crate) use extract::describe;
 pub use limits::Limits;
 
 use crate::Compression;

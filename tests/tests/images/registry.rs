@@ -1,0 +1,202 @@
+//! `soute pull`, and `soute run` of what is not here, from Debian's docker-registry.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::json;
+use soute_tests::{World, output, wait_until};
+
+use super::make::{archive, oci};
+use super::stored;
+
+/// `user:secret`, as `htpasswd -B` writes it.
+const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+/// Base64 of `user:secret`.
+const AUTH: &str = "dXNlcjpzZWNyZXQ=";
+
+/// A registry in the world's folder and network.
+struct Registry {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Registry {
+    fn start(world: &World, guarded: bool) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let mut config = json!({
+            "version": "0.1",
+            "log": {"level": "error"},
+            "storage": {"filesystem": {"rootdirectory": world.path("registry")}},
+            "http": {"addr": address.to_string()},
+        });
+        if guarded {
+            fs::write(world.path("htpasswd"), HTPASSWD).unwrap();
+            config["auth"] = json!({"htpasswd": {"realm": "test", "path": world.path("htpasswd")}});
+        }
+        fs::write(world.path("registry.yml"), config.to_string()).unwrap();
+        let process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(world.path("registry.yml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("docker-registry (package docker-registry)");
+        let registry = Self { process, address };
+        wait_until("the registry listens", || {
+            TcpStream::connect(address).is_ok()
+        });
+        registry
+    }
+
+    fn name(&self, name: &str) -> String {
+        format!("{}/{name}", self.address)
+    }
+
+    /// Puts an image of busybox there that says `words`.
+    fn push(&self, world: &World, name: &str, words: &str) {
+        let base = fs::read(World::busybox_tar()).unwrap();
+        let config = json!({"Cmd": ["echo", words], "Env": ["PATH=/bin"]});
+        fs::write(
+            world.path("push.tar"),
+            archive(&oci(&[&base], &config, "x:y")),
+        )
+        .unwrap();
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args([
+            "--insecure-policy",
+            "copy",
+            "--quiet",
+            "--dest-tls-verify=false",
+        ]);
+        skopeo.args(["--dest-creds", "user:secret"]);
+        skopeo.arg(format!("oci-archive:{}", world.path("push.tar").display()));
+        output(skopeo.arg(format!("docker://{}", self.name(name)))).success();
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+#[test]
+fn run_pulls_what_is_missing_and_pull_brings_what_is_new() {
+    let world = World::empty();
+    let registry = Registry::start(&world, false);
+    registry.push(&world, "app:v1", "first");
+    let name = registry.name("app:v1");
+    world
+        .soute(["run", "--rm", "--pull", "never", &name])
+        .fails(125, &["no such image"]);
+    world
+        .soute(["run", "--rm", &name])
+        .success()
+        .prints("first");
+    world
+        .soute(["pull", &name])
+        .success()
+        .shows("up to date")
+        .shows("Digest: sha256:");
+    registry.push(&world, "app:v1", "second");
+    world.soute(["run", "--rm", &name]).prints("first");
+    world.soute(["pull", &name]).success().shows("newer");
+    world.soute(["run", "--rm", &name]).prints("second");
+    registry.push(&world, "app:v1", "third");
+    world
+        .soute(["run", "--rm", "--pull", "always", &name])
+        .prints("third");
+    // By digest, as the pull has told.
+    let pulled = world.soute(["pull", &name]);
+    let digest = pulled
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix("Digest: "))
+        .unwrap();
+    let by_digest = format!("{}@{digest}", registry.name("app"));
+    world.soute(["run", "--rm", &by_digest]).prints("third");
+}
+
+#[test]
+fn what_a_registry_does_not_have() {
+    let world = World::empty();
+    let registry = Registry::start(&world, false);
+    registry.push(&world, "app:v1", "x");
+    for name in ["app:v2", "other"] {
+        let name = registry.name(name);
+        world.soute(["pull", &name]).fails(1, &[&name]);
+        world.soute(["run", "--rm", &name]).fails(125, &[&name]);
+    }
+    let other = registry.name("app:v1");
+    world
+        .soute(["pull", "--platform", "linux/s390x", &other])
+        .fails(1, &["linux/s390x"]);
+    world
+        .soute(["pull", "127.0.0.1:1/x"])
+        .fails(1, &["127.0.0.1:1"]);
+    assert_eq!(stored(&world), [""; 0]);
+}
+
+#[test]
+fn credentials_from_the_command_line_and_from_files() {
+    let world = World::empty();
+    let registry = Registry::start(&world, true);
+    registry.push(&world, "app:v1", "private");
+    let name = registry.name("app:v1");
+    let file = |name: &str, content: serde_json::Value| {
+        let path = world.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content.to_string()).unwrap();
+        path
+    };
+    let key = registry.address.to_string();
+    let good = file("auth.json", json!({"auths": {key.clone(): {"auth": AUTH}}}));
+    let docker = file(
+        "docker/config.json",
+        json!({"auths": {key.clone(): {"auth": AUTH}}}),
+    );
+    let wrong = file(
+        "wrong.json",
+        json!({"auths": {key.clone(): {"auth": "dXNlcjp4"}}}),
+    );
+    let helper = file("helper.json", json!({"credHelpers": {key: "example"}}));
+    let pull = |variable: &str, value: &std::path::Path| {
+        let mut pull = world.command(["pull", &name]);
+        // What the person running the tests is logged in to is no concern of theirs.
+        pull.env("HOME", world.path("nobody"));
+        for other in ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"] {
+            pull.env_remove(other);
+        }
+        output(pull.env(variable, value).stdin(Stdio::null()))
+    };
+    pull("NOTHING", &good).fails(1, &[&name]);
+    pull("REGISTRY_AUTH_FILE", &wrong).fails(1, &[&name]);
+    pull("REGISTRY_AUTH_FILE", &helper).fails(1, &["docker-credential-example"]);
+    pull("REGISTRY_AUTH_FILE", &world.path("missing")).fails(1, &["missing"]);
+    assert_eq!(stored(&world), [""; 0]);
+    for (variable, value) in [
+        ("REGISTRY_AUTH_FILE", good.as_path()),
+        ("DOCKER_CONFIG", docker.parent().unwrap()),
+    ] {
+        pull(variable, value).success();
+        world.soute(["run", "--rm", &name]).prints("private");
+        world.soute(["rmi", &name]).success();
+    }
+    world
+        .soute(["pull", "--creds", "user:secret", &name])
+        .success();
+    world.soute(["rmi", &name]).success();
+    let wrong = world.soute(["pull", "--creds", "user:wrong-password", &name]);
+    wrong.fails(1, &[&name]);
+    assert!(
+        !wrong.stderr.contains("wrong-password"),
+        "the password is shown"
+    );
+    assert_eq!(stored(&world), [""; 0]);
+}
