@@ -13,6 +13,7 @@ use soute_runtime::plan::{
 };
 use soute_runtime::seccomp::profile::Profile;
 use soute_runtime::seccomp::{Filter, KernelVersion};
+use soute_sys::Called;
 
 use crate::error::Error;
 use crate::places::Places;
@@ -123,12 +124,37 @@ pub(crate) fn plan(
 
 pub(crate) fn capabilities(record: &Record, last: u8) -> Result<CapSet, Error> {
     let request = &record.request;
-    Ok(capabilities::resolve(
+    let set = capabilities::resolve(
         &request.cap_add,
         &request.cap_drop,
         request.privileged,
         last,
-    )?)
+    )?;
+    if record.id_maps.is_some() {
+        // Whoever makes a user namespace has them all in it.
+        return Ok(set);
+    }
+    let own = rustix::thread::capabilities(None)
+        .map(|sets| CapSet::from_bits_truncate(sets.permitted.bits()))
+        .called(|| "capget()".to_owned())?;
+    // One that is named is wanted; of all of them, or of the default ones, those that there are.
+    match set
+        .without(own)
+        .iter()
+        .find(|cap| is_named(&request.cap_add, *cap))
+    {
+        Some(missing) => Err(Error::Impossible(format!(
+            "--cap-add {missing}: in the machine's user namespace nobody can give what he has not, and soute was not \
+             given it"
+        ))),
+        None => Ok(set.intersection(own)),
+    }
+}
+
+fn is_named(words: &[String], cap: Cap) -> bool {
+    words
+        .iter()
+        .any(|word| word.parse::<Cap>().is_ok_and(|named| named == cap))
 }
 
 pub(crate) fn filter(
