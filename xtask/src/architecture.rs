@@ -1,5 +1,6 @@
 //! The house rules that no compiler checks: dependencies point one way,
-//! unsafe code is in `sys` alone, and no file outgrows its reader.
+//! unsafe code is in `sys` alone, the engine runs no other program, no file
+//! outgrows its reader, and what the documents name is there.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::cargo;
+use crate::{cargo, documents};
 
 /// Which crates of the house a crate may use, those for its tests included.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -39,6 +40,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// The one crate with unsafe code.
 const UNSAFE: &str = "soute-sys";
 
+/// The crates that run no other program: what is on the machine's path is not known, and what is on a
+/// container's is hostile (CVE-2019-14271).
+const ALONE: &[&str] = &[
+    "soute-sys",
+    "soute-runtime",
+    "soute-image",
+    "soute-lens",
+    "soute-network",
+    "soute-engine",
+];
+
 /// Files longer than this have a second thing in them.
 const LONGEST_FILE: usize = 800;
 
@@ -69,6 +81,12 @@ pub fn check() -> Result<()> {
             {
                 breaches.push(format!("{shown}:{line}: unsafe code outside {UNSAFE}"));
             }
+            if ALONE.contains(&package.name.as_str())
+                && shown.to_string().contains("/src/")
+                && let Some(line) = command_line(&text)
+            {
+                breaches.push(format!("{shown}:{line}: starts another program"));
+            }
             if text.lines().count() > LONGEST_FILE {
                 breaches.push(format!(
                     "{shown}: {} lines; {LONGEST_FILE} at most",
@@ -77,6 +95,7 @@ pub fn check() -> Result<()> {
             }
         }
     }
+    breaches.extend(documents::check()?);
     if !breaches.is_empty() {
         bail!(
             "the architecture does not hold:\n  {}",
@@ -172,6 +191,16 @@ fn unsafe_line(text: &str) -> Option<usize> {
         .map(|index| index + 1)
 }
 
+/// The first line (from 1) that starts another program, outside tests.
+fn command_line(text: &str) -> Option<usize> {
+    let production = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let line = production
+        .lines()
+        .position(|line| line.contains("process::Command"))?;
+    let module_of_tests = text.contains("#[test]") && !text.contains("#[cfg(test)]");
+    (!module_of_tests).then_some(line + 1)
+}
+
 /// All Rust files of a package's folder.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -235,6 +264,19 @@ mod tests {
             unsafe_line(&format!("#![allow({}_code)]", ["un", "safe"].concat())),
             Some(1)
         );
+    }
+
+    #[test]
+    fn a_program_started_outside_tests_is_seen() {
+        let line = "use std::process::Command;\n";
+        assert_eq!(command_line(&format!("//! Doc.\n{line}")), Some(2));
+        assert_eq!(
+            command_line(&format!(
+                "fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{line}}}"
+            )),
+            None
+        );
+        assert_eq!(command_line(&format!("{line}#[test]\nfn f() {{}}")), None);
     }
 
     #[test]

@@ -181,8 +181,9 @@ pub fn busybox_tree(root: &Path) -> Result<()> {
     ] {
         std::fs::create_dir(root.join(folder))?;
     }
-    let mode =
-        |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    let mode = |path: &Path, mode| {
+        std::fs::File::open(path)?.set_permissions(std::fs::Permissions::from_mode(mode))
+    };
     mode(root, 0o755)?;
     mode(&root.join("root"), 0o700)?;
     mode(&root.join("tmp"), 0o1777)?;

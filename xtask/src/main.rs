@@ -5,6 +5,7 @@ mod bench;
 mod cargo;
 mod demo;
 mod dist;
+mod documents;
 mod image;
 mod leftovers;
 mod packages;
