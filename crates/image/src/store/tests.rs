@@ -235,8 +235,15 @@ fn sweepers_and_makers_at_once() {
             scope.spawn(|| {
                 for _ in 0..300 {
                     let staging = layers.stage().unwrap();
-                    // What it holds is not swept under it.
-                    staging.spool().unwrap();
+                    let limits = crate::unpack::Limits::default();
+                    let reading = crate::unpack::Reading {
+                        compression: None,
+                        marked_end: true,
+                        limits: &limits,
+                    };
+                    let tar = archive(|tar| folder(tar, "d/"));
+                    let unpacked = staging.unpack(tar.as_slice(), &reading, &mut |_| {});
+                    unpacked.unwrap();
                 }
             });
         }
