@@ -23,8 +23,11 @@ pub fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     command
 }
 
-/// Builds the binary `soute` in `profile` and tells where it is.
+/// Builds the binary `soute` in `profile` and tells where it is. One that `SOUTE_BIN` names is taken as it is.
 pub fn build_soute(profile: &str) -> Result<PathBuf> {
+    if let Some(built) = std::env::var_os("SOUTE_BIN") {
+        return std::path::absolute(built).context("SOUTE_BIN");
+    }
     let messages = shell::output(
         cargo([
             "build",

@@ -12,8 +12,7 @@ use crate::shell::{self, run, step};
 use crate::{image, packages};
 
 /// What the container tells about itself: nothing but Python and /proc.
-const INSIDE: &str = r#"
-import os, socket, sys
+const INSIDE: &str = r#"import os, socket, sys
 print("I am process", os.getpid(), "on", socket.gethostname() + ", Python", sys.version.split()[0])
 print("uid", os.getuid(), "here; the map to the machine's:", " ".join(open("/proc/self/uid_map").read().split()))
 for name in sorted(os.listdir("/proc/self/ns")):
@@ -47,14 +46,16 @@ pub fn show() -> Result<()> {
         .arg(&images.debian)
         .arg("python"))?;
 
+    let script = scratch.path().join("tell.py");
+    std::fs::write(&script, INSIDE)?;
+    let volume = format!("{}:/tell.py:ro", script.display());
     step(&format!(
-        "soute run --rm -i --name {NAME} python python3 -c …"
+        "soute run --rm -i --name {NAME} --volume {volume} python python3 /tell.py"
     ));
     let mut container = engine
         .soute()
-        .args([
-            "run", "--rm", "-i", "--name", NAME, "python", "python3", "-c", INSIDE,
-        ])
+        .args(["run", "--rm", "-i", "--name", NAME, "--volume", &volume])
+        .args(["python", "python3", "/tell.py"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -21,6 +21,7 @@ pub const TESTS: &[&str] = &[
     "libcap2-bin",
     "libseccomp-dev",
     "mmdebstrap",
+    "openssl",
     "podman",
     "procps",
     "python3",
