@@ -34,7 +34,8 @@ impl Engine {
         let id = ids::new_id()?;
         let joined = self.joined(&request)?;
         // The lock first: from now on whatever is left behind by a kill is found through it.
-        let lock = Lock::take(&self.places.running(&id))?
+        // Soon: a command in passing may look whether this new folder is a left-over, and holds it for a moment.
+        let lock = Lock::take_soon(&self.places.running(&id))?
             .ok_or_else(|| Error::Impossible(format!("the id {id} is in use")))?;
         let made = self
             .settle(&id, request, image, layers, &config, joined)

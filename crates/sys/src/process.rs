@@ -221,12 +221,24 @@ fn close_range(first: RawFd, last: RawFd) -> Result<(), CallError> {
 /// signalfd, and the caller (`nohup`) may ignore others; all would be inherited
 /// across execve.
 pub fn reset_signals() -> Result<(), CallError> {
-    for number in 1..=libc::SIGRTMAX() {
+    // The kernel's own structure (handler, flags, restorer, mask), all zero: the default. Not by signal(3), which
+    // refuses the two that glibc keeps for itself.
+    let default = [0usize; 4];
+    for number in 1..=64 {
         if matches!(number, libc::SIGKILL | libc::SIGSTOP) {
             continue;
         }
-        // SAFETY: a default disposition runs no code of ours.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        // SAFETY: the structure outlives the call, and is as long as the longest of any architecture's; the old
+        // disposition is not asked for; a default disposition runs no code of ours.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                default.as_ptr(),
+                std::ptr::null::<libc::c_void>(),
+                8,
+            )
+        };
     }
     set_mask(libc::SIG_SETMASK, &empty_set())
 }
