@@ -124,19 +124,18 @@ impl Bed {
         command
     }
 
-    /// The first line of what each program says of its version.
+    /// What each program says of its version.
     pub fn versions(&self) -> Result<Vec<String>> {
-        let mut soute = Command::new(self.path("soute"));
-        soute.arg("version");
-        let peers = ["crun", "runc", "podman", "/usr/bin/docker"];
-        let peers = peers.map(|program| command(program, ["--version"]));
-        [soute]
-            .into_iter()
-            .chain(peers)
-            .map(|mut program| {
-                let text = output(&mut program)?;
-                Ok(text.lines().next().unwrap_or_default().to_owned())
-            })
-            .collect()
+        let mut versions = Vec::new();
+        let soute = output(Command::new(self.path("soute")).arg("version"))?;
+        let number = soute
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Version:"));
+        versions.push(format!("soute {}", number.unwrap_or(&soute).trim()));
+        for peer in ["crun", "runc", "podman", "/usr/bin/docker"] {
+            let text = output(&mut command(peer, ["--version"]))?;
+            versions.push(text.lines().next().unwrap_or_default().to_owned());
+        }
+        Ok(versions)
     }
 }

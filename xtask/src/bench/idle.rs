@@ -18,23 +18,18 @@ const CONTAINERS: usize = 100;
 /// Starts the containers detached, one after the other, and adds up the memory of the engine's own processes.
 pub fn measure(bed: &Bed, layout: Layout, options: Options) -> Result<Value> {
     let soute = bed.path("soute");
-    let mut figures = json!({"soute": engine(|| bed.soute(), &soute, options)?});
+    let mut figures = json!({"soute": engine(|| bed.soute(), &soute)?});
     if !options.quick && layout == Layout::V1 {
         let conmon = Path::new("/usr/bin/conmon");
-        figures["conmon"] = engine(|| bed.podman(), conmon, options)?;
+        figures["conmon"] = engine(|| bed.podman(), conmon)?;
     }
     Ok(figures)
 }
 
-fn engine(command: impl Fn() -> Command, keeper: &Path, options: Options) -> Result<Value> {
-    let count = if options.quick {
-        CONTAINERS / 4
-    } else {
-        CONTAINERS
-    };
+fn engine(command: impl Fn() -> Command, keeper: &Path) -> Result<Value> {
     let mut ids = Vec::new();
     let start = Instant::now();
-    for _ in 0..count {
+    for _ in 0..CONTAINERS {
         let words = [
             "run",
             "-d",
@@ -53,9 +48,9 @@ fn engine(command: impl Fn() -> Command, keeper: &Path, options: Options) -> Res
     let (processes, kib) = kept?;
     removed?;
     Ok(json!({
-        "containers": count,
+        "containers": CONTAINERS,
         "processes": processes,
-        "kib": kib as f64 / count as f64,
+        "kib": kib as f64 / CONTAINERS as f64,
         "start": started,
         "remove": start.elapsed().as_secs_f64(),
     }))

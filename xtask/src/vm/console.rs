@@ -169,11 +169,7 @@ impl Drop for Machine {
 mod tests {
     use super::*;
 
-    const PROGRAMS: &[Program] = &[Program {
-        package: "soute-runtime",
-        target: "cgroups",
-        only: &[],
-    }];
+    const PROGRAMS: &[Program] = &[Program::all("soute-runtime", "cgroups")];
 
     fn check(lines: &[&str]) -> Result<()> {
         Verdict {

@@ -1,6 +1,6 @@
 //! The tests' disk: the programs, what they need, and in which order they run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -22,6 +22,24 @@ pub struct Program {
 }
 
 impl Program {
+    /// With every test in it.
+    pub const fn all(package: &'static str, target: &'static str) -> Self {
+        Self::some(package, target, &[])
+    }
+
+    /// With some of its tests.
+    pub const fn some(
+        package: &'static str,
+        target: &'static str,
+        only: &'static [&'static str],
+    ) -> Self {
+        Self {
+            package,
+            target,
+            only,
+        }
+    }
+
     /// Its name on the disk and in the verdict.
     pub fn name(&self) -> String {
         format!("{}-{}", self.package, self.target)
@@ -31,13 +49,15 @@ impl Program {
 /// Where cargo has put the tests' programs, by package and target.
 pub type Built = BTreeMap<(String, String), PathBuf>;
 
-/// Builds the tests of the workspace, as `cargo xtask test` does.
-pub fn build(profile: &str) -> Result<Built> {
-    let messages = shell::output(
-        cargo(["test", "--workspace", "--no-run", "--profile", profile])
-            .arg("--message-format=json-render-diagnostics")
-            .stderr(Stdio::inherit()),
-    )?;
+/// Builds the tests of `packages`.
+pub fn build(profile: &str, packages: &BTreeSet<&str>) -> Result<Built> {
+    let mut test = cargo(["test", "--no-run", "--profile", profile]);
+    for package in packages {
+        test.args(["--package", package]);
+    }
+    test.arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit());
+    let messages = shell::output(&mut test)?;
     Ok(messages.lines().filter_map(executable).collect())
 }
 
@@ -125,11 +145,7 @@ mod tests {
 
     #[test]
     fn a_filter_takes_the_place_of_a_programs_own() {
-        let programs = [Program {
-            package: "soute-tests",
-            target: "run",
-            only: &["a::", "b::"],
-        }];
+        let programs = [Program::some("soute-tests", "run", &["a::", "b::"])];
         assert_eq!(
             list(&programs, None),
             "soute-tests-run --test-threads=4 a:: b::\n"
