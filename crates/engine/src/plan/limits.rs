@@ -61,12 +61,13 @@ pub(crate) fn check_limits(request: &Request) -> Result<(), Error> {
         sets.effective
             .contains(rustix::thread::CapabilitySet::SYS_RESOURCE)
     });
-    for (resource, _, hard) in rlimits(request)? {
+    for (limit, (resource, _, hard)) in request.ulimits.iter().zip(rlimits(request)?) {
         let have = rustix::process::getrlimit(resource).maximum;
         if !may_raise && have.is_some_and(|have| hard > have) {
             return Err(Error::Impossible(format!(
-                "--ulimit {resource:?}: the hard limit here is {}, and raising it needs CAP_SYS_RESOURCE, which \
+                "--ulimit {}: the hard limit here is {}, and raising it needs CAP_SYS_RESOURCE, which \
                  soute was not given",
+                limit.name,
                 have.unwrap_or(0)
             )));
         }
