@@ -74,7 +74,14 @@ impl Engine {
             operation: "start",
             needs: "one that does not run",
         })?;
-        self.launch(record, lock, start)
+        // Read anew: it may have been removed before the lock was ours, and must not come to life without a record.
+        match Record::read(&self.places, &record.id) {
+            Ok(record) => self.launch(record, lock, start),
+            Err(e) => {
+                lock.remove_folder()?;
+                Err(e)
+            }
+        }
     }
 
     fn launch(&self, record: Record, lock: Lock, start: Start) -> Result<Started, Error> {
