@@ -138,4 +138,31 @@ mod tests {
             assert_eq!((&sent[..], done), (passed, detached), "{inputs:?}");
         }
     }
+
+    proptest::proptest! {
+        /// However input is cut into reads, the same bytes pass and the same end comes.
+        #[test]
+        fn cuts_make_no_difference(
+            sequence in proptest::collection::vec(0u8..3, 1..4),
+            input in proptest::collection::vec(0u8..3, 0..24),
+            cut in 0usize..24,
+        ) {
+            let cut = cut.min(input.len());
+            let whole = DetachKeys::new(sequence.clone()).feed(&input);
+            let mut keys = DetachKeys::new(sequence.clone());
+            let (mut passed, mut detached) = keys.feed(&input[..cut]);
+            if !detached {
+                let (more, end) = keys.feed(&input[cut..]);
+                passed.extend(more);
+                detached = end;
+            }
+            proptest::prop_assert_eq!(&(passed, detached), &whole);
+            // The plain definition of what is looked for.
+            let found = input.windows(sequence.len()).position(|part| part == sequence);
+            proptest::prop_assert_eq!(whole.1, found.is_some());
+            if let Some(at) = found {
+                proptest::prop_assert_eq!(&whole.0[..], &input[..at]);
+            }
+        }
+    }
 }

@@ -120,4 +120,21 @@ mod tests {
         let error = apply(&["-v", "data:/x", "--tmpfs", "/y/../x/"]).unwrap_err();
         assert_eq!(error.to_string(), "two mounts at /x");
     }
+
+    proptest::proptest! {
+        /// Whatever is written, nothing breaks, and what is taken has a sound target.
+        #[test]
+        fn any_text_is_taken_or_refused(text in "[a-z/:.,=\"\\x00é0-9-]{0,40}", words in ".{0,40}") {
+            for text in [&text, &words] {
+                for parse in [short::parse, long::parse, tmpfs::parse] {
+                    if let Ok(mount) = parse(text) {
+                        proptest::prop_assert!(mount.target.len() > 1 && mount.target.starts_with('/'));
+                        proptest::prop_assert!(!mount.target.contains('\0'));
+                        let parts = mount.target[1..].split('/');
+                        proptest::prop_assert!(parts.into_iter().all(|part| !matches!(part, "" | "." | "..")));
+                    }
+                }
+            }
+        }
+    }
 }
