@@ -203,7 +203,9 @@ impl World {
             left.retain(|thing| !thing.starts_with("mount "));
             left
         };
-        crate::wait_until("nothing is left of the containers", || left(self).is_empty());
+        crate::wait_until("nothing is left of the containers", || {
+            left(self).is_empty()
+        });
     }
 
     /// What must not be there once all containers are removed.

@@ -84,7 +84,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
     let begun = Timestamp::now();
     let mut own = None;
     // All that the container and its monitor need on disk is made while the child sets itself up.
-    let spawned = spawn(&plan, &cgroup, stdio, &mut |pid| {
+    let spawned = spawn(&plan, &cgroup, stdio, lock.as_fd(), &mut |pid| {
         own = Some(
             write_state(&places, &record, pid, begun)
                 .map_err(|e| Failure::setup("keeping the container's state", e))?,

@@ -203,6 +203,12 @@ pub fn close_all_but(keep: &mut [RawFd]) -> Result<(), CallError> {
     close_range(first, RawFd::MAX)
 }
 
+/// Closes one descriptor in a forked process that will execute a program or exit without unwinding; its owner's copy
+/// there must never be dropped.
+pub fn close_in_fork(descriptor: RawFd) -> Result<(), CallError> {
+    close_range(descriptor, descriptor)
+}
+
 fn close_range(first: RawFd, last: RawFd) -> Result<(), CallError> {
     // SAFETY: no memory is involved; the callers' docs say whose descriptors these are.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };

@@ -1,7 +1,8 @@
 //! Finding the program in the container, and becoming it.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::failure::{Failure, FailureKind};
@@ -71,6 +72,10 @@ impl Program {
     pub(crate) fn execute(&self) -> Failure {
         let mut denied = None;
         for path in &self.candidates {
+            if leads_through_magic(path) {
+                denied = denied.or(Some((path, Errno::LOOP)));
+                continue;
+            }
             match soute_sys::process::execve(path, &self.argv, &self.envp) {
                 Errno::NOENT | Errno::NOTDIR => {}
                 // Further folders of the PATH may hold one that can be executed.
@@ -108,6 +113,19 @@ impl Program {
             },
         }
     }
+}
+
+/// Whether `path` leads through a link of /proc that jumps anywhere: /proc/self/exe is, until execve, the engine's own
+/// program, which is nothing for a container to run (CVE-2019-5736).
+fn leads_through_magic(path: &CStr) -> bool {
+    let opened = rustix::fs::openat2(
+        CWD,
+        path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::NO_MAGICLINKS,
+    );
+    matches!(opened, Err(Errno::LOOP))
 }
 
 fn text(s: &str) -> Result<CString, Failure> {

@@ -6,7 +6,7 @@
 //! idmapped layers, device nodes, cgroups. Two messages and an end of file
 //! join the two.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 use rustix::process::Pid;
@@ -43,6 +43,7 @@ pub type Stdio = [OwnedFd; 3];
 
 /// Makes the container: on success its program runs.
 ///
+/// `lock` is what tells that the caller lives: the child closes its copy, so that it tells nothing of the child.
 /// `meanwhile` is called as soon as the child is busy with itself, and before the root file system and the sources of
 /// binds are looked for: what the caller has still to make, it makes there. If it fails, the container is undone.
 ///
@@ -52,6 +53,7 @@ pub fn spawn(
     plan: &Plan,
     cgroup: &Cgroup,
     stdio: Option<Stdio>,
+    lock: BorrowedFd<'_>,
     meanwhile: &mut dyn FnMut(Pid) -> Result<(), Failure>,
 ) -> Result<Started, Failure> {
     // Nodes and folders get exactly the modes that are named.
@@ -72,6 +74,7 @@ pub fn spawn(
     match cloned.step("making the process and its namespaces")? {
         Cloned::Child => {
             drop(ours);
+            let _ = soute_sys::process::close_in_fork(lock.as_raw_fd());
             super::init::run(plan, cgroup, theirs, stdio)
         }
         Cloned::Parent { pid, pidfd } => {

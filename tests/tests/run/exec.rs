@@ -1,0 +1,279 @@
+//! `exec`: a further program in a container that runs.
+
+use soute_tests::{World, wait_until};
+
+fn world() -> World {
+    let world = World::new();
+    world.detached([
+        "--name",
+        "box",
+        "-e",
+        "FROM_RUN=1",
+        "-w",
+        "/tmp",
+        "--hostname",
+        "inside",
+        "busybox",
+        "sleep",
+        "1000",
+    ]);
+    world
+}
+
+#[test]
+fn it_is_where_the_container_is() {
+    let world = world();
+    let look = "for kind in cgroup ipc mnt net pid user uts; do readlink /proc/self/ns/$kind; done; readlink /proc/self/root";
+    let first = world.soute(["exec", "box", "sh", "-c", &look.replace("self", "1")]);
+    let own = world.soute(["exec", "box", "sh", "-c", look]);
+    assert_eq!(own.text(), first.text());
+    world.soute(["exec", "box", "hostname"]).prints("inside");
+    world
+        .soute(["exec", "box", "sh", "-c", "pwd; echo $FROM_RUN $HOME"])
+        .prints("/tmp\n1 /root");
+    // In the same cgroup, so that the limits hold for it, too.
+    let cgroups = world.soute([
+        "exec",
+        "box",
+        "sh",
+        "-c",
+        "diff /proc/1/cgroup /proc/self/cgroup && echo same",
+    ]);
+    cgroups.prints("same");
+}
+
+#[test]
+fn with_the_containers_privileges_and_filter() {
+    let world = world();
+    let status = |words: &[&str]| {
+        let outcome = world.soute(
+            [
+                &["exec"],
+                words,
+                &[
+                    "box",
+                    "grep",
+                    "-E",
+                    "^(Cap|Seccomp:|NoNew)",
+                    "/proc/self/status",
+                ],
+            ]
+            .concat(),
+        );
+        outcome.text().to_owned()
+    };
+    assert_eq!(
+        status(&[]),
+        world
+            .soute([
+                "exec",
+                "box",
+                "grep",
+                "-E",
+                "^(Cap|Seccomp:|NoNew)",
+                "/proc/1/status"
+            ])
+            .text()
+    );
+    let privileged = status(&["--privileged"]);
+    assert!(privileged.contains("Seccomp:\t0"), "{privileged}");
+    let user = status(&["-u", "user"]);
+    assert!(user.contains("CapEff:\t0000000000000000"), "{user}");
+}
+
+#[test]
+fn as_whom_where_and_with_what() {
+    let world = world();
+    world
+        .soute([
+            "exec",
+            "-u",
+            "user:root",
+            "-w",
+            "/home",
+            "-e",
+            "A=1",
+            "-e",
+            "FROM_RUN=2",
+            "box",
+            "sh",
+            "-c",
+            "id -u; id -g; pwd; echo $A $FROM_RUN $HOME",
+        ])
+        .prints("1000\n0\n/home\n1 2 /home");
+    let file = world.path("env");
+    std::fs::write(&file, "B=2\n").unwrap();
+    world
+        .soute([
+            "exec",
+            "--env-file",
+            file.to_str().unwrap(),
+            "box",
+            "sh",
+            "-c",
+            "echo $B",
+        ])
+        .prints("2");
+    world
+        .soute(["exec", "-u", "no-such-user", "box", "true"])
+        .code(125);
+}
+
+#[test]
+fn exit_codes() {
+    let world = world();
+    for (words, code) in [
+        (&["box", "sh", "-c", "exit 42"][..], 42),
+        (&["box", "sh", "-c", "kill -9 $$"], 137),
+        (&["box", "no-such-program"], 127),
+        (&["box", "/etc/passwd"], 126),
+        (&["no-such-container", "true"], 125),
+        (&["box"], 125),
+        (&["--no-such-flag", "box", "true"], 125),
+        (&["-w", "/no/such/folder", "box", "true"], 125),
+    ] {
+        let outcome = world.soute([&["exec"], words].concat());
+        if words.contains(&"-w") {
+            // Docker refuses, 126 or 127 with its runtimes; what counts is that it is not run elsewhere.
+            assert!((125..=127).contains(&outcome.code), "{outcome}");
+            continue;
+        }
+        outcome.code(code);
+    }
+}
+
+#[test]
+fn streams_and_input() {
+    let world = world();
+    let outcome = world.soute(["exec", "box", "sh", "-c", "echo out; echo err >&2; cat"]);
+    assert_eq!(
+        (outcome.success().stdout.as_str(), outcome.stderr.as_str()),
+        ("out\n", "err\n")
+    );
+    let mut exec = world.start(["exec", "-i", "box", "sh", "-c", "cat; echo end"]);
+    exec.write("through\n");
+    exec.expect("through");
+    exec.outcome().success().prints("through\nend");
+}
+
+#[test]
+fn ten_megabytes_through_each_stream_arrive_whole() {
+    let world = world();
+    let script = "yes out | head -c 10485760 & yes error | head -c 10485760 >&2; wait";
+    let outcome = world.soute(["exec", "box", "sh", "-c", script]);
+    outcome.success();
+    assert!(
+        outcome.stdout == "out\n".repeat(10485760 / 4),
+        "stdout was changed on the way"
+    );
+    assert_eq!(outcome.stderr.len(), 10485760);
+}
+
+#[test]
+fn signals_are_passed_on() {
+    let world = world();
+    let script = "trap 'echo got TERM; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut exec = world.start(["exec", "box", "sh", "-c", script]);
+    exec.expect("ready");
+    exec.signal(rustix::process::Signal::TERM);
+    exec.outcome().code(3).shows("got TERM");
+}
+
+#[test]
+fn detached_it_goes_on_alone() {
+    let world = world();
+    world
+        .soute([
+            "exec",
+            "-d",
+            "box",
+            "sh",
+            "-c",
+            "echo $$ > /tmp/pid; exec sleep 1000",
+        ])
+        .prints("");
+    wait_until("it runs", || {
+        world
+            .soute([
+                "exec",
+                "box",
+                "sh",
+                "-c",
+                "test \"$(cat /proc/$(cat /tmp/pid)/comm)\" = sleep",
+            ])
+            .code
+            == 0
+    });
+    world
+        .soute(["exec", "-d", "box", "no-such-program"])
+        .code(127);
+}
+
+#[test]
+fn its_end_is_the_containers_end_and_not_the_other_way_round() {
+    let world = world();
+    world
+        .soute([
+            "exec",
+            "box",
+            "sh",
+            "-c",
+            "sleep 1000 >/dev/null 2>&1 & exit 0",
+        ])
+        .success();
+    assert_eq!(world.inspect("box")["State"]["Running"], true);
+    let mut exec = world.start(["exec", "box", "sh", "-c", "echo ready; exec sleep 1000"]);
+    exec.expect("ready");
+    world.soute(["kill", "box"]).success();
+    exec.outcome().code(137);
+}
+
+#[test]
+fn in_one_that_does_not_run() {
+    let world = World::new();
+    world
+        .soute(["create", "--name", "made", "busybox", "true"])
+        .success();
+    let outcome = world.soute(["exec", "made", "true"]);
+    outcome.code(125);
+    assert!(outcome.stderr.contains("created"), "{outcome}");
+}
+
+/// CVE-2019-5736: the program of soute itself must not be reachable from inside, before the program is executed.
+#[test]
+fn nothing_of_soutes_is_open_in_it() {
+    let world = world();
+    // sh opens nothing of its own for this; ls has the folder that it reads.
+    let listed = world.soute([
+        "exec",
+        "box",
+        "sh",
+        "-c",
+        "ls -l /proc/$$/fd | grep -v -e total -e pipe: -e /dev/null",
+    ]);
+    assert_eq!(listed.stdout, "", "{listed}");
+    world
+        .soute(["exec", "box", "readlink", "/proc/self/exe"])
+        .prints("/bin/busybox");
+}
+
+#[test]
+fn many_at_once() {
+    let world = world();
+    let running: Vec<_> = (0..20)
+        .map(|n| {
+            world.start([
+                "exec".to_owned(),
+                "box".into(),
+                "sh".into(),
+                "-c".into(),
+                format!("echo {n}; exit {n}"),
+            ])
+        })
+        .collect();
+    for (number, exec) in running.into_iter().enumerate() {
+        exec.outcome()
+            .code(number.try_into().unwrap())
+            .prints(&number.to_string());
+    }
+}

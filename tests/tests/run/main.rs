@@ -1,0 +1,39 @@
+//! `soute run` and its kin as users meet them: one file per topic.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test lays its files where nobody else knows of them"
+)]
+
+mod attach;
+mod binds;
+mod capabilities;
+mod create;
+mod detached;
+mod devices;
+mod entry;
+mod environment;
+mod exec;
+mod exec_terminal;
+mod exit_codes;
+mod hello;
+mod host_files;
+mod init;
+mod limits;
+mod logs;
+mod many;
+mod names;
+mod namespaces;
+mod privileged;
+mod process;
+mod ps;
+mod rootfs;
+mod seccomp;
+mod signals;
+mod stop;
+mod streams;
+mod surroundings;
+mod terminal;
+mod tmpfs;
+mod users;
+mod volumes;

@@ -1,0 +1,151 @@
+//! Standard input, output and error without a terminal.
+
+use std::process::Stdio;
+
+use soute_tests::World;
+
+#[test]
+fn output_and_errors_stay_apart() {
+    let world = World::new();
+    let outcome = world.sh(&[], "echo out; echo err >&2; echo out2; echo err2 >&2");
+    outcome.success().prints("out\nout2");
+    assert_eq!(outcome.stderr, "err\nerr2\n");
+}
+
+#[test]
+fn without_i_the_input_is_empty() {
+    let world = World::new();
+    let mut run = world.start(["run", "--rm", "busybox", "sh", "-c", "cat; echo end"]);
+    // The caller's input stays open, and is not the program's.
+    run.expect("end");
+    run.outcome().success().prints("end");
+}
+
+#[test]
+fn input_ends_while_output_goes_on() {
+    let world = World::new();
+    let script =
+        "while read line; do echo got $line; done; echo end of input; sleep 0.01; echo still here";
+    let mut run = world.start(["run", "--rm", "-i", "busybox", "sh", "-c", script]);
+    run.write("one\n");
+    run.expect("got one\n");
+    run.write("two\nno newline");
+    run.close();
+    run.expect("still here");
+    run.outcome()
+        .success()
+        .prints("got one\ngot two\nend of input\nstill here");
+}
+
+#[test]
+fn a_program_that_closes_its_input_is_not_waited_for() {
+    let world = World::new();
+    let mut run = world.start([
+        "run",
+        "--rm",
+        "-i",
+        "busybox",
+        "sh",
+        "-c",
+        "exec <&-; echo closed; exit 3",
+    ]);
+    run.expect("closed");
+    run.outcome().code(3);
+}
+
+/// Both streams at once, more than any buffer between holds, each byte where it belongs.
+#[test]
+fn ten_megabytes_through_each_stream_arrive_whole() {
+    const SIZE: usize = 10 << 20;
+    let world = World::new();
+    let script = "yes out | head -c 10485760 & yes error | head -c 10485760 >&2; wait";
+    let outcome = world.sh(&[], script);
+    outcome.success();
+    assert_eq!((outcome.stdout.len(), outcome.stderr.len()), (SIZE, SIZE));
+    assert!(
+        outcome.stdout == "out\n".repeat(SIZE / 4),
+        "stdout was changed on the way"
+    );
+    assert!(
+        outcome
+            .stderr
+            .trim_end_matches(|c| c != '\n')
+            .lines()
+            .all(|line| line == "error"),
+        "stderr was changed"
+    );
+}
+
+#[test]
+fn ten_megabytes_in_and_out_arrive_whole() {
+    let world = World::new();
+    let file = world.path("input");
+    let bytes: Vec<u8> = (0..10u32 << 20)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    std::fs::write(&file, &bytes).unwrap();
+    let copied = world
+        .command(["run", "--rm", "-i", "busybox", "cat"])
+        .stdin(std::fs::File::open(&file).unwrap())
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(copied.status.success());
+    assert!(
+        copied.stdout == bytes,
+        "{} bytes of {} came back",
+        copied.stdout.len(),
+        bytes.len()
+    );
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_command_and_not_the_container() {
+    let world = World::new();
+    let mut run = world
+        .command([
+            "run",
+            "--name",
+            "chatty",
+            "busybox",
+            "sh",
+            "-c",
+            "while :; do echo line; sleep 0.01; done",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(run.stdout.take());
+    // 128 + SIGPIPE, as any program in a pipe.
+    assert_eq!(run.wait().unwrap().code(), Some(128 + 13));
+    assert_eq!(world.inspect("chatty")["State"]["Running"], true);
+}
+
+#[test]
+fn only_the_streams_that_were_asked_for() {
+    let world = World::new();
+    let outcome = world.sh(&["-a", "stderr"], "echo out; echo err >&2");
+    assert_eq!(
+        (outcome.stdout.as_str(), outcome.stderr.as_str()),
+        ("", "err\n")
+    );
+    let outcome = world.sh(&["-a", "stdout"], "echo out; echo err >&2");
+    assert_eq!(
+        (outcome.stdout.as_str(), outcome.stderr.as_str()),
+        ("out\n", "")
+    );
+}
+
+#[test]
+fn the_standard_files_can_be_reopened_by_any_user() {
+    let world = World::new();
+    for user in ["root", "user"] {
+        let outcome = world.sh(
+            &["-u", user],
+            "echo out > /dev/stdout; echo err > /dev/stderr; echo tty 2>&1 > /proc/self/fd/1",
+        );
+        outcome.success().prints("out\ntty");
+        assert_eq!(outcome.stderr, "err\n", "as {user}");
+    }
+}

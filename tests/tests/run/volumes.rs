@@ -1,0 +1,163 @@
+//! Volumes: named ones stay, anonymous ones go with `--rm`.
+
+use std::path::PathBuf;
+
+use soute_tests::World;
+
+/// The names of the engine's volumes.
+fn volumes(world: &World) -> Vec<String> {
+    let folder: PathBuf = world.root().join("volumes");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
+fn a_named_volume_keeps_its_files_from_container_to_container() {
+    let world = World::new();
+    world
+        .sh(
+            &["-v", "data:/data"],
+            "echo kept > /data/file; chown user /data/file",
+        )
+        .success();
+    assert_eq!(volumes(&world), ["data"]);
+    // Each container has ids of its own, and yet sees the same owners.
+    world
+        .sh(
+            &["--mount", "type=volume,src=data,dst=/elsewhere"],
+            "cat /elsewhere/file; stat -c %U /elsewhere/file",
+        )
+        .prints("kept\nuser");
+    world
+        .sh(
+            &["--userns", "host", "-v", "data:/data"],
+            "stat -c %U:%u /data /data/file",
+        )
+        .prints("root:0\nuser:1000");
+}
+
+#[test]
+fn a_read_only_volume() {
+    let world = World::new();
+    world
+        .sh(&["-v", "data:/data"], "echo kept > /data/file")
+        .success();
+    world
+        .sh(
+            &["-v", "data:/data:ro"],
+            "cat /data/file; echo x > /data/file || echo refused",
+        )
+        .prints("kept\nrefused");
+    world
+        .sh(
+            &["--mount", "src=data,dst=/data,readonly"],
+            "touch /data/new || echo refused",
+        )
+        .prints("refused");
+}
+
+#[test]
+fn an_anonymous_volume_goes_with_its_container() {
+    let world = World::new();
+    world
+        .sh(
+            &["-v", "/data"],
+            "echo x > /data/file; grep -c ' /data ' /proc/self/mountinfo",
+        )
+        .prints("1");
+    assert_eq!(volumes(&world), [""; 0]);
+
+    world
+        .soute([
+            "run",
+            "--name",
+            "kept",
+            "-v",
+            "/data",
+            "-v",
+            "named:/named",
+            "busybox",
+            "touch",
+            "/data/file",
+        ])
+        .success();
+    assert_eq!(volumes(&world).len(), 2);
+    // Without --volumes Docker keeps it.
+    world.soute(["rm", "kept"]).success();
+    assert_eq!(volumes(&world).len(), 2);
+
+    world
+        .soute(["run", "--name", "again", "-v", "/data", "busybox", "true"])
+        .success();
+    assert_eq!(volumes(&world).len(), 3);
+    world.soute(["rm", "--volumes", "again"]).success();
+    assert_eq!(volumes(&world).len(), 2);
+    assert!(volumes(&world).contains(&"named".to_owned()));
+}
+
+#[test]
+fn an_images_volume_is_made_and_filled_from_the_image() {
+    let world = World::new();
+    let tar = World::busybox_tar();
+    world
+        .soute([
+            "import",
+            "--change",
+            "VOLUME /home /etc",
+            tar.to_str().unwrap(),
+            "mine",
+        ])
+        .success();
+    let script = "grep -c -e ' /home ' -e ' /etc ' /proc/self/mountinfo; grep -c user /etc/passwd";
+    world
+        .soute(["run", "--rm", "mine", "sh", "-c", script])
+        .prints("2\n1");
+    assert_eq!(volumes(&world), [""; 0]);
+}
+
+#[test]
+fn a_new_volume_takes_over_what_the_image_has_there() {
+    let world = World::new();
+    world
+        .sh(&["-v", "etc:/etc"], "cat /etc/passwd")
+        .shows("user:x:1000");
+    world
+        .sh(&["-v", "empty:/etc:nocopy"], "cat /etc/passwd")
+        .code(1);
+    // One with something in it is left as it is.
+    world.sh(&["-v", "etc:/tmp"], "ls /tmp").shows("passwd");
+    world
+        .sh(&["-v", "etc:/bin2", "-v", "tmp:/tmp"], "stat -c %a /tmp")
+        .prints("1777");
+}
+
+#[test]
+fn two_containers_see_each_others_writing() {
+    let world = World::new();
+    let first = world.detached([
+        "-v",
+        "shared:/shared",
+        "busybox",
+        "sh",
+        "-c",
+        "until test -e /shared/a; do sleep 0.01; done; echo seen",
+    ]);
+    world
+        .sh(&["-v", "shared:/shared"], "touch /shared/a")
+        .success();
+    assert_eq!(world.soute(["wait", &first]).text(), "0");
+    world.soute(["logs", &first]).prints("seen");
+}
+
+#[test]
+fn names_that_are_none_are_refused() {
+    let world = World::new();
+    for name in ["a/b", "-x", "x y", "", "\u{e9}t\u{e9}", &"x".repeat(300)] {
+        world
+            .sh(&["-v", &format!("{name}:/data")], "true")
+            .code(125);
+    }
+    assert_eq!(volumes(&world), [""; 0]);
+}

@@ -1,0 +1,193 @@
+//! The mount namespace: a private /tmp, few mounts, the old root unreachable and no descriptor of it left.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use soute_tests::{Layout, World, layout};
+
+#[test]
+fn each_has_a_tmp_of_its_own() {
+    let world = World::debian();
+    let marker = std::path::Path::new("/tmp").join(format!("soute-test-{}", std::process::id()));
+    fs::write(&marker, "").unwrap();
+    let look = "ls -A /tmp; touch /tmp/mine; ls -A /tmp";
+    let one = world.detached(["debian", "sh", "-c", "touch /tmp/one; exec sleep 1000"]);
+    soute_tests::wait_until("it has written", || {
+        world.soute(["exec", &one, "ls", "-A", "/tmp"]).stdout == "one\n"
+    });
+    let other = world.soute(["run", "--rm", "debian", "sh", "-c", look]);
+    fs::remove_file(&marker).unwrap();
+    other.prints("mine");
+    world
+        .soute(["exec", &one, "ls", "-A", "/tmp"])
+        .prints("one");
+    assert!(
+        !std::path::Path::new("/tmp/one").exists() && !std::path::Path::new("/tmp/mine").exists()
+    );
+}
+
+/// Fields of a line of mountinfo (proc_pid_mountinfo(5)).
+struct Mount {
+    id: u64,
+    parent: u64,
+    target: String,
+    optional: Vec<String>,
+    kind: String,
+}
+
+fn mounts(table: &str) -> Vec<Mount> {
+    let parse = |line: &str| {
+        let (before, after) = line.split_once(" - ").unwrap();
+        let fields: Vec<&str> = before.split(' ').collect();
+        Mount {
+            id: fields[0].parse().unwrap(),
+            parent: fields[1].parse().unwrap(),
+            target: fields[4].to_owned(),
+            optional: fields[6..]
+                .iter()
+                .map(|field| (*field).to_owned())
+                .collect(),
+            kind: after.split(' ').next().unwrap().to_owned(),
+        }
+    };
+    table.lines().map(parse).collect()
+}
+
+#[test]
+fn there_is_nothing_but_what_a_container_needs() {
+    let world = World::debian();
+    let id = world.detached(["debian", "sleep", "1000"]);
+    let inside = world.soute(["exec", &id, "cat", "/proc/1/mountinfo"]);
+    let inside = mounts(inside.text());
+    let expected = BTreeSet::from([
+        "/",
+        "/proc",
+        "/dev",
+        "/dev/pts",
+        "/dev/mqueue",
+        "/dev/shm",
+        "/sys",
+        "/sys/fs/cgroup",
+        "/etc/hosts",
+        "/etc/hostname",
+        "/etc/resolv.conf",
+    ]);
+    let found: BTreeSet<&str> = inside.iter().map(|mount| mount.target.as_str()).collect();
+    assert!(expected.is_subset(&found), "{found:?}");
+    for mount in &inside {
+        // Beside these: the cgroup hierarchies of version 1, and what hides or protects parts of /proc and /sys.
+        let hierarchy = layout() == Layout::V1
+            && mount.target.starts_with("/sys/fs/cgroup/")
+            && mount.kind.starts_with("cgroup");
+        let cover = mount.target.starts_with("/proc/") || mount.target.starts_with("/sys/");
+        assert!(
+            expected.contains(mount.target.as_str()) || hierarchy || cover,
+            "{}",
+            mount.target
+        );
+        // Nothing comes in from the machine's mounts, nor goes out.
+        assert!(
+            mount.optional.is_empty(),
+            "{} has {:?}",
+            mount.target,
+            mount.optional
+        );
+    }
+    // One root, and what it once was mounted on is not there any more.
+    let roots: Vec<&Mount> = inside.iter().filter(|mount| mount.target == "/").collect();
+    assert_eq!((roots.len(), roots[0].kind.as_str()), (1, "overlay"));
+    assert!(!inside.iter().any(|mount| mount.id == roots[0].parent));
+}
+
+#[test]
+fn the_old_root_is_out_of_reach() {
+    let world = World::debian();
+    let marker = world.path("of-the-machine");
+    fs::write(&marker, "reached").unwrap();
+    let path = marker.to_str().unwrap();
+    // Up from the root, by way of another process's root or folder, and the well-known way out of a mere chroot(2).
+    let script = format!(
+        "
+import os
+def look(way, prefix):
+    if os.path.exists(prefix + '{path}'):
+        print('reached by', way)
+for up in range(1, 20):
+    look('..', '/' + '../' * up)
+for pid in ('1', 'self'):
+    for link in ('root', 'cwd'):
+        look(link, f'/proc/{{pid}}/{{link}}')
+        look(link + '/..', f'/proc/{{pid}}/{{link}}/../../..')
+for number in range(0, 256):
+    look('a descriptor', f'/proc/self/fd/{{number}}')
+    look('a descriptor', f'/proc/1/fd/{{number}}')
+os.mkdir('/jail')
+outside = os.open('/', os.O_RDONLY)
+os.chroot('/jail')
+os.fchdir(outside)
+for _ in range(50):
+    os.chdir('..')
+os.chroot('.')
+look('chroot', '')
+print(os.path.exists('/etc/debian_version'))
+"
+    );
+    for flags in [&[][..], &["--userns", "host"]] {
+        let words = [
+            &["run", "--rm"],
+            flags,
+            &["debian", "python3", "-c", &script],
+        ]
+        .concat();
+        world.soute(words).prints("True");
+    }
+}
+
+#[test]
+fn no_descriptor_of_the_machine_is_left() {
+    let world = World::debian();
+    for flags in [&[][..], &["--userns", "host"], &["-t"], &["--pid", "host"]] {
+        let id = world.detached([flags, &["debian", "sleep", "1000"]].concat());
+        let pid = world.pid(&id);
+        soute_tests::wait_until("the program runs", || {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep")
+        });
+        let own: BTreeSet<u64> =
+            mounts(&fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap())
+                .iter()
+                .map(|mount| mount.id)
+                .collect();
+        for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten() {
+            let file = fs::read_link(entry.path()).unwrap().display().to_string();
+            let info = fs::read_to_string(format!(
+                "/proc/{pid}/fdinfo/{}",
+                entry.file_name().to_string_lossy()
+            ))
+            .unwrap();
+            let mount = info
+                .lines()
+                .find_map(|line| line.strip_prefix("mnt_id:"))
+                .unwrap()
+                .trim()
+                .parse()
+                .unwrap();
+            // A pipe is on no mount that anybody could see; the null device that stands for input is no folder to leave by.
+            let harmless = file.starts_with("pipe:") || file == "/dev/null";
+            assert!(
+                harmless || own.contains(&mount),
+                "{flags:?}: {file} is on mount {mount}"
+            );
+        }
+        for link in ["root", "cwd"] {
+            let seen = fs::read_link(format!("/proc/{pid}/{link}")).unwrap();
+            assert_eq!(seen, std::path::Path::new("/"), "{link}");
+        }
+        // Its root is not the machine's.
+        use std::os::unix::fs::MetadataExt as _;
+        let (inside, outside) = (
+            fs::metadata(format!("/proc/{pid}/root/")).unwrap(),
+            fs::metadata("/").unwrap(),
+        );
+        assert_ne!((inside.dev(), inside.ino()), (outside.dev(), outside.ino()));
+    }
+}
