@@ -13,9 +13,10 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use libtest_mimic::{Arguments, Trial};
 use rustix::fs::{AtFlags, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
-use soute_runtime::mounts::overlay::{Overlay, Way, build, build_by};
+use soute_runtime::mounts::overlay::{Overlay, Way, build, build_by, stack, stack_by};
 use soute_runtime::plan::Upper;
 use soute_sys::CallError;
+use soute_sys::mount::NOEXEC;
 
 use scene::{FIRST_ID, ROOT, Scene, Watch, read, user_namespace, write};
 
@@ -23,7 +24,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // The tests run one after the other in this thread, so that it stays the only one.
     arguments.test_threads = Some(1);
-    let tests: [(&str, fn()); 8] = [
+    let tests: [(&str, fn()); 9] = [
         ("attached::owners_are_mapped_and_changes_go_up", || {
             owners_are_mapped_and_changes_go_up(Way::Attached);
         }),
@@ -35,6 +36,9 @@ fn main() {
         }),
         ("attached::as_many_layers_as_docker_has", || {
             many_layers(Way::Attached, 128);
+        }),
+        ("attached::a_stack_cannot_be_changed", || {
+            a_stack_cannot_be_changed(Way::Attached);
         }),
         (
             "attached::an_error_in_the_helper_is_told",
@@ -135,6 +139,36 @@ fn many_layers(way: Way, count: usize) {
     }
 }
 
+fn a_stack_cannot_be_changed(way: Way) {
+    let scene = Scene::new();
+    scene.file(0, "file", "below");
+    scene.file(1, "file", "above");
+    let layers = &scene.rootfs.lower;
+    let one = [layers[0].clone()];
+    let watch = Watch::new();
+    for (overlay, text) in [
+        (stack_by(way, layers, NOEXEC).unwrap(), "above"),
+        (stack(layers, NOEXEC).unwrap(), "above"),
+        (stack(&one, NOEXEC).unwrap(), "below"),
+    ] {
+        assert_eq!(read(&overlay, "file"), text);
+        let refused = rustix::fs::unlinkat(&overlay.mount, "file", AtFlags::empty());
+        assert_eq!(refused, Err(Errno::ROFS));
+        let flags = rustix::fs::fstatvfs(&overlay.mount).unwrap().f_flag;
+        let wanted =
+            StatVfsMountFlags::RDONLY | StatVfsMountFlags::NODEV | StatVfsMountFlags::NOEXEC;
+        assert!(flags.contains(wanted), "{flags:?}");
+    }
+    watch.assert_unchanged();
+    assert_eq!(stack(&[], 0).unwrap_err().errno(), Errno::INVAL);
+    assert_eq!(
+        scene.lower(0, "file"),
+        "below",
+        "the layer itself is as it was"
+    );
+    scene.file(0, "file", "and can be written");
+}
+
 fn an_error_in_the_helper_is_told() {
     let mut scene = Scene::new();
     let file = scene.folder("a-file");
@@ -157,6 +191,7 @@ fn works_or_says_so_as_old_kernels_do() {
             nothing_is_left(Way::Detached);
             memory_takes_the_changes(Way::Detached);
             many_layers(Way::Detached, 128);
+            a_stack_cannot_be_changed(Way::Detached);
         }
         Err(error) => {
             println!("this kernel takes no detached layers: {error}");

@@ -15,7 +15,7 @@ use rustix::process::{WaitId, WaitIdOptions};
 use soute_sys::process::{Cloned, exit_now, flags, fork, unshare};
 use soute_sys::{CallError, Called};
 
-use super::{Overlay, Parts, UPPER, WORK};
+use super::{Parts, UPPER, WORK, set_attributes};
 use crate::mounts::{new_filesystem, place};
 use crate::process::channel::Channel;
 
@@ -45,12 +45,12 @@ impl Drop for Helper {
 }
 
 /// Mounts the overlay in a helper process and receives it, detached.
-pub(super) fn mount(parts: Parts) -> Result<Overlay, CallError> {
+pub(super) fn mount(parts: &Parts) -> Result<(OwnedFd, Helper), CallError> {
     let (ours, theirs) = Channel::pair()?;
     match fork()? {
         Cloned::Child => {
             drop(ours);
-            let told = match attach_and_mount(&parts) {
+            let told = match attach_and_mount(parts) {
                 Ok(mount) => theirs.send(&[DONE], &[mount.as_fd()]),
                 Err(error) => theirs.send(&encode(&error), &[]),
             };
@@ -67,11 +67,10 @@ pub(super) fn mount(parts: Parts) -> Result<Overlay, CallError> {
             };
             let message = ours.receive()?.ok_or_else(lost)?;
             match message.bytes.split_first() {
-                Some((&DONE, [])) => Ok(Overlay {
-                    mount: message.descriptors.into_iter().next().ok_or_else(lost)?,
-                    _layers: parts.layers,
-                    _helper: Some(helper),
-                }),
+                Some((&DONE, [])) => {
+                    let mount = message.descriptors.into_iter().next().ok_or_else(lost)?;
+                    Ok((mount, helper))
+                }
                 Some((&FAILED, error)) => Err(decode(error).ok_or_else(lost)?),
                 _ => Err(lost()),
             }
@@ -81,10 +80,11 @@ pub(super) fn mount(parts: Parts) -> Result<Overlay, CallError> {
 
 /// The helper's work. It changes its namespace and working directory and never the machine's.
 fn attach_and_mount(parts: &Parts) -> Result<OwnedFd, CallError> {
+    let changes = parts.changes.as_ref();
     // Cloned before unshare: what is attached in one mount namespace cannot be cloned from another.
-    let upper = match parts.memory {
-        true => None,
-        false => Some(clone(&parts.folder, "")?),
+    let on_disk = match changes.filter(|changes| !changes.memory) {
+        Some(changes) => Some(clone(&changes.folder, "")?),
+        None => None,
     };
     unshare(flags::NEWNS)?;
     // Or else what is attached here would show in the machine's namespace, where "/" is shared on systemd machines.
@@ -104,9 +104,11 @@ fn attach_and_mount(parts: &Parts) -> Result<OwnedFd, CallError> {
     for (number, layer) in parts.layers.iter().enumerate() {
         attach(layer, &number.to_string())?;
     }
-    attach(upper.as_ref().unwrap_or(&parts.folder), CHANGES)?;
+    if let Some(changes) = changes {
+        attach(on_disk.as_ref().unwrap_or(&changes.folder), CHANGES)?;
+    }
 
-    let options = options(parts.layers.len(), parts.volatile);
+    let options = options(parts.layers.len(), changes.map(|changes| changes.volatile));
     make_folder(MERGED)?;
     // The kernel cuts longer ones, without a word.
     if options.len() >= PAGE {
@@ -117,20 +119,23 @@ fn attach_and_mount(parts: &Parts) -> Result<OwnedFd, CallError> {
     }
     let data = CString::new(options.as_str())
         .map_err(|_| CallError::new("mount(overlay)", Errno::INVAL))?;
-    // nodev: a device node in an image is a file like any other.
-    rustix::mount::mount("overlay", MERGED, "overlay", MountFlags::NODEV, &*data)
+    rustix::mount::mount("overlay", MERGED, "overlay", MountFlags::empty(), &*data)
         .called(|| format!("mount(overlay, \"{options}\")"))?;
-    clone(CWD, MERGED)
+    let mount = clone(CWD, MERGED)?;
+    set_attributes(&mount, parts.attributes)?;
+    Ok(mount)
 }
 
-/// The option string of mount(2): the layers are named by their numbers, the topmost being 0.
-fn options(layers: usize, volatile: bool) -> String {
+/// The option string of mount(2): the layers are named by their numbers, the topmost being 0. `volatile`, if there is
+/// a folder for changes at all.
+fn options(layers: usize, volatile: Option<bool>) -> String {
     let lower: Vec<String> = (0..layers).map(|number| number.to_string()).collect();
-    format!(
-        "lowerdir={},upperdir={CHANGES}/{UPPER},workdir={CHANGES}/{WORK}{}",
-        lower.join(":"),
-        if volatile { ",volatile" } else { "" }
-    )
+    let mut options = format!("lowerdir={}", lower.join(":"));
+    if let Some(volatile) = volatile {
+        options += &format!(",upperdir={CHANGES}/{UPPER},workdir={CHANGES}/{WORK}");
+        options += if volatile { ",volatile" } else { "" };
+    }
+    options
 }
 
 /// Attaches `mount` (detached) at `name`, a new folder of the working directory.
@@ -182,10 +187,11 @@ mod tests {
     #[test]
     fn a_page_holds_as_many_layers_as_overlayfs_stacks() {
         assert_eq!(
-            options(3, true),
+            options(3, Some(true)),
             "lowerdir=0:1:2,upperdir=c/upper,workdir=c/work,volatile"
         );
-        assert!(options(500, true).len() < PAGE);
+        assert_eq!(options(2, None), "lowerdir=0:1");
+        assert!(options(500, Some(true)).len() < PAGE);
     }
 
     #[test]

@@ -20,16 +20,17 @@ pub(super) fn mount(parts: &Parts) -> Result<OwnedFd, CallError> {
         rustix::mount::fsconfig_set_fd(&fs, "lowerdir+", layer)
             .called(|| "fsconfig(overlay, SET_FD, \"lowerdir+\")".to_owned())?;
     }
-    for (key, folder) in [("upperdir", &parts.upper), ("workdir", &parts.work)] {
-        rustix::mount::fsconfig_set_fd(&fs, key, folder)
-            .called(|| format!("fsconfig(overlay, SET_FD, \"{key}\")"))?;
+    if let Some(changes) = &parts.changes {
+        for (key, folder) in [("upperdir", &changes.upper), ("workdir", &changes.work)] {
+            rustix::mount::fsconfig_set_fd(&fs, key, folder)
+                .called(|| format!("fsconfig(overlay, SET_FD, \"{key}\")"))?;
+        }
+        if changes.volatile {
+            rustix::mount::fsconfig_set_flag(&fs, "volatile")
+                .called(|| "fsconfig(overlay, \"volatile\")".to_owned())?;
+        }
     }
-    if parts.volatile {
-        rustix::mount::fsconfig_set_flag(&fs, "volatile")
-            .called(|| "fsconfig(overlay, \"volatile\")".to_owned())?;
-    }
-    // nodev: a device node in an image is a file like any other.
-    mount_filesystem(&fs, "overlay", soute_sys::mount::NODEV)
+    mount_filesystem(&fs, "overlay", parts.attributes)
 }
 
 /// Whether a [`mount`] that failed so may be done in the other way: what kernels before 6.15 answer. (EINVAL is also the
@@ -58,11 +59,14 @@ const MARKS: [(&str, AtFlags); 3] = [
 /// Linux 6.13 and 6.14 take the descriptors, mark the work folder, and only then refuse the layers. A mark that was
 /// there before stays: it tells of a crash.
 pub(super) fn undo(parts: &Parts) -> Result<(), CallError> {
-    if !(parts.volatile && parts.work_is_new) {
+    let Some(changes) = &parts.changes else {
+        return Ok(());
+    };
+    if !(changes.volatile && changes.work_is_new) {
         return Ok(());
     }
     for (name, flags) in MARKS {
-        match rustix::fs::unlinkat(&parts.work, name, flags) {
+        match rustix::fs::unlinkat(&changes.work, name, flags) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(e) => return Err(CallError::new(format!("unlinkat(work, \"{name}\")"), e)),
         }
@@ -86,7 +90,7 @@ mod tests {
                 volatile: true,
             },
         };
-        Parts::open(&rootfs, None, (0, 0)).unwrap()
+        Parts::of_root(&rootfs, None, (0, 0)).unwrap()
     }
 
     #[test]

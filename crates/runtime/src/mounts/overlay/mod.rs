@@ -13,12 +13,12 @@ mod attached;
 mod detached;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
-use soute_sys::mount::{MountAttr, mount_setattr};
+use soute_sys::mount::{ATIME_MASK, MountAttr, NOATIME, NODEV, RDONLY, STRICTATIME, mount_setattr};
 use soute_sys::{CallError, Called};
 
 use crate::plan::{Rootfs, Upper};
@@ -26,7 +26,7 @@ use crate::plan::{Rootfs, Upper};
 /// An overlay as a detached mount: it is nowhere in any mount table, and ends with its last descriptor.
 #[derive(Debug)]
 pub struct Overlay {
-    /// The mount; `nodev`, and private.
+    /// The mount, which is private.
     pub mount: OwnedFd,
     /// Dropping them waits: for an RCU grace period for each layer's clone (its mount ends), for the end of the process
     /// that attached them. The parent does that while the child is busy.
@@ -47,6 +47,13 @@ pub enum Way {
 struct Parts {
     /// Clones of the lower layers, idmapped, the topmost first as overlayfs wants them.
     layers: Vec<OwnedFd>,
+    /// Where changes go; without, nothing can be changed.
+    changes: Option<Changes>,
+    /// `MOUNT_ATTR_*` of the overlay.
+    attributes: u64,
+}
+
+struct Changes {
     /// The folder with the folders [`UPPER`] and [`WORK`], which both are the container's root's.
     folder: OwnedFd,
     /// `folder` is a detached mount itself.
@@ -60,9 +67,9 @@ struct Parts {
 const UPPER: &str = "upper";
 const WORK: &str = "work";
 
-/// Builds the overlay as a detached mount, in the fastest way that the kernel knows. `userns` idmaps the lower layers;
-/// `root` (user and group of the machine) owns the upper folder if it is new. The caller's umask must be 0, and it may
-/// have one thread only.
+/// A container's root in the fastest way that the kernel knows. `userns` idmaps the lower layers; `root` (user and
+/// group of the machine) owns the upper folder if it is new. The caller's umask must be 0, and it may have one thread
+/// only.
 ///
 /// # Errors
 /// The call that failed. Where both ways failed it is the second, and says what the first met.
@@ -71,25 +78,12 @@ pub fn build(
     userns: Option<BorrowedFd<'_>>,
     root: (u32, u32),
 ) -> Result<Overlay, CallError> {
-    let parts = Parts::open(rootfs, userns, root)?;
-    match detached::mount(&parts) {
-        Ok(mount) => Ok(Overlay {
-            mount,
-            _layers: parts.layers,
-            _helper: None,
-        }),
-        Err(first) if detached::is_refusal(first.errno()) => {
-            detached::undo(&parts)?;
-            attached::mount(parts).map_err(|second| {
-                let call = format!("{} (after {first})", second.call());
-                explained(CallError::new(call, second.errno()), userns.is_some())
-            })
-        }
-        Err(other) => Err(other),
-    }
+    Parts::of_root(rootfs, userns, root)?
+        .in_either_way()
+        .map_err(|error| explained(error, userns.is_some()))
 }
 
-/// Builds the overlay in this way and no other; else as [`build`]. What tests compare, and benchmarks.
+/// A container's root in this way and no other; else as [`build`]. What tests compare, and benchmarks.
 ///
 /// # Errors
 /// The call that failed.
@@ -99,15 +93,136 @@ pub fn build_by(
     userns: Option<BorrowedFd<'_>>,
     root: (u32, u32),
 ) -> Result<Overlay, CallError> {
-    let parts = Parts::open(rootfs, userns, root)?;
-    match way {
-        Way::Detached => Ok(Overlay {
-            mount: detached::mount(&parts)?,
-            _layers: parts.layers,
-            _helper: None,
-        }),
-        Way::Attached => attached::mount(parts).map_err(|error| explained(error, userns.is_some())),
+    Parts::of_root(rootfs, userns, root)?
+        .in_this_way(way)
+        .map_err(|error| explained(error, userns.is_some()))
+}
+
+/// `layers` (lowest first) as one tree that cannot be changed, with the owners that they have on the disk, and nothing
+/// else: to look into an image, not to run it. `attributes` are further `MOUNT_ATTR_*`. The caller may have one thread
+/// only.
+///
+/// # Errors
+/// The call that failed; EINVAL if there is no layer.
+pub fn stack(layers: &[PathBuf], attributes: u64) -> Result<Overlay, CallError> {
+    let parts = Parts::stacked(layers, attributes)?;
+    match parts.layers.len() {
+        1 => parts.one_layer(),
+        _ => parts.in_either_way(),
     }
+}
+
+/// [`stack`] in this way and no other.
+///
+/// # Errors
+/// The call that failed.
+pub fn stack_by(way: Way, layers: &[PathBuf], attributes: u64) -> Result<Overlay, CallError> {
+    Parts::stacked(layers, attributes)?.in_this_way(way)
+}
+
+impl Parts {
+    fn of_root(
+        rootfs: &Rootfs,
+        userns: Option<BorrowedFd<'_>>,
+        root: (u32, u32),
+    ) -> Result<Self, CallError> {
+        Ok(Self {
+            layers: clone_layers(&rootfs.lower, userns)?,
+            changes: Some(Changes::open(&rootfs.upper, root)?),
+            // A device node in an image is a file like any other.
+            attributes: NODEV,
+        })
+    }
+
+    fn stacked(layers: &[PathBuf], attributes: u64) -> Result<Self, CallError> {
+        Ok(Self {
+            layers: clone_layers(layers, None)?,
+            changes: None,
+            attributes: attributes | RDONLY | NODEV,
+        })
+    }
+
+    fn in_either_way(self) -> Result<Overlay, CallError> {
+        match detached::mount(&self) {
+            Ok(mount) => Ok(self.done(mount, None)),
+            Err(first) if detached::is_refusal(first.errno()) => {
+                detached::undo(&self)?;
+                self.in_this_way(Way::Attached).map_err(|second| {
+                    let call = format!("{} (after {first})", second.call());
+                    CallError::new(call, second.errno())
+                })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn in_this_way(self, way: Way) -> Result<Overlay, CallError> {
+        match way {
+            Way::Detached => detached::mount(&self).map(|mount| self.done(mount, None)),
+            Way::Attached => {
+                attached::mount(&self).map(|(mount, helper)| self.done(mount, Some(helper)))
+            }
+        }
+    }
+
+    /// overlayfs refuses to have one layer and no other folder, and there is no need for it.
+    fn one_layer(mut self) -> Result<Overlay, CallError> {
+        let tree = self.layers.remove(0);
+        set_attributes(&tree, self.attributes)?;
+        Ok(self.done(tree, None))
+    }
+
+    fn done(self, mount: OwnedFd, helper: Option<attached::Helper>) -> Overlay {
+        Overlay {
+            mount,
+            _layers: self.layers,
+            _helper: helper,
+        }
+    }
+}
+
+impl Changes {
+    fn open(upper: &Upper, root: (u32, u32)) -> Result<Self, CallError> {
+        let (folder, volatile) = open_upper(upper)?;
+        let (upper_folder, _) = own_folder(&folder, UPPER, root)?;
+        let (work, work_is_new) = own_folder(&folder, WORK, root)?;
+        Ok(Self {
+            folder,
+            memory: matches!(upper, Upper::Memory),
+            upper: upper_folder,
+            work,
+            work_is_new,
+            volatile,
+        })
+    }
+}
+
+fn set_attributes(tree: &OwnedFd, attributes: u64) -> Result<(), CallError> {
+    let access_time = attributes & (NOATIME | STRICTATIME) != 0;
+    mount_setattr(
+        tree,
+        false,
+        &MountAttr {
+            set: attributes,
+            clear: if access_time { ATIME_MASK } else { 0 },
+            ..MountAttr::default()
+        },
+    )
+}
+
+/// Only the lower layers are idmapped: through an idmapped upper the mounter,
+/// whose root is outside the map, could not create in `work`, and overlayfs
+/// would silently become read-only.
+fn clone_layers(
+    layers: &[PathBuf],
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<Vec<OwnedFd>, CallError> {
+    // overlayfs wants the topmost layer first.
+    layers
+        .iter()
+        .rev()
+        .map(|layer| clone_layer(layer, userns))
+        .collect()
 }
 
 /// A kernel that does not know idmapped layers says EINVAL, and why only in its log.
@@ -140,36 +255,6 @@ fn predates_idmapped_layers(release: &str) -> bool {
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (5, 19),
         _ => false,
-    }
-}
-
-impl Parts {
-    /// Only the lower layers are idmapped: through an idmapped upper the mounter,
-    /// whose root is outside the map, could not create in `work`, and overlayfs
-    /// would silently become read-only.
-    fn open(
-        rootfs: &Rootfs,
-        userns: Option<BorrowedFd<'_>>,
-        root: (u32, u32),
-    ) -> Result<Self, CallError> {
-        let layers = rootfs
-            .lower
-            .iter()
-            .rev()
-            .map(|layer| clone_layer(layer, userns))
-            .collect::<Result<_, _>>()?;
-        let (folder, volatile) = open_upper(&rootfs.upper)?;
-        let (upper, _) = own_folder(&folder, UPPER, root)?;
-        let (work, work_is_new) = own_folder(&folder, WORK, root)?;
-        Ok(Self {
-            layers,
-            folder,
-            memory: matches!(rootfs.upper, Upper::Memory),
-            upper,
-            work,
-            work_is_new,
-            volatile,
-        })
     }
 }
 
