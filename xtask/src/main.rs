@@ -23,7 +23,8 @@ usage: cargo xtask CHORE
 
   test [--quick] [FILTER]  everything that must hold: format, lints, architecture, all tests on real
                            containers, and that nothing is left on the machine; --quick leaves out the
-                           slow tests and those against peers; FILTER runs only the tests named so
+                           slow tests, those against peers and the virtual machine; FILTER runs only the
+                           tests named so
   demo                     a Debian with Python 3 in a container, seen from inside and from outside
   bench [--quick]          the figures, side by side with peers, in bench/REPORT.md; --quick: few rounds,
                            without Docker and Podman; --without-docker: all else

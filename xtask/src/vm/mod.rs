@@ -24,31 +24,38 @@ struct Machine {
     programs: &'static [Program],
 }
 
-/// The tests that a kernel can change the outcome of: its interface, the recipe, cgroups, what is shown, and containers.
+/// What a kernel, systemd or a cgroup layout can change the outcome of; in software, all tests would take long.
 const EVERYTHING: &[Program] = &[
     Program::all("soute-sys", "soute_sys"),
-    Program::all("soute-runtime", "soute_runtime"),
+    Program::some(
+        "soute-runtime",
+        "soute_runtime",
+        &["kernel", "mounts::", "process::"],
+    ),
     Program::all("soute-runtime", "cgroups"),
     Program::all("soute-runtime", "overlay"),
     Program::all("soute-lens", "soute_lens"),
-    Program::some("soute-tests", "run", CONTAINERS),
-];
-
-/// Containers as a user runs them, limits and all; in software, all of them would take long.
-const CONTAINERS: &[&str] = &[
-    "limits::",
-    "rootfs::",
-    "detached::",
-    "exec::",
-    "namespaces::",
-    "stop::",
-    "devices::",
+    Program::some(
+        "soute-tests",
+        "run",
+        &["limits::", "rootfs::", "detached::", "exec::", "stop::"],
+    ),
 ];
 
 /// What depends on the mount interface.
 const MOUNTS: &[Program] = &[
     Program::all("soute-runtime", "overlay"),
-    Program::some("soute-tests", "run", &["rootfs::", "tmpfs::", "volumes::"]),
+    Program::some(
+        "soute-tests",
+        "run",
+        &[
+            "rootfs::",
+            "binds::",
+            "tmpfs::",
+            "volumes::",
+            "namespaces::",
+        ],
+    ),
 ];
 
 const MACHINES: &[Machine] = &[
