@@ -24,6 +24,7 @@ impl Engine {
     /// and what was made is removed again when a later step fails.
     pub(crate) fn make(&self, request: Request, ephemeral: bool) -> Result<Created, Error> {
         crate::plan::check_limits(&request)?;
+        check_security_modules(&request)?;
         request.resources.validate(&self.layout)?;
         // Until the record names the image, this keeps it from being removed.
         let _pin = self.store.pin()?;
@@ -200,6 +201,23 @@ impl Engine {
             ));
         }
         Ok(joined)
+    }
+}
+
+/// A profile that was asked for and is not applied would be a defence that is not there.
+fn check_security_modules(request: &Request) -> Result<(), Error> {
+    let security = &request.security;
+    let profile = security.apparmor.iter().filter(|p| *p != "unconfined");
+    let labels = security.label.iter().filter(|l| *l != "disable");
+    let wanted: Vec<String> = profile
+        .map(|p| format!("apparmor={p}"))
+        .chain(labels.map(|l| format!("label={l}")))
+        .collect();
+    match wanted.first() {
+        None => Ok(()),
+        Some(option) => Err(Error::Impossible(format!(
+            "--security-opt {option}: profiles of AppArmor and labels of SELinux are not built yet"
+        ))),
     }
 }
 

@@ -29,6 +29,7 @@ mod sealed;
 mod settings;
 pub mod signals;
 mod subids;
+mod tree;
 mod volumes;
 
 pub use container::{Container, Status};

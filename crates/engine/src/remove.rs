@@ -6,7 +6,7 @@ use crate::error::{Error, io};
 use crate::lock::Lock;
 use crate::places::Places;
 use crate::record::Record;
-use crate::{ids, subids};
+use crate::{ids, subids, tree};
 
 /// What must be known of a container to remove it: little, since its monitor keeps it in memory.
 #[derive(Debug)]
@@ -64,6 +64,7 @@ pub(crate) fn forget(places: &Places, remains: &Remains) -> Result<(), Error> {
         }
     }
     ids::free_name(places, name, id)?;
+    // Before the folder, in which they are noted.
     for volume in &remains.anonymous_volumes {
         crate::volumes::remove(places, volume)?;
     }
@@ -76,8 +77,7 @@ pub(crate) fn forget(places: &Places, remains: &Remains) -> Result<(), Error> {
 
 /// What a forgotten container has left on disk.
 pub(crate) fn files(places: &Places, remains: &Remains, lock: Lock) -> Result<(), Error> {
-    // Before the folder, in which they are noted.
-    remove_folder(&places.container(&remains.id))?;
+    tree::remove(&places.container(&remains.id))?;
     // The lock's folder is what leads to all the rest: last.
     lock.remove_folder()
 }
@@ -85,7 +85,7 @@ pub(crate) fn files(places: &Places, remains: &Remains, lock: Lock) -> Result<()
 /// A container that was never finished, or never finished being removed: names and ranges are found by search.
 pub(crate) fn leftovers(places: &Places, id: &str, lock: Lock) -> Result<(), Error> {
     crate::volumes::remove_unrecorded(places, id)?;
-    remove_folder(&places.container(id))?;
+    tree::remove(&places.container(id))?;
     for index in [places.names(), places.ranges()] {
         for entry in io("reading the folder", &index, std::fs::read_dir(&index))? {
             let link = io("reading the folder", &index, entry)?.path();
@@ -95,11 +95,4 @@ pub(crate) fn leftovers(places: &Places, id: &str, lock: Lock) -> Result<(), Err
         }
     }
     lock.remove_folder()
-}
-
-fn remove_folder(folder: &std::path::Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => io("removing", folder, Err(e)),
-        _ => Ok(()),
-    }
 }

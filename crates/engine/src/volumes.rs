@@ -21,7 +21,7 @@ use crate::error::{Error, io};
 use crate::places::{Places, make_folder};
 use crate::record::Record;
 use crate::request::{MountKind, MountRequest};
-use crate::{copy, ids};
+use crate::{copy, ids, tree};
 
 /// Where the files of volume `name` are.
 pub(crate) fn data(places: &Places, name: &str) -> PathBuf {
@@ -167,8 +167,8 @@ fn make_all(
 fn fill(home: &Path, layers: Option<&[PathBuf]>, target: &str) -> Result<(), Error> {
     let (files, unfinished) = (home.join("_data"), home.join("unfinished"));
     if unfinished.exists() {
-        // Who copied into it was killed: what is there is a part.
-        io("emptying", &files, empty(&files))?;
+        // Who copied into it was killed: what is there is a part. The folder itself stays: it may be mounted somewhere.
+        tree::empty(&files)?;
     }
     match DirBuilder::new().mode(0o755).create(&files) {
         // Whatever the umask: users of containers find their files through it.
@@ -191,26 +191,9 @@ fn fill(home: &Path, layers: Option<&[PathBuf]>, target: &str) -> Result<(), Err
     }
 }
 
-/// Removes what is in `folder`, and not the folder: a container may have it mounted.
-fn empty(folder: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
-        } else {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
 /// Removes a volume with its files.
 pub(crate) fn remove(places: &Places, name: &str) -> Result<(), Error> {
-    let folder = places.volumes().join(name);
-    match std::fs::remove_dir_all(&folder) {
-        Err(e) if e.kind() != ErrorKind::NotFound => io("removing the volume", &folder, Err(e)),
-        _ => Ok(()),
-    }
+    tree::remove(&places.volumes().join(name))
 }
 
 /// Removes the volumes that came with container `id`, of which no record tells.
@@ -231,11 +214,7 @@ pub(crate) fn remove_unrecorded(places: &Places, id: &str) -> Result<(), Error> 
 
 /// The volumes that came with container `id` stay when it goes.
 pub(crate) fn keep(places: &Places, id: &str) -> Result<(), Error> {
-    let journal = journal(places, id);
-    match std::fs::remove_dir_all(&journal) {
-        Err(e) if e.kind() != ErrorKind::NotFound => io("removing", &journal, Err(e)),
-        _ => Ok(()),
-    }
+    tree::remove(&journal(places, id))
 }
 
 #[cfg(test)]

@@ -47,8 +47,9 @@ fn links_below_dev_are_out_of_sight() {
     attack.assert_outside_untouched();
 }
 
-/// CVE-2024-45310, CVE-2019-18837, CVE-2025-24965: files made outside. The defence is `RESOLVE_IN_ROOT` in
-/// mounts/root.rs, and that all is placed after pivot_root.
+/// CVE-2024-45310, CVE-2019-18837, CVE-2025-24965: files made outside. The defences are that all is placed after
+/// pivot_root (the runtime's process/init.rs), when even a link that is followed leads nowhere else, and `IN_ROOT` in
+/// mounts/root.rs.
 #[test]
 fn etc_is_the_containers_whatever_it_links_to() {
     let attack = Attack::new();

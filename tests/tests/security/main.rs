@@ -4,6 +4,10 @@
 //! container, most of them from published advisories, and names the line that
 //! defends against it: take that out, and the test fails.
 //! docs/threat-model.md lists them, with what is not defended.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "modes of files of the tests' own, which nobody exchanges"
+)]
 
 #![allow(
     clippy::disallowed_methods,
@@ -11,6 +15,7 @@
 )]
 
 mod attack;
+mod depth;
 mod descriptors;
 mod devices;
 mod executable;
@@ -28,3 +33,39 @@ mod system_files;
 mod terminal;
 mod volumes;
 mod working_directory;
+
+/// The threat model names tests that are there, and leaves none out.
+#[test]
+fn the_threat_model_names_them() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let model = folder.join("../docs/threat-model.md");
+    let model = std::fs::read_to_string(model).unwrap();
+    let mut named: Vec<String> = model
+        .split('`')
+        .filter(|quoted| quoted.contains("::"))
+        .filter(|quoted| {
+            quoted
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b":_".contains(&b))
+        })
+        .filter(|quoted| *quoted != "module::test")
+        .map(str::to_owned)
+        .collect();
+    let mut there = Vec::new();
+    for entry in std::fs::read_dir(folder.join("tests/security")).unwrap() {
+        let path = entry.unwrap().path();
+        let module = path.file_stem().unwrap().to_str().unwrap();
+        if path.is_dir() || module == "main" {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let tests = text.split("#[test]\nfn ").skip(1);
+        there.extend(tests.map(|test| format!("{module}::{}", test.split('(').next().unwrap())));
+    }
+    // Of soute itself, not of an attack on it.
+    there.retain(|test| test != "executable::a_sealed_command_still_has_its_input");
+    named.sort();
+    named.dedup();
+    there.sort();
+    assert_eq!(named, there);
+}

@@ -50,6 +50,26 @@ fn sets_are_exact_in_run_and_exec() {
     }
 }
 
+/// What stays PID 1 with `--init` is soute's own, and needs to signal the program, no more. The defence is `apply` in
+/// the runtime's process/reaper.rs.
+#[test]
+fn the_reaper_can_kill_and_nothing_else() {
+    let attack = Attack::new();
+    let kill = "0000000000000020";
+    for userns in USER_NAMESPACES {
+        let flags = ["--init", "--userns", userns];
+        let [inheritable, permitted, effective, _, ambient] =
+            sets(&attack.run(&flags, &["cat", "/proc/1/status"]));
+        assert_eq!(
+            [inheritable, permitted, effective, ambient],
+            [NONE, kill, kill, NONE]
+        );
+        let script = "cat /proc/1/environ || readlink /proc/1/fd/0 || readlink /proc/1/exe || echo hidden";
+        let outcome = attack.run(&flags, &["sh", "-c", script]);
+        outcome.success().prints("hidden");
+    }
+}
+
 /// The caller's own sets are not passed on, whatever they are.
 #[test]
 fn the_callers_sets_do_not_matter() {

@@ -1,6 +1,6 @@
 //! Programs with the set-user-id bit.
 
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 
 use crate::attack::Attack;
 
@@ -14,7 +14,6 @@ fn the_machines_root_is_not_lent() {
     std::fs::create_dir(&folder).unwrap();
     let copy = folder.join("identity");
     std::fs::copy(&program, &copy).unwrap();
-    chown(&copy, Some(0), Some(0)).unwrap();
     std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o4755)).unwrap();
     let bind = format!("{}:/source", folder.display());
     attack

@@ -5,6 +5,8 @@ use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 use soute_sys::process::exit_now;
 
+use crate::capabilities::{Cap, CapSet, Capabilities};
+
 /// What can be asked of a program; SIGCHLD is ours, and the stop signals of job control would stop only the reaper.
 const FORWARDED: &[Signal] = &[
     Signal::HUP,
@@ -24,6 +26,8 @@ pub(crate) fn run(program: Pid) -> ! {
     // This copy of the engine's memory is nobody's business in the container (SECURITY: not dumpable).
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let _ = soute_sys::process::close_all_but(&mut []);
+    // All that it still needs: to signal a program of another user.
+    let _ = Capabilities::for_user(CapSet::of(&[Cap::KILL]), 0).apply();
     let signals: Vec<Signal> = FORWARDED.iter().copied().chain([Signal::CHILD]).collect();
     let Ok(fd) = soute_sys::process::signalfd(&signals) else {
         exit_now(1)

@@ -55,7 +55,8 @@ pub struct CreateArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Image")]
 struct ImageArgs {
-    /// Take a directory for the image, copy-on-write
+    /// Take a directory for the image, copy-on-write (if it holds soute's own folder, as / does, changes are kept in
+    /// memory and lost when the container stops)
     #[arg(long, value_name = "DIR")]
     rootfs: Option<PathBuf>,
 
