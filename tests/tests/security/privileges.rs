@@ -64,7 +64,8 @@ fn the_reaper_can_kill_and_nothing_else() {
             [inheritable, permitted, effective, ambient],
             [NONE, kill, kill, NONE]
         );
-        let script = "cat /proc/1/environ || readlink /proc/1/fd/0 || readlink /proc/1/exe || echo hidden";
+        let script =
+            "cat /proc/1/environ || readlink /proc/1/fd/0 || readlink /proc/1/exe || echo hidden";
         let outcome = attack.run(&flags, &["sh", "-c", script]);
         outcome.success().prints("hidden");
     }
