@@ -8,10 +8,6 @@
     clippy::disallowed_methods,
     reason = "modes of files of the tests' own, which nobody exchanges"
 )]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a test lays its files where nobody else knows of them"
-)]
 
 mod attack;
 mod depth;
