@@ -10,7 +10,7 @@ use crate::image::{self, Images};
 use crate::leftovers::Snapshot;
 use crate::scratch::Scratch;
 use crate::shell::{self, step};
-use crate::{architecture, packages, vm};
+use crate::{architecture, packages};
 
 /// Close to release, quick to link.
 pub const PROFILE: &str = "test-release";
@@ -77,11 +77,7 @@ pub fn run(options: &Options) -> Result<()> {
     match (tested, left) {
         (Err(failed), Err(left)) => Err(failed.context(left.to_string())),
         (tested, left) => tested.and(left),
-    }?;
-    if !options.quick && options.filter.is_none() {
-        vm::run(PROFILE, None)?;
     }
-    Ok(())
 }
 
 fn run_tests(options: &Options, soute: &Path, images: &Images) -> Result<()> {
