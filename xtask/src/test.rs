@@ -10,7 +10,7 @@ use crate::image::{self, Images};
 use crate::leftovers::Snapshot;
 use crate::scratch::Scratch;
 use crate::shell::{self, step};
-use crate::{architecture, packages};
+use crate::{architecture, packages, vm};
 
 /// Close to release, quick to link.
 pub const PROFILE: &str = "test-release";
@@ -75,9 +75,13 @@ pub fn run(options: &Options) -> Result<()> {
     // Told even when a test failed: what it left behind may be the reason.
     let left = Snapshot::take(&soute)?.compare(&before);
     match (tested, left) {
-        (Err(failed), Err(left)) => Err(failed.context(left.to_string())),
-        (tested, left) => tested.and(left),
+        (Err(failed), Err(left)) => return Err(failed.context(left.to_string())),
+        (tested, left) => tested.and(left)?,
     }
+    if options.quick || options.filter.is_some() {
+        return Ok(());
+    }
+    vm::run(PROFILE, None)
 }
 
 fn run_tests(options: &Options, soute: &Path, images: &Images) -> Result<()> {

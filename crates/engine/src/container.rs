@@ -1,10 +1,15 @@
 //! Containers as they are now: the record, and what the kernel says of it.
 
+use std::time::{Duration, Instant};
+
 use crate::error::Error;
 use crate::ids;
 use crate::lock::{Attempt, Lock};
 use crate::record::{LastRun, Record, Running};
 use crate::{Engine, proc_stat};
+
+/// A start takes milliseconds, or as long as a file system that a bind is on does not answer.
+const START: Duration = Duration::from_secs(10);
 
 /// What a container is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,15 +82,33 @@ impl Engine {
     /// The container that `name` names, with its status.
     pub fn container(&self, name: &str) -> Result<Container, Error> {
         let record = self.find(name)?;
+        self.await_start(&record.id)?;
         let status = self.status(&record)?;
         Ok(Container { record, status })
+    }
+
+    /// A container that is being started is neither stopped nor running: whoever means it waits until it is one.
+    fn await_start(&self, id: &str) -> Result<(), Error> {
+        let folder = self.places.running(id);
+        let deadline = Instant::now() + START;
+        while Instant::now() < deadline
+            && Running::read_at_start(&self.places, id)?.is_some()
+            && matches!(Lock::try_existing(&folder)?, Attempt::Held)
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// All containers, the newest first.
     pub fn containers(&self) -> Result<Vec<Container>, Error> {
         let mut all = Vec::new();
         for id in ids::all(&self.places)? {
-            match self.container(&id) {
+            let container = self.find(&id).and_then(|record| {
+                let status = self.status(&record)?;
+                Ok(Container { record, status })
+            });
+            match container {
                 Ok(container) => all.push(container),
                 // Removed, or not finished, since the folder was read.
                 Err(Error::NoSuchContainer(_)) => {}

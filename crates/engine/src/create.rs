@@ -7,6 +7,7 @@ use soute_runtime::cgroups::default_parent;
 use soute_runtime::process::DEFAULT_PATH;
 
 use crate::error::{Error, short};
+use crate::etc_files::machine_hostname;
 use crate::lock::Lock;
 use crate::places::make_folder;
 use crate::record::Record;
@@ -77,7 +78,14 @@ impl Engine {
             Some(other) => other.id_maps.clone(),
             None => self.id_maps(id, &request)?,
         };
-        let hostname = hostname(id, &request);
+        if request.privileged && id_maps.is_some() {
+            return Err(Error::Impossible(
+                "--privileged is for the machine's root, and this container has ids of its own (by the settings, or those \
+                 of the container that it joins): --userns host"
+                    .to_owned(),
+            ));
+        }
+        let hostname = hostname(id, &request, joined.as_ref());
         let mut record = Record {
             name,
             ephemeral: false,
@@ -144,16 +152,25 @@ impl Engine {
         id: &str,
         request: &Request,
     ) -> Result<Option<soute_runtime::idmap::IdMaps>, Error> {
-        let wanted = request
-            .userns
-            .as_ref()
-            .or(self.settings.userns.as_ref())
-            .unwrap_or(&UserNamespace::Auto);
-        match wanted {
+        match self.user_namespace(request.userns.as_ref(), request.privileged) {
             UserNamespace::Host => Ok(None),
             UserNamespace::Auto => subids::take_range(&self.places, id).map(Some),
             UserNamespace::Remap { user, group } => subids::remap(user, group.as_deref()).map(Some),
         }
+    }
+
+    /// What a container's user namespace is, where it joins no other's.
+    pub(crate) fn user_namespace<'a>(
+        &'a self,
+        asked: Option<&'a UserNamespace>,
+        privileged: bool,
+    ) -> &'a UserNamespace {
+        let default = match privileged {
+            // Everything that the machine's root has: with ids of its own a container has none of it.
+            true => &UserNamespace::Host,
+            false => &UserNamespace::Auto,
+        };
+        asked.or(self.settings.userns.as_ref()).unwrap_or(default)
     }
 
     fn cgroup_path(&self, id: &str, request: &Request) -> String {
@@ -255,13 +272,20 @@ fn env(request: &Request, config: &ImageConfig, hostname: Option<&str>) -> Vec<S
     env
 }
 
-fn hostname(id: &str, request: &Request) -> Option<String> {
-    (request.uts != Share::Host).then(|| {
-        request
-            .hostname
-            .clone()
-            .unwrap_or_else(|| short(id).to_owned())
-    })
+/// A network that is shared brings the name that it goes by.
+fn hostname(id: &str, request: &Request, joined: Option<&Record>) -> Option<String> {
+    if request.uts == Share::Host {
+        return None;
+    }
+    let shared = match &request.network {
+        Network::None => None,
+        Network::Host => Some(machine_hostname()),
+        Network::Container(_) => joined
+            .and_then(|other| other.hostname.clone())
+            .or_else(|| Some(machine_hostname())),
+    };
+    let own = || short(id).to_owned();
+    request.hostname.clone().or(shared).or_else(|| Some(own()))
 }
 
 fn stop_signal(request: &Request, config: &ImageConfig) -> Result<i32, Error> {

@@ -62,6 +62,12 @@ pub enum Error {
         /// What it needs.
         needs: &'static str,
     },
+    /// The container runs already.
+    #[error("container {name} is running already")]
+    Runs {
+        /// Its name.
+        name: String,
+    },
     /// Not root.
     #[error("soute needs root for now: {0}")]
     NotRoot(&'static str),

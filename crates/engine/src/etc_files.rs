@@ -1,65 +1,71 @@
-//! /etc/hosts, /etc/hostname and /etc/resolv.conf: the container's own, bound over whatever the image has.
+//! /etc/hosts, /etc/hostname and /etc/resolv.conf: the container's own, over whatever the image has.
 
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use soute_runtime::plan::MountSource;
 
-use crate::error::{Error, io};
-use crate::places::Places;
 use crate::record::Record;
 use crate::request::{Network, Request};
 
-/// File in the container's folder, place in the container.
-pub(crate) const FILES: &[(&str, &str)] = &[
-    ("resolv.conf", "/etc/resolv.conf"),
-    ("hostname", "/etc/hostname"),
-    ("hosts", "/etc/hosts"),
-];
+/// Where they are in a container.
+const HOSTS: &str = "/etc/hosts";
+const HOSTNAME: &str = "/etc/hostname";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// Writes them for one run; the container's root owns them and may change them.
-pub(crate) fn write(places: &Places, record: &Record) -> Result<(), Error> {
-    let folder = places.running(&record.id);
-    let owner = record.id_maps.as_ref().and_then(|maps| maps.root());
-    let hostname = record.hostname.clone().unwrap_or_else(machine_hostname);
-    let machine = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-    let resolv = resolv_conf(&record.request, &machine("/etc/resolv.conf"));
-    let shared = record.request.network == Network::Host;
-    let hosts = hosts(
-        &record.request,
-        shared.then(|| machine("/etc/hosts")).as_deref(),
-    );
-    for (name, text) in [
-        ("resolv.conf", resolv),
-        ("hostname", format!("{hostname}\n")),
-        ("hosts", hosts),
-    ] {
-        let path = folder.join(name);
-        io("writing", &path, write_file(&path, &text, owner))?;
-    }
-    Ok(())
+/// What the machine itself has there.
+#[derive(Debug, Default)]
+pub(crate) struct MachineFiles {
+    hosts: String,
+    hostname: String,
+    resolv_conf: String,
 }
 
-fn write_file(path: &Path, text: &str, owner: Option<(u32, u32)>) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    if let Some((uid, gid)) = owner {
-        std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
+impl MachineFiles {
+    /// Reads those that `request` needs; one that is not there is empty.
+    pub(crate) fn read(request: &Request) -> Self {
+        let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        match &request.network {
+            Network::Container(_) => Self::default(),
+            network => Self {
+                hosts: match network {
+                    Network::Host => file(HOSTS),
+                    _ => String::new(),
+                },
+                hostname: machine_hostname(),
+                resolv_conf: file(RESOLV_CONF),
+            },
+        }
     }
-    Ok(())
 }
 
-fn machine_hostname() -> String {
+/// The files for one start: where, and what. With another container's network come that one's files.
+pub(crate) fn files(record: &Record, machine: &MachineFiles) -> Vec<(&'static str, MountSource)> {
+    let request = &record.request;
+    if let Network::Container(_) = request.network {
+        let same = |path: &'static str| {
+            let path_there = path.to_owned();
+            (path, MountSource::Neighbours { path: path_there })
+        };
+        return [RESOLV_CONF, HOSTNAME, HOSTS].map(same).to_vec();
+    }
+    let shared = request.network == Network::Host;
+    let hostname = record.hostname.as_ref().unwrap_or(&machine.hostname);
+    [
+        (RESOLV_CONF, resolv_conf(request, &machine.resolv_conf)),
+        (HOSTNAME, format!("{hostname}\n")),
+        (HOSTS, hosts(request, shared.then_some(&machine.hosts))),
+    ]
+    .map(|(path, content)| (path, MountSource::File { content }))
+    .to_vec()
+}
+
+/// The name that the machine goes by.
+pub(crate) fn machine_hostname() -> String {
     rustix::system::uname()
         .nodename()
         .to_string_lossy()
         .into_owned()
 }
 
-fn hosts(request: &Request, machine: Option<&str>) -> String {
+fn hosts(request: &Request, machine: Option<&String>) -> String {
     let mut text = machine.map_or_else(
         || {
             "127.0.0.1\tlocalhost\n\
@@ -70,7 +76,7 @@ fn hosts(request: &Request, machine: Option<&str>) -> String {
              ff02::2\tip6-allrouters\n"
                 .to_owned()
         },
-        str::to_owned,
+        Clone::clone,
     );
     for (name, address) in &request.extra_hosts {
         text.push_str(&format!("{address}\t{name}\n"));

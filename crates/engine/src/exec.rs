@@ -45,6 +45,9 @@ impl Engine {
             },
             other => other,
         })?;
+        let crate::Status::Running(running) = &container.status else {
+            return Err(Error::NoSuchContainer(name.to_owned()));
+        };
         let record = &container.record;
         crate::sealed::require(record.id_maps.as_ref())?;
         let request = &record.request;
@@ -80,12 +83,22 @@ impl Engine {
             oom_score_adj: None,
             terminal: exec.terminal,
         };
-        let shares_user = record.id_maps.is_none();
+        // One that joins another container may share the machine's by way of it.
+        let joined = |kind: &str| crate::launch::shares_with_us(running.pid, kind).map(|us| !us);
+        let own_share = |share: &Share, kind: &str| match share {
+            Share::Private => Ok(true),
+            Share::Host => Ok(false),
+            Share::Container(_) => joined(kind),
+        };
         let own = Own {
-            user: !shares_user,
-            pid: request.pid != Share::Host,
-            net: request.network != Network::Host,
-            ipc: request.ipc != Share::Host,
+            user: record.id_maps.is_some(),
+            pid: own_share(&request.pid, "pid")?,
+            net: match &request.network {
+                Network::None => true,
+                Network::Host => false,
+                Network::Container(_) => joined("net")?,
+            },
+            ipc: own_share(&request.ipc, "ipc")?,
             uts: request.uts != Share::Host,
             cgroup: request.cgroupns != Share::Host,
         };

@@ -14,11 +14,12 @@ use soute_sys::{CallError, Called};
 use crate::Engine;
 use crate::create::Created;
 use crate::error::{Error, io};
+use crate::etc_files::MachineFiles;
 use crate::frame::{Connection, Frame, Received};
 use crate::lock::Lock;
 use crate::monitor::{self, Prepared};
 use crate::places::Places;
-use crate::plan::{Joins, Machine};
+use crate::plan::{Joined, Joins, Machine};
 use crate::record::Record;
 use crate::remove::Remains;
 use crate::request::{MountKind, Network, Request, Share};
@@ -53,11 +54,20 @@ impl Engine {
         Ok(record)
     }
 
-    /// `soute run`: the container is made and started.
-    pub fn run(&self, request: Request, start: Start) -> Result<Started, Error> {
+    /// `soute run`: the container is made and started. `made` hears its id in between: if the start fails, there is
+    /// a container all the same (unless it was to be removed).
+    pub fn run(
+        &self,
+        request: Request,
+        start: Start,
+        made: impl FnOnce(&str) -> std::io::Result<()>,
+    ) -> Result<Started, Error> {
         let ephemeral = request.remove;
         let Created { record, lock } = self.make(request, ephemeral)?;
-        self.launch(record, lock, start)
+        match made(&record.id) {
+            Ok(()) => self.launch(record, lock, start),
+            Err(e) => Err(self.undo(&record, lock, Error::Impossible(e.to_string()))),
+        }
     }
 
     /// `soute start`: a container that was made, or has run, is started.
@@ -68,11 +78,8 @@ impl Engine {
             crate::Status::Running(_) => None,
             _ => Lock::take_soon(&folder)?,
         }
-        .ok_or_else(|| Error::WrongState {
+        .ok_or_else(|| Error::Runs {
             name: record.name.clone(),
-            is: "running".to_owned(),
-            operation: "start",
-            needs: "one that does not run",
         })?;
         // Read anew: it may have been removed before the lock was ours, and must not come to life without a record.
         match Record::read(&self.places, &record.id) {
@@ -136,12 +143,17 @@ impl Engine {
             kernel: self.kernel,
             last_capability: self.last_capability,
             joins: self.joins(&record.request)?,
+            files: MachineFiles::read(&record.request),
         };
         let size = start.terminal_size.unwrap_or((24, 80));
         let (plan, rules) = crate::plan::plan(&self.places, record, machine, size)?;
         for mount in &record.request.mounts {
-            if let MountKind::Bind { path, .. } = &mount.source {
+            if let MountKind::Bind {
+                path, propagation, ..
+            } = &mount.source
+            {
                 io("the mount source", path, std::fs::metadata(path))?;
+                crate::propagation::check(path, propagation.as_deref())?;
             }
         }
         let cgroup = Cgroup::create(
@@ -156,7 +168,7 @@ impl Engine {
     /// Namespaces of another container, open.
     fn joins(&self, request: &Request) -> Result<Joins, Error> {
         let mut joins = Joins::default();
-        let mut join = |name: &str, kind: &str| -> Result<OwnedFd, Error> {
+        let mut join = |name: &str, kind: &str, mounts: bool| -> Result<Joined, Error> {
             let container = self.container(name)?;
             let pidfd = self.first_process(&container)?;
             let crate::Status::Running(running) = &container.status else {
@@ -174,21 +186,28 @@ impl Engine {
             if joins.user.is_none() && container.record.id_maps.is_some() {
                 joins.user = Some((open("user")?, container.record.id_maps.clone()));
             }
-            let opened = open(kind)?;
+            if mounts && joins.mnt.is_none() {
+                joins.mnt = Some(open("mnt")?);
+            }
+            let joined = match shares_with_us(running.pid, kind)? {
+                true => Joined::Machines,
+                false => Joined::Own(open(kind)?),
+            };
             // Still alive after the open: what was opened is the container's.
             soute_sys::process::pidfd_send_signal(&pidfd, 0)?;
-            Ok(opened)
+            Ok(joined)
         };
+        let (mut pid, mut ipc, mut net) = (None, None, None);
         if let Share::Container(name) = &request.pid {
-            joins.pid = Some(join(name, "pid")?);
+            pid = Some(join(name, "pid", false)?);
         }
         if let Share::Container(name) = &request.ipc {
-            joins.ipc = Some(join(name, "ipc")?);
-            joins.mnt = Some(join(name, "mnt")?);
+            ipc = Some(join(name, "ipc", true)?);
         }
         if let Network::Container(name) = &request.network {
-            joins.net = Some(join(name, "net")?);
+            net = Some(join(name, "net", true)?);
         }
+        (joins.pid, joins.ipc, joins.net) = (pid, ipc, net);
         Ok(joins)
     }
 
@@ -284,10 +303,22 @@ fn with_short_path<T>(
 /// As much swap as memory where `--memory` comes alone: Docker's default, and without it a limit on memory is none.
 fn limits(wanted: &Resources) -> Resources {
     let mut limits = wanted.clone();
-    limits.memory_swap = limits.memory_swap.or(limits
-        .memory
-        .and_then(|memory| i64::try_from(memory.saturating_mul(2)).ok()));
+    if let (None, Some(memory)) = (limits.memory_swap, limits.memory) {
+        limits.memory_swap = i64::try_from(memory.saturating_mul(2)).ok();
+        limits.memory_swap_where_accounted = true;
+    }
     limits
+}
+
+/// Whether a process is in the same namespace of this kind as soute itself.
+pub(crate) fn shares_with_us(pid: i32, kind: &str) -> Result<bool, Error> {
+    use std::os::unix::fs::MetadataExt;
+    let inode = |whose: &str| {
+        let path = std::path::PathBuf::from(format!("/proc/{whose}/ns/{kind}"));
+        let metadata = std::fs::metadata(&path);
+        io("looking at the namespace", &path, metadata).map(|m| (m.dev(), m.ino()))
+    };
+    Ok(inode(&pid.to_string())? == inode("self")?)
 }
 
 /// Docker's exit status for a program that could not be started.

@@ -21,6 +21,7 @@ mod operate;
 mod places;
 mod plan;
 mod proc_stat;
+mod propagation;
 mod reconcile;
 mod record;
 mod remove;
@@ -44,6 +45,11 @@ pub use settings::{LogSettings, Settings};
 use soute_image::{Image, Store};
 use soute_runtime::cgroups::Layout;
 use soute_runtime::seccomp::KernelVersion;
+
+/// The capabilities that a container's root has, or would have if it were started now.
+pub fn capabilities(record: &Record) -> Result<soute_runtime::capabilities::CapSet, Error> {
+    plan::capabilities(record, soute_runtime::capabilities::kernel_last_cap()?)
+}
 
 /// A container engine: its folders, its settings, and what it must know of the machine.
 #[derive(Debug)]

@@ -96,6 +96,10 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         (Ok(_), None) => unreachable!("a spawn that succeeds has called its closure"),
         (Err(failure), _) => give_up(&places, &record, cgroup, lock, &connection, failure),
     };
+    if let Err(e) = announce(&places, &record, begun) {
+        let failure = Failure::setup("keeping the container's state", e);
+        give_up(&places, &record, cgroup, lock, &connection, failure)
+    }
     drop(plan);
     let Started {
         pid,
@@ -230,7 +234,7 @@ impl Monitor {
             error,
         };
         // Nobody is left to tell what fails here; what could not be removed is tried again by the next command.
-        if self.remove {
+        if self.remove && !self.places.kept(&remains.id).exists() {
             let _ = crate::remove::forget(&self.places, remains);
             self.clients.farewell(&Frame::Exited(exit_code));
             // Nobody need wait for files that no name leads to any more.
@@ -265,7 +269,7 @@ fn detach_from_caller() -> Result<(), soute_sys::CallError> {
     rustix::stdio::dup2_stderr(&null).called(|| "dup2(null, 2)".to_owned())
 }
 
-/// What other commands read of a container that runs, and what its binds need; gives the socket where they come in, and
+/// What other commands read of a container that runs; gives the socket where they come in, and
 /// the signals that the monitor heeds.
 fn write_state(
     places: &Places,
@@ -274,7 +278,6 @@ fn write_state(
     started: Timestamp,
 ) -> Result<(OwnedFd, OwnedFd), Error> {
     make_folder(&places.container(&record.id), 0o700)?;
-    crate::etc_files::write(places, record)?;
     let listener = crate::launch::listen_in(places, record)?;
     let signals = soute_sys::process::signalfd(&[Signal::TERM, Signal::INT, Signal::HUP])?;
     let pid = pid.as_raw_nonzero().get();
@@ -284,7 +287,12 @@ fn write_state(
         monitor: rustix::process::getpid().as_raw_nonzero().get(),
         started,
     }
-    .write(places, &record.id)?;
+    .write_at_start(places, &record.id)?;
+    Ok((listener, signals))
+}
+
+/// The program runs: others may know.
+fn announce(places: &Places, record: &Record, started: Timestamp) -> Result<(), Error> {
     if !record.ephemeral {
         // Should the machine die, this tells that the container ran.
         LastRun {
@@ -296,7 +304,7 @@ fn write_state(
         }
         .write(places, &record.id)?;
     }
-    Ok((listener, signals))
+    Running::has_started(places, &record.id)
 }
 
 /// Nothing runs: what was made goes, and the command is told why.

@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
+use soute_runtime::mounts::overlay;
 
 use crate::container::{Container, Status};
-use crate::error::Error;
+use crate::error::{Error, io};
 use crate::frame::{Connection, Frame, Received};
 use crate::lock::Lock;
 use crate::log::{self, Filter, Line};
+use crate::record::Record;
 use crate::remove::Remains;
-use crate::{Engine, remove};
+use crate::{Engine, Start, remove};
 
 /// `--stop-timeout` where neither container nor command names one, as Docker's.
 const STOP_TIMEOUT: i64 = 10;
@@ -47,6 +49,38 @@ impl Engine {
             send_unless_gone(&pidfd, Signal::KILL.as_raw())?;
         }
         wait_for_exit(&connection, None).map(drop)
+    }
+
+    /// Stops the container, if it runs, and starts it. One that was to be removed at its end (`--rm`) outlives this end
+    /// and is removed at its next.
+    pub fn restart(
+        &self,
+        name: &str,
+        signal: Option<i32>,
+        timeout: Option<i64>,
+    ) -> Result<(), Error> {
+        let container = self.container(name)?;
+        let id = container.record.id.clone();
+        let ephemeral = container.record.ephemeral;
+        if container.record.request.remove && matches!(container.status, Status::Running(_)) {
+            self.keep(container.record)?;
+        }
+        self.stop(&id, signal, timeout)?;
+        if ephemeral {
+            overlay::end_volatile(&self.places.container(&id))?;
+        }
+        self.start(&id, Start::default()).map(drop)
+    }
+
+    /// Makes a container that goes with its program one that stays: its record moves to the disk.
+    fn keep(&self, mut record: Record) -> Result<(), Error> {
+        let note = self.places.kept(&record.id);
+        io("writing", &note, std::fs::write(&note, ""))?;
+        if record.ephemeral {
+            record.ephemeral = false;
+            record.write(&self.places)?;
+        }
+        Ok(())
     }
 
     /// Waits until the container does not run; returns its exit status.

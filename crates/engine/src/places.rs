@@ -51,6 +51,11 @@ impl Places {
         self.run.join("ranges")
     }
 
+    /// Says that a container is to outlive its end although it was made to be removed then.
+    pub(crate) fn kept(&self, id: &str) -> PathBuf {
+        self.running(id).join("kept")
+    }
+
     /// Volumes.
     pub fn volumes(&self) -> PathBuf {
         self.root.join("volumes")

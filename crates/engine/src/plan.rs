@@ -16,6 +16,7 @@ use soute_runtime::seccomp::{Filter, KernelVersion};
 use soute_sys::Called;
 
 use crate::error::Error;
+use crate::etc_files::MachineFiles;
 use crate::places::Places;
 use crate::record::Record;
 use crate::request::{Network, Request, SeccompChoice, Share};
@@ -29,17 +30,36 @@ pub(crate) struct Machine {
     pub(crate) last_capability: u8,
     /// Namespaces of other containers that this one joins, open.
     pub(crate) joins: Joins,
+    pub(crate) files: MachineFiles,
 }
 
 /// Namespaces of other containers.
 #[derive(Debug, Default)]
 pub(crate) struct Joins {
     pub(crate) user: Option<(std::os::fd::OwnedFd, Option<soute_runtime::idmap::IdMaps>)>,
-    pub(crate) pid: Option<std::os::fd::OwnedFd>,
-    pub(crate) ipc: Option<std::os::fd::OwnedFd>,
-    pub(crate) net: Option<std::os::fd::OwnedFd>,
-    /// The mount namespace of the container whose IPC namespace is joined.
+    pub(crate) pid: Option<Joined>,
+    pub(crate) ipc: Option<Joined>,
+    pub(crate) net: Option<Joined>,
+    /// The mount namespace of the container whose IPC or network namespace is joined, and files with it.
     pub(crate) mnt: Option<std::os::fd::OwnedFd>,
+}
+
+/// A namespace of another container.
+#[derive(Debug)]
+pub(crate) enum Joined {
+    /// Its own, open.
+    Own(std::os::fd::OwnedFd),
+    /// The machine's, which it shares. Once in that container's user namespace nobody may enter it, and need not.
+    Machines,
+}
+
+impl From<Joined> for Namespace {
+    fn from(joined: Joined) -> Self {
+        match joined {
+            Joined::Own(fd) => Self::Join(fd),
+            Joined::Machines => Self::Host,
+        }
+    }
 }
 
 /// /proc and /sys below which a container sees nothing: Docker's list.
@@ -77,7 +97,8 @@ pub(crate) fn plan(
     let request = &record.request;
     let capabilities = capabilities(record, machine.last_capability)?;
     let seccomp = filter(record, capabilities, machine.kernel)?;
-    let mounts = mounts::mounts(places, record, &machine.layout)?;
+    let etc_files = crate::etc_files::files(record, &machine.files);
+    let mounts = mounts::mounts(places, record, &machine.layout, etc_files)?;
     let (devices, rules) = devices(record, capabilities)?;
     let open = request.privileged || request.security.unconfined_system_paths;
     let list = |paths: &[&str]| -> Vec<String> {
@@ -170,15 +191,22 @@ pub(crate) fn filter(
         SeccompChoice::Profile(text) => {
             let profile: Profile = serde_json::from_str(text)
                 .map_err(|e| Error::Impossible(format!("the seccomp profile: {e}")))?;
-            Ok(Some(Filter::compile(&profile, capabilities, kernel)?))
+            let filter = Filter::compile(&profile, capabilities, kernel)?;
+            if filter.listener().is_some() {
+                return Err(Error::Impossible(
+                    "the seccomp profile: SCMP_ACT_NOTIFY asks a listener, and soute cannot hand it its descriptor yet"
+                        .to_owned(),
+                ));
+            }
+            Ok(Some(filter))
         }
     }
 }
 
 fn namespaces(record: &Record, joins: Joins) -> Namespaces {
     let request = &record.request;
-    let shared = |share: &Share, join: Option<std::os::fd::OwnedFd>| match (share, join) {
-        (_, Some(fd)) => Namespace::Join(fd),
+    let shared = |share: &Share, join: Option<Joined>| match (share, join) {
+        (_, Some(joined)) => joined.into(),
         (Share::Host, None) => Namespace::Host,
         _ => Namespace::New,
     };
@@ -194,7 +222,7 @@ fn namespaces(record: &Record, joins: Joins) -> Namespaces {
         uts: shared(&request.uts, None),
         cgroup: shared(&request.cgroupns, None),
         net: match (&request.network, joins.net) {
-            (_, Some(fd)) => Namespace::Join(fd),
+            (_, Some(joined)) => joined.into(),
             (Network::Host, None) => Namespace::Host,
             _ => Namespace::New,
         },

@@ -36,7 +36,10 @@ pub(crate) fn clean(places: &Places, layout: &Layout, id: &str, lock: Lock) -> R
         Err(e) => return Err(e),
     };
     // A monitor that was killed took PID 1 with it, unless that had changed its user (prctl(2), PR_SET_PDEATHSIG).
-    let running = Running::read(places, id)?;
+    let running = match Running::read(places, id)? {
+        Some(running) => Some(running),
+        None => Running::read_at_start(places, id)?,
+    };
     if let Some(running) = &running {
         kill(running);
     }

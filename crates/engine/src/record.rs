@@ -149,12 +149,34 @@ impl Running {
         places.running(id).join("state.json")
     }
 
-    pub(crate) fn write(&self, places: &Places, id: &str) -> Result<(), Error> {
-        write_json(&Self::path(places, id), self, false)
+    fn path_at_start(places: &Places, id: &str) -> PathBuf {
+        places.running(id).join("starting.json")
     }
 
+    /// The first process is there and sets itself up: known to whoever must end it, and to nobody else. It is still
+    /// among the machine's files and in its network, where no other process may follow it.
+    pub(crate) fn write_at_start(&self, places: &Places, id: &str) -> Result<(), Error> {
+        write_json(&Self::path_at_start(places, id), self, false)
+    }
+
+    /// The program runs.
+    pub(crate) fn has_started(places: &Places, id: &str) -> Result<(), Error> {
+        let path = Self::path_at_start(places, id);
+        io(
+            "renaming",
+            &path,
+            std::fs::rename(&path, Self::path(places, id)),
+        )
+    }
+
+    /// A container that runs; `None`: it does not, or not yet.
     pub(crate) fn read(places: &Places, id: &str) -> Result<Option<Self>, Error> {
         read_json(&Self::path(places, id))
+    }
+
+    /// Also one that does not run yet.
+    pub(crate) fn read_at_start(places: &Places, id: &str) -> Result<Option<Self>, Error> {
+        read_json(&Self::path_at_start(places, id))
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Request {
     pub mounts: Vec<MountRequest>,
     /// `--read-only`.
     pub read_only: bool,
+    /// `--ipc none`: no /dev/shm.
+    pub no_shm: bool,
     /// `--shm-size`, bytes.
     pub shm_size: Option<u64>,
     /// `--device`.

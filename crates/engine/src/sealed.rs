@@ -42,17 +42,18 @@ impl Engine {
     pub fn shield<'a>(
         &self,
         userns: Option<&UserNamespace>,
+        privileged: bool,
         joined: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), Error> {
         let mut join = joined.into_iter().peekable();
         if join.peek().is_some() {
             return join.try_for_each(|name| self.shield_in(name));
         }
-        match userns.or(self.settings.userns.as_ref()) {
+        match self.user_namespace(userns, privileged) {
             // Its ids are nobody's on the machine.
-            None | Some(UserNamespace::Auto) => Ok(()),
-            Some(UserNamespace::Host) => shield(None),
-            Some(UserNamespace::Remap { user, group }) => {
+            UserNamespace::Auto => Ok(()),
+            UserNamespace::Host => shield(None),
+            UserNamespace::Remap { user, group } => {
                 shield(Some(&subids::remap(user, group.as_deref())?))
             }
         }

@@ -25,7 +25,7 @@ pub struct Plan {
     pub read_only: bool,
     /// What is mounted below the root, in this order.
     pub mounts: Vec<Mount>,
-    /// The mount namespace that [`MountSource::SharedMemory`] is of.
+    /// The mount namespace that [`MountSource::Neighbours`] is of.
     pub neighbour: Option<OwnedFd>,
     /// Device nodes below `/dev`, made by the parent (a user namespace may not).
     pub devices: Vec<Device>,
@@ -166,8 +166,17 @@ pub enum MountSource {
         /// Option and value.
         options: Vec<(String, String)>,
     },
-    /// /dev/shm of the container whose IPC namespace is joined ([`Plan::neighbour`]): POSIX shared memory is files.
-    SharedMemory,
+    /// A file of the container's own with this content. It is kept in memory with the devices, so that what the
+    /// container writes to it takes no room of the machine's.
+    File {
+        /// What it holds at first.
+        content: String,
+    },
+    /// What is at `path` in the container of which namespaces are joined ([`Plan::neighbour`]).
+    Neighbours {
+        /// Absolute, in that container; resolved inside its root.
+        path: String,
+    },
     /// A file or folder of the machine.
     Bind {
         /// Absolute.
@@ -182,7 +191,7 @@ pub enum MountSource {
 impl MountSource {
     /// Whether the parent makes it and hands it over as a descriptor.
     pub(crate) fn is_of_the_machine(&self) -> bool {
-        matches!(self, Self::Bind { .. } | Self::SharedMemory)
+        matches!(self, Self::Bind { .. } | Self::Neighbours { .. })
     }
 }
 

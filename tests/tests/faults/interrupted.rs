@@ -93,7 +93,11 @@ fn the_monitor() {
         }
         let outcome = run.outcome();
         assert!([0, 125, 137].contains(&outcome.code), "{outcome}");
-        world.soute(["ps"]).success();
+        // A first process that has not got so far holds the lock until it sees that its parent is gone.
+        wait_until("a command has cleaned up", || {
+            world.soute(["ps"]).success();
+            world.ids().is_empty()
+        });
         world.assert_nothing_left(&ids);
     }
 }

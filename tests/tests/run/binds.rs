@@ -254,3 +254,36 @@ fn devices_in_a_shared_folder_are_dead() {
         )
         .prints("refused");
 }
+
+/// And the other way; what shares nothing cannot be shared, and the flag is not taken for nothing.
+#[test]
+fn mounts_of_the_container_arrive_on_the_machine_only_where_that_was_asked_for() {
+    let world = World::new();
+    let folder = shared(&world);
+    let inside = world.path("shared/inside");
+    std::fs::create_dir(&inside).unwrap();
+    let options = |propagation: &str| format!("{folder}:/mnt:{propagation}");
+    for propagation in ["shared", "rshared", "slave", "rslave"] {
+        let refused = world.sh(&["-v", &options(propagation)], "true");
+        refused.code(125);
+        assert!(refused.stderr.contains("not a shared"), "{refused}");
+    }
+    output(Command::new("mount").args(["--bind", "--make-shared", &folder, &folder])).success();
+    let script =
+        "mount -t tmpfs inside /mnt/inside && touch /mnt/inside/seen && echo mounted; read go";
+    let mut seen = Vec::new();
+    for propagation in ["rslave", "rshared"] {
+        let bind = options(propagation);
+        let flags = ["run", "--rm", "-i", "--privileged", "-v", &bind];
+        let mut run = world.start([&flags[..], &["busybox", "sh", "-c", script]].concat());
+        run.expect("mounted");
+        seen.push(inside.join("seen").exists());
+        run.write("go\n");
+        run.outcome().success();
+    }
+    if inside.join("seen").exists() {
+        unmount(&inside);
+    }
+    unmount(Path::new(&folder));
+    assert_eq!(seen, [false, true]);
+}

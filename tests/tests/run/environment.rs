@@ -121,6 +121,13 @@ fn a_working_directory_that_is_missing_is_made() {
     world
         .sh(&["-w", "/made/for/this"], "pwd; stat -c %u:%a .")
         .prints("/made/for/this\n0:755");
+    // Root's, whoever the user is, as with Docker.
+    world
+        .sh(
+            &["-u", "1000", "-w", "/made/for/this"],
+            "stat -c %u:%a .; touch x || echo no",
+        )
+        .prints("0:755\nno");
     world.sh(&["-w", "/tmp/../home"], "pwd").prints("/home");
     let refused = world.sh(&["-w", "/etc/passwd"], "pwd");
     refused.code(125);

@@ -366,3 +366,28 @@ fn limits_that_are_impossible_are_refused() {
     }
     assert!(world.soute(["ps", "-aq"]).text().is_empty());
 }
+
+/// Docker's default, without which a limit on memory would be none.
+#[test]
+fn as_much_swap_as_memory_unless_said_otherwise() {
+    let world = World::new();
+    let memory = 48 << 20;
+    for (flags, both) in [
+        (&[][..], Some(2 * memory)),
+        (&["--memory-swap", "48m"], Some(memory)),
+        (&["--memory-swap", "-1"], None),
+    ] {
+        let words = [&["--memory", "48m"], flags, &["busybox", "sleep", "1000"]];
+        let id = world.detached(words.concat());
+        let (file, expected) = match layout() {
+            Layout::V1 => ("memory.memsw.limit_in_bytes", both),
+            Layout::V2 => ("memory.swap.max", both.map(|both| both - memory)),
+        };
+        let path = cgroup(&world, &id, "memory").join(file);
+        // Swap is not accounted everywhere.
+        if let Ok(text) = fs::read_to_string(&path) {
+            let told: Option<u64> = text.trim().parse().ok().filter(|told| *told < 1 << 60);
+            assert_eq!(told, expected, "{flags:?}: {text}");
+        }
+    }
+}

@@ -5,7 +5,8 @@ use soute_tests::World;
 #[test]
 fn all_capabilities_all_devices_no_filter_nothing_masked() {
     let world = World::new();
-    let flags = ["--privileged", "--userns", "host"];
+    // Docker's meaning: the machine's root is part of it.
+    let flags = ["--privileged"];
     // All that soute itself was given: in the machine's user namespace nobody can give more.
     let own = std::fs::read_to_string("/proc/self/status").unwrap();
     let own = own
@@ -25,14 +26,7 @@ fn all_capabilities_all_devices_no_filter_nothing_masked() {
         .prints("kmsg\nopened\nmounted\n0\n1");
     world.assert_mounts_unchanged();
     let inspected = {
-        let id = world.detached([
-            "--privileged",
-            "--userns",
-            "host",
-            "busybox",
-            "sleep",
-            "1000",
-        ]);
+        let id = world.detached(["--privileged", "busybox", "sleep", "1000"]);
         world.inspect(&id)
     };
     assert_eq!(inspected["HostConfig"]["Privileged"], true);
@@ -43,10 +37,22 @@ fn all_capabilities_all_devices_no_filter_nothing_masked() {
     );
 }
 
-/// Root over the machine is never the silent effect of another flag.
+/// Nothing of it can be had with ids of one's own, whoever asked for them.
 #[test]
-fn the_machines_users_are_asked_for_by_name() {
+fn it_is_for_the_machines_root() {
     let world = World::new();
+    world.detached(["--name", "own", "busybox", "sleep", "1000"]);
+    let joined = world.sh(&["--privileged", "--pid", "container:own"], "true");
+    joined.code(125);
+    assert!(joined.stderr.contains("--userns host"), "{joined}");
+    world.soute(["rm", "-f", "own"]).success();
+    std::fs::write(world.config(), "userns = \"auto\"\n").unwrap();
+    let set = world.sh(&["--privileged"], "true");
+    set.code(125);
+    assert!(set.stderr.contains("--userns host"), "{set}");
+    world
+        .sh(&["--privileged", "--userns", "host"], "true")
+        .success();
     for userns in ["auto", "remap:root"] {
         let outcome = world.sh(&["--privileged", "--userns", userns], "true");
         outcome.code(125);

@@ -45,6 +45,9 @@ fn a_profile_of_ones_own() {
         "{",
         r#"{"defaultAction": "SCMP_ACT_NO_SUCH"}"#,
         r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": 1}"#,
+        // Nobody is there to be asked.
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/listener",
+            "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}"#,
     ] {
         std::fs::write(&profile, text).unwrap();
         world.sh(&["--security-opt", &option], "true").code(125);

@@ -13,6 +13,7 @@ mod attack;
 mod depth;
 mod descriptors;
 mod devices;
+mod early;
 mod executable;
 mod folders;
 mod keyring;

@@ -25,6 +25,9 @@ fn capabilities() {
         &["--cap-drop", "ALL"],
         &["--cap-add", "ALL"],
         &["-u", "1000"],
+        // No more than soute itself has.
+        &["--userns", "host", "--cap-add", "ALL"],
+        &["--privileged"],
     ] {
         let id = world.detached([flags, &["debian", "sleep", "1000"]].concat());
         let told = names(&world.inspect(&id)["Isolation"]["Capabilities"]);

@@ -12,7 +12,7 @@ use crate::scratch::Scratch;
 use crate::shell::{self, command};
 
 /// Where it is kept. The number counts changes of its contents.
-const FOLDER: &str = "/var/cache/soute-tests/vm-bookworm.1";
+const FOLDER: &str = "/var/cache/soute-tests/vm-bookworm.2";
 
 /// The release that still has the oldest kernel that all defaults work on.
 const SUITE: &str = "bookworm";
@@ -64,7 +64,7 @@ impl Base {
 
     /// The root file system, never written to.
     pub fn disk(&self) -> PathBuf {
-        self.folder.join("root.ext4")
+        self.folder.join("root.disk")
     }
 
     /// The file to boot.
@@ -134,8 +134,18 @@ fn fill(root: &Path, folder: &Path) -> Result<()> {
     for kernel in [&LINUX_6_1, &LINUX_6_12] {
         std::fs::copy(kernel_file(root, kernel)?, folder.join(kernel.name))?;
     }
-    disk_image(root, &folder.join("root.ext4"), "2G")
+    let disk = folder.join("root.disk");
+    partition(&disk)?;
+    filesystem(
+        root,
+        &disk,
+        &["-E", &format!("offset={}", PARTITION_START * SECTOR)],
+    )
 }
+
+const SECTOR: u64 = 512;
+/// Of the only partition, in sectors.
+const PARTITION_START: u64 = 2048;
 
 fn kernel_file(root: &Path, kernel: &Kernel) -> Result<PathBuf> {
     let prefix = format!("vmlinuz-{}.", kernel.name);
@@ -151,8 +161,28 @@ fn kernel_file(root: &Path, kernel: &Kernel) -> Result<PathBuf> {
     )
 }
 
-/// Makes an ext4 image of `size` (sparse) with the contents of `folder`.
-pub fn disk_image(folder: &Path, image: &Path, size: &str) -> Result<()> {
+/// What the kernel knows the root's partition by (`root=PARTUUID=…`): the numbers of disks depend on which is found first.
+pub const ROOT_PARTITION: &str = "65747573-01";
+
+/// Makes a sparse disk with one partition (a "DOS" table, for which there is no need of a program).
+fn partition(disk: &Path) -> Result<()> {
+    let mut table = [0u8; SECTOR as usize];
+    table[440..444].copy_from_slice(&0x6574_7573_u32.to_le_bytes());
+    let entry = &mut table[446..462];
+    entry[4] = 0x83;
+    entry[8..12].copy_from_slice(&(PARTITION_START as u32).to_le_bytes());
+    entry[12..16].copy_from_slice(&((FILESYSTEM / SECTOR) as u32).to_le_bytes());
+    table[510..].copy_from_slice(&[0x55, 0xaa]);
+    let mut file = std::fs::File::create(disk)?;
+    file.write_all(&table)?;
+    Ok(file.set_len(PARTITION_START * SECTOR + FILESYSTEM)?)
+}
+
+/// Bytes of each file system; what is not used takes no room.
+const FILESYSTEM: u64 = 2 << 30;
+
+/// Makes an ext4 file system with the contents of `folder` in the file `image`.
+pub fn filesystem(folder: &Path, image: &Path, options: &[&str]) -> Result<()> {
     // No journal: a virtual machine that crashes has its disk thrown away.
     shell::output(
         command(
@@ -160,8 +190,9 @@ pub fn disk_image(folder: &Path, image: &Path, size: &str) -> Result<()> {
             ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-d"],
         )
         .arg(folder)
+        .args(options)
         .arg(image)
-        .arg(size),
+        .arg(format!("{}k", FILESYSTEM >> 10)),
     )
     .map(drop)
 }

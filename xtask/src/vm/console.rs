@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::base::{Base, Kernel};
+use super::base::{Base, Kernel, ROOT_PARTITION};
 use super::disk::Program;
 use crate::shell::command;
 
@@ -124,7 +124,6 @@ fn emulator(base: &Base, kernel: &Kernel, tests: &Path) -> Command {
             "-serial",
             "stdio",
             "-no-reboot",
-            // One controller, so that the disks' names do not depend on which is found first.
             "-device",
             "nvme,serial=soute",
         ],
@@ -142,8 +141,10 @@ fn emulator(base: &Base, kernel: &Kernel, tests: &Path) -> Command {
     }
     qemu.arg("-kernel").arg(base.kernel(kernel)).args([
         "-append",
-        "root=/dev/nvme0n1 rw console=ttyS0 panic=-1 quiet loglevel=4 \
-         systemd.unit=soute-tests.service systemd.show_status=false systemd.firstboot=off",
+        &format!(
+            "root=PARTUUID={ROOT_PARTITION} rootwait rw console=ttyS0 panic=-1 quiet loglevel=4 \
+             systemd.unit=soute-tests.service systemd.show_status=false systemd.firstboot=off"
+        ),
     ]);
     qemu
 }

@@ -7,9 +7,12 @@ use std::process::Stdio;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::base::disk_image;
+use super::base::filesystem;
 use crate::cargo::{self, cargo};
 use crate::shell;
+
+/// By which the virtual machine knows the tests' disk (`tests/vm/soute-tests.service`).
+const LABEL: &str = "soute-tests";
 
 /// A program with tests in it.
 pub struct Program {
@@ -112,7 +115,7 @@ pub fn make(
     }
     std::fs::write(folder.join("list"), list(programs, filter))?;
     let image = image.with_extension("ext4");
-    disk_image(&folder, &image, "2G")?;
+    filesystem(&folder, &image, &["-L", LABEL])?;
     Ok(image)
 }
 

@@ -17,6 +17,7 @@ pub(super) fn mounts(
     places: &Places,
     record: &Record,
     layout: &Layout,
+    etc_files: Vec<(&'static str, MountSource)>,
 ) -> Result<Vec<Mount>, Error> {
     let request = &record.request;
     let kernel_read_only = if request.privileged { 0 } else { RDONLY };
@@ -26,9 +27,11 @@ pub(super) fn mounts(
         mount("/dev", MountSource::Dev, NOSUID | STRICTATIME),
         mount("/dev/pts", MountSource::Devpts, NOSUID | NOEXEC),
         mount("/dev/mqueue", MountSource::Mqueue, fixed),
-        shm(record),
         mount("/sys", MountSource::Sysfs, fixed | kernel_read_only),
     ];
+    if !request.no_shm {
+        mounts.push(shm(record));
+    }
     let hierarchies = hierarchies(layout);
     if !hierarchies.is_empty() {
         mounts.push(mount(
@@ -37,25 +40,17 @@ pub(super) fn mounts(
             fixed | kernel_read_only,
         ));
     }
-    let running = places.running(&record.id);
-    for (file, target) in crate::etc_files::FILES {
-        mounts.push(mount(
-            target,
-            MountSource::Bind {
-                path: running.join(file),
-                recursive: false,
-                idmap: false,
-            },
-            0,
-        ));
+    let file_read_only = if request.read_only { RDONLY } else { 0 };
+    for (target, source) in etc_files {
+        mounts.push(mount(target, source, fixed | file_read_only));
     }
     // A mount below another one comes after it, in whatever order they were asked for.
     let mut wanted: Vec<&MountRequest> = request.mounts.iter().collect();
     wanted.sort_by_key(|m| depth(&m.target));
     for request in wanted {
         let mount = user_mount(places, record, request)?;
-        // One's own /etc/hosts, /dev/shm and so on takes the place of ours.
-        mounts.retain(|m| m.target != mount.target);
+        // One's own /etc/hosts, /dev/shm and so on takes the place of ours; /dev is only covered, since it holds files.
+        mounts.retain(|m| m.target != mount.target || m.source == MountSource::Dev);
         mounts.push(mount);
     }
     Ok(mounts)
@@ -88,7 +83,9 @@ fn shm(record: &Record) -> Mount {
     if let Share::Container(_) = &request.ipc {
         return mount(
             "/dev/shm",
-            MountSource::SharedMemory,
+            MountSource::Neighbours {
+                path: "/dev/shm".to_owned(),
+            },
             NOSUID | NOEXEC | NODEV,
         );
     }

@@ -12,6 +12,8 @@ pub struct Resources {
     pub memory_reservation: Option<u64>,
     /// `--memory-swap`: bytes of memory and swap together; -1: no limit on swap.
     pub memory_swap: Option<i64>,
+    /// `memory_swap` is a default that nobody asked for: where the kernel does not account swap, it is left out.
+    pub memory_swap_where_accounted: bool,
     /// `--memory-swappiness`: 0 to 100 (cgroup v1 only).
     pub memory_swappiness: Option<u64>,
     /// `--oom-kill-disable` (cgroup v1 only).

@@ -21,7 +21,7 @@ pub(super) struct Setting<'a> {
     pub hierarchy: &'a Hierarchy,
     /// File and text; the first file that exists is taken.
     pub writes: Vec<(&'static str, String)>,
-    /// "No limit" is asked: where the file is missing there is none anyway.
+    /// "No limit" is asked, or a default: where the file is missing there is nothing to be done.
     pub moot_if_absent: bool,
     /// Why the file may be missing, or nothing.
     pub why_absent: &'static str,
@@ -98,7 +98,7 @@ impl<'a> Plan<'a> {
             };
             self.push(limit, at, file, text);
             if let Some(last) = self.settings.last_mut() {
-                last.moot_if_absent = total < 0;
+                last.moot_if_absent = total < 0 || r.memory_swap_where_accounted;
                 last.why_absent = NO_SWAP;
             }
         }
@@ -445,6 +445,33 @@ mod tests {
                 "io.max=8:1 wiops=max",
             ]
         );
+    }
+
+    #[test]
+    fn a_default_for_swap_is_left_out_where_swap_is_not_accounted() {
+        let resources = |nobody_asked| Resources {
+            memory: Some(200),
+            memory_swap: Some(400),
+            memory_swap_where_accounted: nobody_asked,
+            ..Resources::default()
+        };
+        for layout in [v1(), v2()] {
+            for nobody_asked in [true, false] {
+                let resources = resources(nobody_asked);
+                let all = plan(&resources, &layout).unwrap();
+                let moot: Vec<&str> = all
+                    .iter()
+                    .filter(|setting| setting.moot_if_absent)
+                    .map(|setting| setting.limit)
+                    .collect();
+                let expected: &[&str] = if nobody_asked {
+                    &["--memory-swap"]
+                } else {
+                    &[]
+                };
+                assert_eq!(moot, expected);
+            }
+        }
     }
 
     #[test]

@@ -20,10 +20,10 @@ pub(crate) fn open(
     mount: &Mount,
     neighbour: Option<&OwnedFd>,
 ) -> Result<Option<OwnedFd>, CallError> {
-    if mount.source == MountSource::SharedMemory {
+    if let MountSource::Neighbours { path } = &mount.source {
         let neighbour = neighbour
             .ok_or_else(|| CallError::new("the other container's mount namespace", Errno::NOENT))?;
-        return clone_in(neighbour.as_fd(), "/dev/shm").map(Some);
+        return clone_in(neighbour.as_fd(), path).map(Some);
     }
     let MountSource::Bind {
         path, recursive, ..
@@ -100,7 +100,7 @@ fn clone_in(namespace: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, CallError>
 fn enter_and_clone(namespace: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, CallError> {
     rustix::thread::move_into_link_name_space(namespace, Some(LinkNameSpaceType::Mount))
         .called(|| "setns(mnt)".to_owned())?;
-    let place = mask::open_root()?.open(path, Links::Refuse)?;
+    let place = mask::open_root()?.open(path, Links::Follow)?;
     rustix::mount::open_tree(
         &place,
         "",

@@ -54,7 +54,8 @@ pub(crate) fn make(mount: &Mount, ns: &Namespaces) -> Result<Option<OwnedFd>, Ca
         }
         // These come later: from the parent, or once the process sits in its cgroups.
         MountSource::Dev
-        | MountSource::SharedMemory
+        | MountSource::File { .. }
+        | MountSource::Neighbours { .. }
         | MountSource::Bind { .. }
         | MountSource::Cgroup { .. } => {
             return Ok(None);

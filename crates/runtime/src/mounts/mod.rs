@@ -7,6 +7,7 @@
 pub(crate) mod bind;
 pub(crate) mod cgroup;
 pub(crate) mod dev;
+pub(crate) mod file;
 pub(crate) mod kernel;
 pub(crate) mod mask;
 pub mod overlay;

@@ -47,7 +47,10 @@ pub(crate) fn pivot(rootfs: &OwnedFd) -> Result<Root, CallError> {
 /// Puts one detached mount in its place, making the place if it is missing.
 pub(crate) fn place(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), CallError> {
     let links = match mount.source {
-        MountSource::Bind { .. } | MountSource::Tmpfs { .. } => Links::Follow,
+        MountSource::Bind { .. }
+        | MountSource::Tmpfs { .. }
+        | MountSource::File { .. }
+        | MountSource::Neighbours { .. } => Links::Follow,
         _ => Links::Refuse,
     };
     let stat = rustix::fs::fstat(tree).called(|| "fstat(mount)".to_owned())?;

@@ -9,8 +9,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
+    sendmsg, socketpair,
 };
 use soute_sys::{CallError, Called};
 
@@ -97,6 +98,13 @@ impl Channel {
         };
         if received.bytes == 0 {
             return Ok(None);
+        }
+        // This process may open no more of them. Waited for, they would never come.
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            return Err(CallError::new(
+                "recvmsg(descriptors)",
+                rustix::io::Errno::MFILE,
+            ));
         }
         bytes.truncate(received.bytes);
         let mut descriptors = Vec::new();

@@ -1,39 +1,22 @@
 //! The working directory.
 
-use rustix::fs::{Gid, OFlags, Uid};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use soute_sys::Called;
 
 use super::failure::{Failure, Step};
-use super::user::Identity;
 use crate::mounts::root::{Links, Missing, Root};
 
-/// Enters `path`. With `make`, one that is missing is made and owned by the user, as Docker does for a new container.
-pub(crate) fn enter(
-    root: &Root,
-    path: &str,
-    identity: &Identity,
-    make: bool,
-) -> Result<(), Failure> {
+/// Enters `path`. With `make`, one that is missing is made, and is root's, as with Docker.
+pub(crate) fn enter(root: &Root, path: &str, make: bool) -> Result<(), Failure> {
     let step = format!("the working directory {path}");
     let folder = match root.open_with(path, OFlags::PATH | OFlags::DIRECTORY, Links::Follow) {
         Ok(folder) => folder,
         Err(e) if make && e.errno() == Errno::NOENT => {
             root.open_or_make(path, Missing::Folder, Links::Follow)
                 .step(&step)?;
-            let made = root
-                .open_with(path, OFlags::RDONLY | OFlags::DIRECTORY, Links::Follow)
-                .step(&step)?;
-            if identity.uid != 0 || identity.gid != 0 {
-                rustix::fs::fchown(
-                    &made,
-                    Some(Uid::from_raw(identity.uid)),
-                    Some(Gid::from_raw(identity.gid)),
-                )
-                .called(|| format!("fchown(\"{path}\")"))
-                .step(&step)?;
-            }
-            made
+            root.open_with(path, OFlags::PATH | OFlags::DIRECTORY, Links::Follow)
+                .step(&step)?
         }
         Err(e) => return Err(Failure::setup(step, e)),
     };

@@ -97,6 +97,8 @@ fn in_between(
         cgroup
             .join_self_v1()
             .map_err(|e| Failure::setup("joining the container's cgroups", e))?;
+        // In the container's user namespace nobody may.
+        privileges::raise_hard_limits(&process.rlimits)?;
         rustix::thread::move_into_thread_name_spaces(target, own.flags()).map_err(|e| match e {
             rustix::io::Errno::SRCH => {
                 Failure::setup("entering the container", "it has just ended")
@@ -154,7 +156,7 @@ fn set_up(
     }
     let identity = user::resolve(&root, &process.user)?;
     let program = Program::new(&process.args, &process.env)?;
-    directory::enter(&root, &process.working_directory, &identity, false)?;
+    directory::enter(&root, &process.working_directory, false)?;
     if identity.uid != 0 {
         super::init::own_stdio(&identity)?;
     }

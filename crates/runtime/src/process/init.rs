@@ -15,7 +15,7 @@ use super::program::Program;
 use super::spawn::{MOUNTS, READY};
 use super::{console, privileges, reaper, user};
 use crate::cgroups::Cgroup;
-use crate::mounts::{cgroup as cgroup_mounts, dev, kernel, mask, place};
+use crate::mounts::{cgroup as cgroup_mounts, dev, file, kernel, mask, place};
 use crate::plan::{MountSource, Plan};
 
 /// Sets this process up as `plan` says and becomes the program. Never returns: a failure is told to the parent.
@@ -112,6 +112,7 @@ fn set_up(
             (MountSource::Dev, _) => {
                 place::place(&root, mount, &devices).and_then(|()| dev::complete(&devices))
             }
+            (MountSource::File { content }, _) => file::place(&root, mount, &devices, content),
             (_, Some(tree)) => place::place(&root, mount, &tree),
             (MountSource::Cgroup { hierarchies }, None) => {
                 cgroup_mounts::place(&root, mount, hierarchies)
@@ -141,7 +142,7 @@ fn set_up(
     // Names are looked up and the working directory is made before the root may become read-only.
     let identity = user::resolve(&root, &plan.process.user)?;
     let program = Program::new(&plan.process.args, &plan.process.env)?;
-    super::directory::enter(&root, &plan.process.working_directory, &identity, true)?;
+    super::directory::enter(&root, &plan.process.working_directory, true)?;
     if identity.uid != 0 {
         own_stdio(&identity)?;
     }

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Gid, Mode, Uid};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Rlimit, Signal};
+use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal};
 use soute_sys::{CallError, Called};
 
 use super::failure::{Failure, Step};
@@ -124,6 +124,32 @@ pub(crate) fn leave_caller() -> Result<(), Failure> {
         .step(step)?;
     // Whoever possesses a session keyring may use the keys in it, whatever its user namespace.
     soute_sys::process::new_session_keyring().step(step)
+}
+
+/// Raises this process's hard limits to those that the program is to have, as only the machine's root can.
+pub(crate) fn raise_hard_limits(limits: &[(Resource, u64, u64)]) -> Result<(), Failure> {
+    raise_hard_limits_of(None, limits)
+}
+
+/// [`raise_hard_limits`] of the process `pid`, which has the same limits as this one.
+pub(crate) fn raise_hard_limits_of(
+    pid: Option<Pid>,
+    limits: &[(Resource, u64, u64)],
+) -> Result<(), Failure> {
+    for &(resource, _, hard) in limits {
+        let now = rustix::process::getrlimit(resource);
+        if now.maximum.is_none_or(|have| hard <= have) {
+            continue;
+        }
+        let wanted = Rlimit {
+            current: now.current,
+            maximum: (hard != u64::MAX).then_some(hard),
+        };
+        rustix::process::prlimit(pid, resource, wanted)
+            .called(|| format!("prlimit({resource:?}, hard={hard})"))
+            .step("resource limits")?;
+    }
+    Ok(())
 }
 
 /// This process is killed when its parent dies; if the parent is dead already, it ends here.

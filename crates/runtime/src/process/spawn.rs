@@ -15,6 +15,7 @@ use soute_sys::{CallError, Called};
 
 use super::channel::Channel;
 use super::failure::{Failure, Step};
+use super::privileges;
 use crate::cgroups::Cgroup;
 use crate::idmap::{IdRange, map_text};
 use crate::mounts::{bind, dev, overlay};
@@ -157,7 +158,7 @@ fn complete(
     if let Some(score) = plan.process.oom_score_adj {
         write_proc(child.pid, "oom_score_adj", &score.to_string())?;
     }
-    raise_limits(plan, child.pid)?;
+    privileges::raise_hard_limits_of(Some(child.pid), &plan.process.rlimits)?;
     channel
         .send(&[MOUNTS], &parts)
         .step("handing over the root file system")?;
@@ -240,24 +241,6 @@ fn open_namespace(pid: Pid, kind: &str) -> Result<OwnedFd, Failure> {
     rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .called(|| format!("open(\"{path}\")"))
         .step("the user namespace")
-}
-
-/// Raises hard limits where the plan asks for more than the child has: its own user namespace may not.
-fn raise_limits(plan: &Plan, pid: Pid) -> Result<(), Failure> {
-    for &(resource, _, hard) in &plan.process.rlimits {
-        let now = rustix::process::getrlimit(resource);
-        let Some(have) = now.maximum else { continue };
-        if hard > have {
-            let wanted = rustix::process::Rlimit {
-                current: now.current,
-                maximum: (hard != u64::MAX).then_some(hard),
-            };
-            rustix::process::prlimit(Some(pid), resource, wanted)
-                .called(|| format!("prlimit({resource:?}, hard={hard})"))
-                .step("resource limits")?;
-        }
-    }
-    Ok(())
 }
 
 /// Pipes belong to who made them; the container's root must be able to reopen /dev/stdout.

@@ -65,14 +65,20 @@ const fn allow(conditions: &'static [Condition]) -> Rule<'static> {
 }
 
 /// Families are arguments of socket(2). AF_ALG is the kernel's cryptography (CVE-2026-31431: any user could write
-/// to the page cache), AF_VSOCK reaches the machine that hosts this virtual machine. Through socketcall(2) of x86 both
-/// can still be had, because a filter cannot look at what its argument points at.
+/// to the page cache), AF_VSOCK reaches the machine that hosts this virtual machine. The others are named one by one
+/// (AF_KCM to AF_MCTP): the kernel takes an int and looks at the lower half of the register alone, so that
+/// 0x1_0000_0026, which is greater than any family, is AF_ALG, too. Through socketcall(2) of x86 both can still be had,
+/// because a filter cannot look at what its argument points at.
 const AF_ALG: u64 = 38;
 const AF_VSOCK: u64 = 40;
 const SOCKET: &[Rule<'static>] = &[
     allow(&[first(Op::Lt(AF_ALG))]),
     allow(&[first(Op::Eq(AF_ALG + 1))]),
-    allow(&[first(Op::Gt(AF_VSOCK))]),
+    allow(&[first(Op::Eq(AF_VSOCK + 1))]),
+    allow(&[first(Op::Eq(AF_VSOCK + 2))]),
+    allow(&[first(Op::Eq(AF_VSOCK + 3))]),
+    allow(&[first(Op::Eq(AF_VSOCK + 4))]),
+    allow(&[first(Op::Eq(AF_VSOCK + 5))]),
 ];
 
 /// PER_LINUX, PER_LINUX32, both with UNAME26, and the question what is set.

@@ -23,6 +23,9 @@ pub fn check(request: &Request) -> Result<()> {
     if request.shm_size.is_some() && request.ipc != Share::Private {
         bail!("--shm-size cannot be given with --ipc host or container:, whose /dev/shm is shared");
     }
+    if request.shm_size.is_some() && request.no_shm {
+        bail!("--shm-size cannot be given with --ipc none, which has no /dev/shm");
+    }
     Ok(())
 }
 

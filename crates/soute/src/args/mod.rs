@@ -110,7 +110,8 @@ impl CreateArgs {
     /// Before a file is read that could be a pipe: the command may begin anew here ([`Engine::shield`]).
     pub fn shield(&self, engine: &Engine) -> Result<()> {
         let joined = self.namespaces.joined().chain(self.network.joined());
-        Ok(engine.shield(self.namespaces.userns(), joined)?)
+        let privileged = self.security.privileged();
+        Ok(engine.shield(self.namespaces.userns(), privileged, joined)?)
     }
 
     /// The validated request.

@@ -11,9 +11,10 @@ pub struct NamespaceArgs {
     #[arg(long, value_name = "MODE", value_parser = shared_or_joined)]
     pid: Option<Share>,
 
-    /// System V IPC and message queues: private, host or container:NAME
-    #[arg(long, value_name = "MODE", value_parser = shared_or_joined)]
-    ipc: Option<Share>,
+    /// System V IPC, message queues and /dev/shm: private (or shareable, which it always is), none (without /dev/shm),
+    /// host or container:NAME
+    #[arg(long, value_name = "MODE", value_parser = ipc)]
+    ipc: Option<Ipc>,
 
     /// Host and domain name: private or host
     #[arg(long, value_name = "MODE", value_parser = shared)]
@@ -36,7 +37,8 @@ impl NamespaceArgs {
 
     /// The containers of which a namespace is shared.
     pub fn joined(&self) -> impl Iterator<Item = &str> {
-        let shares = [&self.pid, &self.ipc, &self.uts, &self.cgroupns];
+        let ipc = self.ipc.as_ref().map(|ipc| &ipc.share);
+        let shares = [self.pid.as_ref(), ipc, self.uts.as_ref()];
         shares.into_iter().filter_map(|share| match share {
             Some(Share::Container(name)) => Some(name.as_str()),
             _ => None,
@@ -46,11 +48,31 @@ impl NamespaceArgs {
     /// Files the namespaces under `request`.
     pub fn apply(self, request: &mut Request) {
         request.pid = self.pid.unwrap_or_default();
-        request.ipc = self.ipc.unwrap_or_default();
+        let ipc = self.ipc.unwrap_or_default();
+        request.ipc = ipc.share;
+        request.no_shm = ipc.no_shm;
         request.uts = self.uts.unwrap_or_default();
         request.cgroupns = self.cgroupns.unwrap_or_default();
         request.userns = self.userns;
     }
+}
+
+/// `--ipc`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Ipc {
+    share: Share,
+    no_shm: bool,
+}
+
+fn ipc(text: &str) -> Result<Ipc, String> {
+    let share = match text {
+        "none" | "shareable" => Ok(Share::Private),
+        text => shared_or_joined(text),
+    };
+    Ok(Ipc {
+        share: share.map_err(|why| why.replacen("private,", "private, shareable, none,", 1))?,
+        no_shm: text == "none",
+    })
 }
 
 fn shared(text: &str) -> Result<Share, String> {
@@ -100,5 +122,15 @@ mod tests {
         for text in ["", "foo", "container:", "shareable", "none"] {
             assert!(shared_or_joined(text).is_err(), "{text}");
         }
+        for (text, share, no_shm) in [
+            ("private", Share::Private, false),
+            ("shareable", Share::Private, false),
+            ("none", Share::Private, true),
+            ("host", Share::Host, false),
+            ("container:web", Share::Container("web".into()), false),
+        ] {
+            assert_eq!(ipc(text), Ok(Ipc { share, no_shm }), "{text}");
+        }
+        assert!(ipc("foo").unwrap_err().contains("shareable"));
     }
 }

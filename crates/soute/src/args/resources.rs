@@ -101,6 +101,7 @@ impl ResourceArgs {
             memory: given(self.memory),
             memory_reservation: given(self.memory_reservation),
             memory_swap: self.memory_swap.filter(|swap| *swap != 0),
+            memory_swap_where_accounted: false,
             memory_swappiness: self.memory_swappiness.and_then(|n| u64::try_from(n).ok()),
             oom_kill_disable: self.oom_kill_disable,
             cpu_shares: given(self.cpu_shares),

@@ -40,6 +40,11 @@ pub struct SecurityArgs {
 }
 
 impl SecurityArgs {
+    /// `--privileged`.
+    pub fn privileged(&self) -> bool {
+        self.privileged
+    }
+
     /// Files the privileges under `request`; reads the seccomp profile that is named.
     pub fn apply(self, request: &mut Request, outside: &dyn Outside) -> Result<()> {
         request.cap_add = self.cap_add;

@@ -27,9 +27,13 @@ impl CidFile {
     }
 
     /// Writes the id.
-    pub fn fill(mut self, id: &str) -> Result<()> {
+    pub fn fill(mut self, id: &str) -> std::io::Result<()> {
         let written = self.file.write_all(id.as_bytes());
-        written.with_context(|| format!("--cidfile {}", self.path.display()))?;
+        let named = |e: std::io::Error| {
+            let message = format!("--cidfile {}: {e}", self.path.display());
+            std::io::Error::new(e.kind(), message)
+        };
+        written.map_err(named)?;
         self.filled = true;
         Ok(())
     }

@@ -97,10 +97,8 @@ impl CommandLine for Run {
                 attach: taken.is_some(),
                 terminal_size: terminal::window_size(rustix::stdio::stdin()),
             },
+            |id| cidfile.map_or(Ok(()), |file| file.fill(id)),
         )?;
-        if let Some(cidfile) = cidfile {
-            cidfile.fill(&started.id)?;
-        }
         let Some((signals, attachment)) = taken else {
             print(&(started.id + "\n"))?;
             return Ok(ExitCode::SUCCESS);

@@ -51,8 +51,11 @@ impl CommandLine for Start {
         shield(&engine, &self.containers)?;
         if !self.attach && !self.interactive {
             return each_named(&self.containers, |name| {
-                engine.start(name, How::default())?;
-                Ok(())
+                match engine.start(name, How::default()) {
+                    // It does what was wanted.
+                    Err(Error::Runs { .. }) => Ok(()),
+                    other => Ok(other.map(drop)?),
+                }
             });
         }
         let [name] = &self.containers[..] else {

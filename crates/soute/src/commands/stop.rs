@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Places, Start};
+use soute_engine::{Engine, Places};
 
 use super::each::each_named;
 use crate::args::process::signal;
@@ -71,10 +71,6 @@ impl CommandLine for Restart {
             containers,
         } = self.asking;
         super::start::shield(&engine, &containers)?;
-        each_named(&containers, |name| {
-            engine.stop(name, signal, time)?;
-            engine.start(name, Start::default())?;
-            Ok(())
-        })
+        each_named(&containers, |name| Ok(engine.restart(name, signal, time)?))
     }
 }

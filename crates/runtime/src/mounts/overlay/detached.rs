@@ -1,6 +1,6 @@
 //! Layers as descriptors of detached mounts (fsconfig(2), FSCONFIG_SET_FD): no process, no name, no limit of length.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
@@ -65,8 +65,13 @@ pub(super) fn undo(parts: &Parts) -> Result<(), CallError> {
     if !(changes.volatile && changes.work_is_new) {
         return Ok(());
     }
+    clear_marks(&changes.work)
+}
+
+/// Takes the marks off a work folder.
+pub(super) fn clear_marks(work: impl AsFd) -> Result<(), CallError> {
     for (name, flags) in MARKS {
-        match rustix::fs::unlinkat(&changes.work, name, flags) {
+        match rustix::fs::unlinkat(&work, name, flags) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(e) => return Err(CallError::new(format!("unlinkat(work, \"{name}\")"), e)),
         }

@@ -120,6 +120,22 @@ pub fn stack_by(way: Way, layers: &[PathBuf], attributes: u64) -> Result<Overlay
     Parts::stacked(layers, attributes)?.in_this_way(way)
 }
 
+/// The volatile overlay over `folder` has been unmounted in good order: what was changed is there, and another overlay
+/// may be made of it.
+///
+/// # Errors
+/// The call that failed.
+pub fn end_volatile(folder: &Path) -> Result<(), CallError> {
+    let work = folder.join(WORK);
+    let work = rustix::fs::open(
+        &work,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .called(|| format!("open(\"{}\", O_PATH)", work.display()))?;
+    detached::clear_marks(work)
+}
+
 impl Parts {
     fn of_root(
         rootfs: &Rootfs,

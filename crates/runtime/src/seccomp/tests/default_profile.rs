@@ -286,6 +286,10 @@ fn what_a_container_may_and_may_not() {
             (39, ALLOW),
             (40, EPERM),
             (44, ALLOW),
+            // The kernel takes an int.
+            (0x1_0000_0026, EPERM),
+            (0x1_0000_0028, EPERM),
+            (0xffff_ffff_0000_0026, EPERM),
         ] {
             assert_eq!(
                 decides(CapSet::ALL, arch, "socket", family),

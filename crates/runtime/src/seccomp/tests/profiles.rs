@@ -443,7 +443,7 @@ fn summaries() {
     let summary = Summary::docker_default(CapSet::of(&[Cap::SYS_ADMIN]), KERNEL).unwrap();
     assert!(summary.calls["allow"].contains(&"mount"));
     assert!(!summary.calls["allow"].contains(&"reboot"));
-    assert_eq!(summary.by_arguments["socket"].len(), 3);
+    assert_eq!(summary.by_arguments["socket"].len(), 7);
     let summary = Summary::docker_default(CapSet::DEFAULT, KERNEL).unwrap();
     assert_eq!(
         summary.calls["ENOSYS"],

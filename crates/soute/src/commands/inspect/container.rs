@@ -6,7 +6,7 @@ use soute_engine::request::{
     MountKind, Network, Request, SeccompChoice, Share, Source, UserNamespace,
 };
 use soute_engine::{Container, Record, Status, signals};
-use soute_runtime::capabilities::{self, CapSet};
+use soute_runtime::capabilities::CapSet;
 use soute_runtime::cgroups::Throttle;
 use soute_runtime::idmap::IdRange;
 use soute_runtime::seccomp::profile::Profile;
@@ -264,13 +264,7 @@ fn mounts(record: &Record) -> Vec<Value> {
 fn isolation(container: &Container) -> Result<Value> {
     let record = &container.record;
     let request = &record.request;
-    let last = capabilities::kernel_last_cap()?;
-    let set = capabilities::resolve(
-        &request.cap_add,
-        &request.cap_drop,
-        request.privileged,
-        last,
-    )?;
+    let set = soute_engine::capabilities(record)?;
     let map = |ranges: &[IdRange]| -> Value {
         let describe = |range: &IdRange| json!({"Container": range.container, "Host": range.host, "Size": range.size});
         ranges.iter().map(describe).collect()
