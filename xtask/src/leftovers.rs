@@ -73,7 +73,8 @@ fn cgroup_mount(line: &str) -> Option<&str> {
     (kind == "cgroup" || kind == "cgroup2").then(|| fields.split(' ').nth(4))?
 }
 
-/// Every cgroup beneath one whose name begins with `soute`; the engine keeps that one itself from run to run.
+/// Every cgroup beneath one whose name begins with `soute`; the engine keeps that one itself from run to run, and the one
+/// that its monitors live in.
 fn soute_cgroups(folder: &Path, inside: bool, things: &mut BTreeSet<String>) -> Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -88,7 +89,7 @@ fn soute_cgroups(folder: &Path, inside: bool, things: &mut BTreeSet<String>) -> 
             continue;
         }
         let path = entry.path();
-        if inside {
+        if inside && entry.file_name() != "monitors" {
             things.insert(format!("cgroup: {}", path.display()));
         }
         let soute = entry.file_name().to_string_lossy().starts_with("soute");

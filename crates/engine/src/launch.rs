@@ -8,7 +8,7 @@ use rustix::net::{
 };
 use soute_runtime::cgroups::{Cgroup, Resources};
 use soute_runtime::process::FailureKind;
-use soute_sys::process::{Cloned, fork};
+use soute_sys::process::{Cloned, clone3};
 use soute_sys::{CallError, Called};
 
 use crate::Engine;
@@ -99,18 +99,19 @@ impl Engine {
             ours.send(&Frame::Attach)?;
         }
         let prepared = match self.prepare(&record, start) {
-            Ok((plan, cgroup)) => Prepared {
+            Ok((plan, cgroup, home)) => Prepared {
                 places: self.places.clone(),
                 log: self.settings.log.clone(),
                 record,
                 plan,
                 cgroup,
+                home,
                 lock,
                 connection: theirs,
             },
             Err(e) => return Err(self.undo(&record, lock, e)),
         };
-        match fork()? {
+        match clone3(0, prepared.home.as_ref().and_then(Cgroup::v2_fd))? {
             Cloned::Child => {
                 drop(ours);
                 monitor::run(prepared)
@@ -136,7 +137,7 @@ impl Engine {
         &self,
         record: &Record,
         start: Start,
-    ) -> Result<(soute_runtime::plan::Plan, Cgroup), Error> {
+    ) -> Result<(soute_runtime::plan::Plan, Cgroup, Option<Cgroup>), Error> {
         crate::sealed::require(record.id_maps.as_ref())?;
         let machine = Machine {
             layout: self.layout.clone(),
@@ -156,13 +157,16 @@ impl Engine {
                 crate::propagation::check(path, propagation.as_deref())?;
             }
         }
+        // Detached, the monitor is to outlive its caller's session or unit; attended, it ends with them.
+        let home = (!start.attach).then(|| crate::monitors::cgroup(&self.layout));
+        let home = home.transpose()?;
         let cgroup = Cgroup::create(
             &self.layout,
             &record.cgroup,
             &limits(&record.request.resources),
             &rules,
         )?;
-        Ok((plan, cgroup))
+        Ok((plan, cgroup, home))
     }
 
     /// Namespaces of another container, open.

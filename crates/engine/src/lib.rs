@@ -17,6 +17,7 @@ mod launch;
 mod lock;
 pub mod log;
 mod monitor;
+mod monitors;
 mod operate;
 mod places;
 mod plan;

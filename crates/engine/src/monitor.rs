@@ -41,6 +41,8 @@ pub(crate) struct Prepared {
     pub(crate) record: Record,
     pub(crate) plan: Plan,
     pub(crate) cgroup: Cgroup,
+    /// The monitor's own cgroup; `None`: its caller's.
+    pub(crate) home: Option<Cgroup>,
     pub(crate) lock: Lock,
     /// The monitor's end of the conversation with that command.
     pub(crate) connection: Connection,
@@ -70,11 +72,15 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         record,
         plan,
         cgroup,
+        home,
         lock,
         connection,
     } = prepared;
-    let pipes = detached
-        .and_then(|()| Streams::prepare(&plan, record.request.interactive))
+    // On v2 it was born there.
+    let moved = home.map_or(Ok(()), |home| home.join_self_v1().map_err(Error::from));
+    let pipes = moved
+        .and(detached.map_err(Error::from))
+        .and_then(|()| Ok(Streams::prepare(&plan, record.request.interactive)?))
         .map_err(|e| Failure::setup("preparing the monitor", e));
     let (pipes, stdio) = match pipes {
         Ok(both) => both,

@@ -196,3 +196,16 @@ fn it_lives_in_the_cgroup_that_was_asked_for() {
         std::fs::remove_dir(folder).unwrap();
     }
 }
+
+/// systemd ends all that is left in a unit's or a session's cgroup when it ends, and a limit there is a limit for all.
+#[test]
+fn the_monitor_is_not_in_its_callers_cgroup() {
+    let world = World::new();
+    let id = world.detached(["busybox", "sleep", "1000"]);
+    let monitor = world.inspect(&id)["Isolation"]["Monitor"].clone();
+    let cgroups = std::fs::read_to_string(format!("/proc/{monitor}/cgroup")).unwrap();
+    let own = cgroups.lines().filter(|line| line.ends_with("/monitors"));
+    let containers = std::fs::read_to_string(format!("/proc/{}/cgroup", world.pid(&id))).unwrap();
+    let wanted = containers.lines().filter(|line| line.ends_with(&id));
+    assert_eq!(own.count(), wanted.count(), "{cgroups}{containers}");
+}

@@ -30,6 +30,7 @@ impl Bed {
         .arg(bed.path("floor"))
         .arg(root().join("bench/floor.c")))?;
         std::fs::create_dir(bed.rootfs())?;
+        std::fs::create_dir(bed.run())?;
         image::busybox_tree(&bed.rootfs())?;
         output(
             bed.soute()
@@ -55,6 +56,12 @@ impl Bed {
         &self.folder
     }
 
+    /// What stands for /run, where every engine keeps the state of what runs: memory, in the namespaces in which it is
+    /// measured ([`super::layout`]).
+    pub fn run(&self) -> PathBuf {
+        self.path("run")
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -75,9 +82,7 @@ impl Bed {
     /// `crun` or `runc`, with its state here.
     pub fn oci(&self, runtime: &str) -> Command {
         let mut command = Command::new(runtime);
-        command
-            .arg("--root")
-            .arg(self.path(&format!("{runtime}-state")));
+        command.arg("--root").arg(self.run().join(runtime));
         command
     }
 
@@ -93,7 +98,7 @@ impl Bed {
             .arg("--root")
             .arg(self.path(name))
             .arg("--run")
-            .arg(self.path("soute-run"));
+            .arg(self.run().join("soute"));
         command.arg("--config").arg(self.path("no-settings"));
         command
     }
@@ -110,7 +115,7 @@ impl Bed {
             ],
         );
         command.arg("--root").arg(self.path("podman-root"));
-        command.arg("--runroot").arg(self.path("podman-run"));
+        command.arg("--runroot").arg(self.run().join("podman"));
         command.arg("--tmpdir").arg(self.path("podman-tmp"));
         command
     }

@@ -28,7 +28,7 @@ impl Docker {
             .arg("--data-root")
             .arg(bed.path("docker-root"))
             .arg("--exec-root")
-            .arg(bed.path("docker-run"))
+            .arg(bed.run().join("docker"))
             .arg("--pidfile")
             .arg(bed.path("docker.pid"))
             .arg("--host")

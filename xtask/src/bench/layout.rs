@@ -110,6 +110,7 @@ pub fn measure_in_namespaces(layout: Layout, bed: &Bed, options: Options) -> Res
 /// In those namespaces: measures and leaves the figures in the bed.
 pub fn measure(layout: Layout, bed: &Bed, options: Options) -> Result<()> {
     show_only(layout)?;
+    run(command("mount", ["-t", "tmpfs", "tmpfs"]).arg(bed.run()))?;
     run(&mut command("ip", ["link", "set", "lo", "up"]))?;
     bundle::write_all(bed)?;
     let docker = if options.docker && layout == Layout::V1 {
