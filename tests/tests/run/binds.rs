@@ -287,3 +287,18 @@ fn mounts_of_the_container_arrive_on_the_machine_only_where_that_was_asked_for()
     unmount(Path::new(&folder));
     assert_eq!(seen, [false, true]);
 }
+
+#[test]
+fn a_folder_on_a_file_is_told_from_a_file_on_a_folder() {
+    let world = World::new();
+    let folder = shared(&world);
+    for (source, target, told) in [
+        (folder.clone(), "/etc/passwd", "the source is a folder"),
+        (format!("{folder}/file"), "/etc", "the source is a file"),
+    ] {
+        let outcome = world.sh(&["-v", &format!("{source}:{target}")], "true");
+        outcome.code(125);
+        assert!(outcome.stderr.contains(told), "{outcome}");
+        assert!(outcome.stderr.contains(target), "{outcome}");
+    }
+}

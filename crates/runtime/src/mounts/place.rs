@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType};
+use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags};
 use soute_sys::mount::{MountAttr, PRIVATE, RDONLY, mount_setattr};
 use soute_sys::{CallError, Called};
@@ -60,7 +61,24 @@ pub(crate) fn place(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), Ca
         Missing::File
     };
     let target = root.open_or_make(&mount.target, missing, links)?;
-    attach(tree, &target, &mount.target)
+    attach(tree, &target, &mount.target).map_err(|e| mismatch(&target, missing).unwrap_or(e))
+}
+
+/// The kernel's word for a folder on a file, or the reverse, is "invalid argument".
+fn mismatch(target: &OwnedFd, source: Missing) -> Option<CallError> {
+    let stat = rustix::fs::fstat(target).ok()?;
+    let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    match (source, is_folder) {
+        (Missing::Folder, false) => Some(CallError::new(
+            "the source is a folder, and what is there in the container is none",
+            Errno::NOTDIR,
+        )),
+        (Missing::File, true) => Some(CallError::new(
+            "the source is a file, and what is there in the container is a folder",
+            Errno::ISDIR,
+        )),
+        _ => None,
+    }
 }
 
 /// Makes the root mount itself read-only.
