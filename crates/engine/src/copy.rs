@@ -18,12 +18,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
-    XattrFlags,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
 };
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
-use soute_sys::mount::{MountAttr, NOATIME, NODEV, NOEXEC, NOSUID, RDONLY, mount_setattr};
+use soute_runtime::mounts::overlay;
+use soute_sys::mount::{NOATIME, NOEXEC, NOSUID};
 use soute_sys::{CallError, Called};
 
 use crate::error::Error;
@@ -42,8 +41,9 @@ pub(crate) fn from_layers(layers: &[PathBuf], target: &str, folder: &Path) -> Re
         let call = format!("filling the volume for {target}: {}", e.call());
         Error::Call(CallError::new(call, e.errno()))
     };
-    let image = together(layers).map_err(failed)?;
-    let Some(source) = open_inside(&image, target).map_err(failed)? else {
+    // No device can be opened in it, and overlayfs sees to whiteouts and opaque folders.
+    let image = overlay::stack(layers, NOSUID | NOEXEC | NOATIME).map_err(failed)?;
+    let Some(source) = open_inside(&image.mount, target).map_err(failed)? else {
         return Ok(());
     };
     let root = rustix::fs::open(folder, OPEN_FOLDER, Mode::empty())
@@ -64,40 +64,6 @@ const OPEN_FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-
-/// The layers as one tree: a detached mount, read-only, on which no device can be opened.
-fn together(layers: &[PathBuf]) -> Result<OwnedFd, CallError> {
-    let attributes = RDONLY | NODEV | NOSUID | NOEXEC | NOATIME;
-    if let [only] = layers {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let tree = rustix::mount::open_tree(CWD, only, flags)
-            .called(|| format!("open_tree(\"{}\", CLONE)", only.display()))?;
-        let attr = MountAttr {
-            set: attributes,
-            clear: soute_sys::mount::ATIME_MASK,
-            ..MountAttr::default()
-        };
-        mount_setattr(&tree, false, &attr)?;
-        return Ok(tree);
-    }
-    // overlayfs knows whiteouts and opaque folders, and without an upper folder it cannot write.
-    let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
-        .called(|| "fsopen(\"overlay\")".to_owned())?;
-    for layer in layers.iter().rev() {
-        let opened = rustix::fs::open(
-            layer,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .called(|| format!("open(\"{}\", O_PATH)", layer.display()))?;
-        rustix::mount::fsconfig_set_fd(&fs, "lowerdir+", &opened)
-            .called(|| format!("fsconfig(overlay, \"lowerdir+\", {})", layer.display()))?;
-    }
-    rustix::mount::fsconfig_create(&fs).called(|| "fsconfig(overlay, create)".to_owned())?;
-    let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
-    rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-        .called(|| "fsmount(overlay)".to_owned())
-}
 
 /// The folder that `target` names in the image, whose links lead nowhere but into the image itself (CVE-2022-23648).
 fn open_inside(image: &OwnedFd, target: &str) -> Result<Option<OwnedFd>, CallError> {

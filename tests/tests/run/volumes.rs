@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
 use soute_tests::World;
+use soute_tests::make::{Tar, archive, oci};
 
 /// The names of the engine's volumes.
 fn volumes(world: &World) -> Vec<String> {
@@ -131,6 +133,41 @@ fn a_new_volume_takes_over_what_the_image_has_there() {
     world
         .sh(&["-v", "etc:/bin2", "-v", "tmp:/tmp"], "stat -c %a /tmp")
         .prints("1777");
+}
+
+/// Of layers, and not of one: overlayfs takes them in one way or another, as the kernel has it.
+#[test]
+fn a_new_volume_takes_over_what_the_layers_have_together() {
+    let world = World::new();
+    let below = Tar::new()
+        .folder("data/")
+        .file("data/kept", b"below\n")
+        .file("data/changed", b"below\n")
+        .file("data/removed", b"below\n");
+    let above = Tar::new()
+        .folder("data/")
+        .file("data/changed", b"above\n")
+        .file("data/.wh.removed", b"");
+    let busybox = std::fs::read(World::busybox_tar()).unwrap();
+    let layers = [&busybox[..], &below.end(), &above.end()];
+    let file = world.path("layers.tar");
+    std::fs::write(&file, archive(&oci(&layers, &json!({}), "layers:v1"))).unwrap();
+    world
+        .soute(["load", "--input", file.to_str().unwrap()])
+        .success();
+    let script = "ls /data; cat /data/*; grep -c ' /data ' /proc/self/mountinfo";
+    world
+        .soute([
+            "run",
+            "--rm",
+            "-v",
+            "data:/data",
+            "layers:v1",
+            "sh",
+            "-c",
+            script,
+        ])
+        .prints("changed\nkept\nabove\nbelow\n1");
 }
 
 #[test]

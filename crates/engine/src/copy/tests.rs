@@ -6,6 +6,7 @@
 )]
 
 use super::*;
+use rustix::fs::CWD;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 
