@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use soute_tests::World;
 use soute_tests::make::{Tar, archive, oci};
+use soute_tests::{World, wait_until};
 
 /// The names of the engine's volumes.
 fn volumes(world: &World) -> Vec<String> {
@@ -186,6 +186,40 @@ fn two_containers_see_each_others_writing() {
         .success();
     assert_eq!(world.soute(["wait", &first]).text(), "0");
     world.soute(["logs", &first]).prints("seen");
+}
+
+/// What a container has written stays, whatever becomes of filling the volume for another.
+#[test]
+fn a_copy_that_failed_takes_nothing_away() {
+    let world = World::new();
+    let script = "until test -e /data/go; do sleep 0.01; done; echo mine > /data/kept; echo done; exec sleep 1000";
+    let writer = world.detached(["-v", "data:/data:nocopy", "busybox", "sh", "-c", script]);
+    // Deeper than is copied.
+    let rootfs = world.rootfs("rootfs");
+    std::fs::create_dir_all(rootfs.join(format!("data/{}", "d/".repeat(300)))).unwrap();
+    std::fs::write(rootfs.join("data/first"), "").unwrap();
+    let rootfs = rootfs.to_str().unwrap();
+    world
+        .soute([
+            "run",
+            "--rm",
+            "-v",
+            "data:/data",
+            "--rootfs",
+            rootfs,
+            "true",
+        ])
+        .code(125);
+    world
+        .soute(["exec", &writer, "touch", "/data/go"])
+        .success();
+    wait_until("it has written", || {
+        world.soute(["logs", &writer]).stdout == "done\n"
+    });
+    world
+        .sh(&["-v", "data:/data"], "ls /data; cat /data/kept")
+        .prints("go\nkept\nmine");
+    world.soute(["rm", "-f", "-v", &writer]).success();
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Scene {
 
     fn copy(&self, target: &str) -> Result<PathBuf, Error> {
         let volume = self.volume();
-        from_layers(&self.layers, target, &volume).map(|()| volume)
+        from_layers(&self.layers, target, &volume).map(|_| volume)
     }
 }
 
