@@ -132,10 +132,29 @@ impl LastRun {
 
     /// The last run that is known.
     pub(crate) fn read(places: &Places, id: &str) -> Result<Option<Self>, Error> {
-        match Self::read_unsettled(places, id)? {
-            Some(last) => Ok(Some(last)),
-            None => read_json(&Self::path(places, id)),
+        if let Some(last) = Self::read_unsettled(places, id)? {
+            return Ok(Some(last));
         }
+        let path = Self::path(places, id);
+        match read_json(&path) {
+            // A start writes it without waiting for the disk: a power cut soon after leaves it empty, or half. That
+            // it is there tells what it would have.
+            Err(Error::Corrupt { .. }) => Self::cut_short(&path).map(Some),
+            other => other,
+        }
+    }
+
+    /// A run of which nothing is known but that it was begun: at the time of the file that should tell.
+    fn cut_short(path: &Path) -> Result<Self, Error> {
+        let written = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+        let written = io("reading the time of", path, written)?;
+        Ok(Self {
+            started: Timestamp::try_from(written).unwrap_or_default(),
+            finished: None,
+            exit_code: 137,
+            oom_killed: false,
+            error: None,
+        })
     }
 
     /// One that could not be written down for good.
