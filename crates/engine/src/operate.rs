@@ -138,7 +138,8 @@ fn wait_for_exit(
     connection: &Connection,
     patience: Option<Duration>,
 ) -> Result<Option<i32>, Error> {
-    let deadline = patience.map(|p| Instant::now() + p);
+    // One beyond the end of time is none.
+    let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
     loop {
         if let Some(deadline) = deadline {
             let left = deadline.saturating_duration_since(Instant::now());
