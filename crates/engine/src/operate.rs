@@ -10,8 +10,9 @@ use crate::error::Error;
 use crate::frame::{Connection, Frame, Received};
 use crate::lock::Lock;
 use crate::log::{self, Filter, Line};
+use crate::record::Record;
 use crate::remove::Remains;
-use crate::{Engine, remove};
+use crate::{Engine, reconcile, remove};
 
 /// `--stop-timeout` where neither container nor command names one, as Docker's.
 const STOP_TIMEOUT: i64 = 10;
@@ -32,8 +33,15 @@ impl Engine {
             return Ok(());
         }
         let record = &container.record;
-        let pidfd = self.running_process(&container, "stop")?;
-        let connection = self.connect(&record.id)?;
+        let reached = self
+            .running_process(&container, "stop")
+            .and_then(|pidfd| Ok((pidfd, self.connect(&record.id)?)));
+        let (pidfd, connection) = match reached {
+            Ok(both) => both,
+            // It may have ended between the two looks: then that is done.
+            Err(_) if self.ends(record)? => return Ok(()),
+            Err(e) => return Err(e),
+        };
         let signal = signal.unwrap_or(record.stop_signal);
         send_unless_gone(&pidfd, signal)?;
         let timeout = timeout
@@ -58,6 +66,7 @@ impl Engine {
             Status::Running(_) => match self.connect(&container.record.id) {
                 Ok(connection) => Ok(wait_for_exit(&connection, None)?.unwrap_or(137)),
                 // It ended between the two looks.
+                Err(_) if !self.ends(&container.record)? => Err(Error::MonitorLost),
                 Err(_) => match self.status(&container.record)? {
                     Status::Exited(last) => Ok(last.exit_code),
                     _ => Err(Error::MonitorLost),
@@ -107,6 +116,16 @@ impl Engine {
         let mut runs = || matches!(self.status(&record), Ok(Status::Running(_)));
         let follow: log::Follow<'_> = if follow { Some(&mut runs) } else { None };
         log::read(&folder, filter, follow, each)
+    }
+
+    /// Whether a container whose monitor does not answer has ended, or does as soon as the monitor is gone.
+    fn ends(&self, record: &Record) -> Result<bool, Error> {
+        match Lock::take_soon(&self.places.running(&record.id))? {
+            Some(lock) => {
+                reconcile::clean(&self.places, &self.layout, &record.id, lock).map(|()| true)
+            }
+            None => Ok(false),
+        }
     }
 
     fn running_process(

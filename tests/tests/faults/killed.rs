@@ -1,6 +1,7 @@
 //! `kill -9` of each process that takes part.
 
 use soute_tests::{World, wait_until};
+use syscalls::Sysno;
 
 use super::{kill, lives, monitor};
 
@@ -245,6 +246,37 @@ fn a_stopped_monitor_holds_up_no_other_container() {
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     world.soute(["rm", "-f", "stuck"]).success();
     world.assert_nothing_left(&[id]);
+}
+
+/// A container may end after the command has seen that it runs, and before its monitor has answered.
+#[test]
+fn what_ends_while_the_command_waits_for_its_monitor_is_stopped() {
+    let world = World::new();
+    for words in [&["stop"][..], &["rm", "-f"]] {
+        let id = world.detached(["busybox", "sleep", "1000"]);
+        let (monitor, pid) = (monitor(&world, &id), world.pid(&id));
+        let process = rustix::process::Pid::from_raw(monitor.cast_signed()).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
+        // More than its queue holds: who comes now waits outside.
+        let queue: Vec<_> = (0..20).map(|_| world.start(["wait", &id])).collect();
+        let waits_outside = |pid: u32| {
+            let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+            call.starts_with(&format!("{} ", Sysno::connect as i32))
+        };
+        wait_until("the queue is full", || {
+            queue.iter().any(|wait| waits_outside(wait.pid()))
+        });
+        let command = world.start([words, &[&id]].concat());
+        wait_until("it waits, too", || waits_outside(command.pid()));
+        kill(pid);
+        kill(monitor);
+        command.outcome().success();
+        for wait in queue {
+            // What has been removed tells no exit code.
+            assert!(wait.outcome().code <= 1);
+        }
+        world.soute(["rm", "-f", &id]).success();
+    }
 }
 
 /// `shutdown` and service managers ask monitors to end: their containers are stopped in their own way.

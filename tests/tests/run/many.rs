@@ -124,6 +124,28 @@ fn one_name_for_many() {
     assert_eq!(world.soute(["ps", "-aq"]).text().lines().count(), 1);
 }
 
+/// What several stop is stopped, for each of them: also for one that finds it running, and then gone.
+#[test]
+fn many_stop_one_container() {
+    let world = World::new();
+    for round in 0..20 {
+        let id = world.detached(["busybox", "sleep", "1000"]);
+        let stops: Vec<_> = (0..6)
+            .map(|number| match (round + number) % 3 {
+                0 => world.start(["rm", "-f", &id]),
+                _ => world.start(["stop", "-t", "0", &id]),
+            })
+            .collect();
+        for stop in stops {
+            let outcome = stop.outcome();
+            // Removed before it was looked for.
+            let late = outcome.stderr.contains("no such container");
+            assert!(outcome.code == 0 || late, "{outcome}");
+        }
+        world.soute(["rm", "-f", &id]).success();
+    }
+}
+
 /// Two that stop, kill and remove the same container: it ends, once, and nobody hangs.
 #[test]
 fn many_hands_on_one_container() {
