@@ -11,7 +11,6 @@ use soute_runtime::process::FailureKind;
 use soute_sys::process::{Cloned, fork};
 use soute_sys::{CallError, Called};
 
-use crate::Engine;
 use crate::create::Created;
 use crate::error::{Error, io};
 use crate::frame::{Connection, Frame, Received};
@@ -22,6 +21,7 @@ use crate::plan::{Joins, Machine};
 use crate::record::Record;
 use crate::remove::Remains;
 use crate::request::{MountKind, Network, Request, Share};
+use crate::{Engine, reconcile};
 
 /// How the caller takes part in a start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,10 +63,9 @@ impl Engine {
     /// `soute start`: a container that was made, or has run, is started.
     pub fn start(&self, name: &str, start: Start) -> Result<Started, Error> {
         let record = self.find(name)?;
-        let folder = self.places.running(&record.id);
         let lock = match self.status(&record)? {
             crate::Status::Running(_) => None,
-            _ => Lock::take_soon(&folder)?,
+            _ => reconcile::take_over(&self.places, &self.layout, &record)?,
         }
         .ok_or_else(|| Error::WrongState {
             name: record.name.clone(),
@@ -78,7 +77,7 @@ impl Engine {
         match Record::read(&self.places, &record.id) {
             Ok(record) => self.launch(record, lock, start),
             Err(e) => {
-                lock.remove_folder()?;
+                reconcile::clean(&self.places, &self.layout, &record.id, lock)?;
                 Err(e)
             }
         }

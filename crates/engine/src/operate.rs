@@ -77,30 +77,35 @@ impl Engine {
 
     /// Removes the container; `force`: also one that runs. `volumes`: its anonymous volumes, too.
     pub fn remove(&self, name: &str, force: bool, volumes: bool) -> Result<(), Error> {
-        let container = self.container(name)?;
-        if matches!(container.status, Status::Running(_)) {
+        let Container { record, status } = &self.container(name)?;
+        if matches!(status, Status::Running(_)) {
             if !force {
                 return Err(Error::WrongState {
-                    name: container.record.name.clone(),
+                    name: record.name.clone(),
                     is: "running".to_owned(),
                     operation: "rm",
                     needs: "a stopped one, or --force",
                 });
             }
-            let removes_itself = container.record.request.remove;
+            let removes_itself = record.request.remove;
             self.stop(name, Some(Signal::KILL.as_raw()), None)?;
-            if removes_itself {
+            if removes_itself && !self.is_recorded(record)? {
                 return Ok(());
             }
         }
-        let folder = self.places.running(&container.record.id);
-        let lock = Lock::take_soon(&folder)?.ok_or_else(|| Error::WrongState {
-            name: container.record.name.clone(),
-            is: "being started or removed".to_owned(),
-            operation: "rm",
-            needs: "a stopped one",
+        let lock = reconcile::take_over(&self.places, &self.layout, record)?.ok_or_else(|| {
+            Error::WrongState {
+                name: record.name.clone(),
+                is: "being started or removed".to_owned(),
+                operation: "rm",
+                needs: "a stopped one",
+            }
         })?;
-        remove::everything(&self.places, &Remains::of(&container.record, volumes), lock)
+        // It may have been removed before the lock was ours, if perhaps not to the end.
+        if !self.is_recorded(record)? {
+            return remove::leftovers(&self.places, &record.id, lock);
+        }
+        remove::everything(&self.places, &Remains::of(record, volumes), lock)
     }
 
     /// Gives each line of the container's log to `each` until it says `false`; `follow`: until the container ends.
@@ -125,6 +130,13 @@ impl Engine {
                 reconcile::clean(&self.places, &self.layout, &record.id, lock).map(|()| true)
             }
             None => Ok(false),
+        }
+    }
+
+    fn is_recorded(&self, record: &Record) -> Result<bool, Error> {
+        match Record::read(&self.places, &record.id) {
+            Err(Error::NoSuchContainer(_)) => Ok(false),
+            other => other.map(|_| true),
         }
     }
 

@@ -28,6 +28,32 @@ pub(crate) fn reconcile(places: &Places, layout: &Layout) -> Result<(), Error> {
     Ok(())
 }
 
+/// The lock on a container that is about to be started or removed, as soon as it is free; `None`: it runs. Its last
+/// holder may have been killed since the command looked: what that one left is cleaned up first, and the container's
+/// record, too, if it was to remove itself.
+pub(crate) fn take_over(
+    places: &Places,
+    layout: &Layout,
+    record: &Record,
+) -> Result<Option<Lock>, Error> {
+    let folder = places.running(&record.id);
+    match Lock::take_soon(&folder)? {
+        Some(lock) if has_left(places, layout, record)? => {
+            clean(places, layout, &record.id, lock)?;
+            Lock::take_soon(&folder)
+        }
+        other => Ok(other),
+    }
+}
+
+/// Whether there is something of a run of the container.
+fn has_left(places: &Places, layout: &Layout, record: &Record) -> Result<bool, Error> {
+    Ok(
+        Running::read(places, &record.id)?.is_some()
+            || Cgroup::open(layout, &record.cgroup).is_ok(),
+    )
+}
+
 /// Cleans up after whoever held the lock on container `id` last.
 pub(crate) fn clean(places: &Places, layout: &Layout, id: &str, lock: Lock) -> Result<(), Error> {
     let record = match Record::read(places, id) {

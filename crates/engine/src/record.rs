@@ -127,6 +127,11 @@ impl LastRun {
         if self.write(places, id).is_ok() {
             return lock.remove_folder();
         }
+        self.leave(places, id)
+    }
+
+    /// Writes it down where the next command finds it, and settles it once it has cleaned up.
+    pub(crate) fn leave(&self, places: &Places, id: &str) -> Result<(), Error> {
         write_json(&Self::path_in_run(places, id), self, false)
     }
 

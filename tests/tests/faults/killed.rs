@@ -279,6 +279,50 @@ fn what_ends_while_the_command_waits_for_its_monitor_is_stopped() {
     }
 }
 
+/// Whoever waits for a container to end cleans up after its monitor himself: no other command may come.
+#[test]
+fn the_monitor_is_killed_while_its_container_is_removed() {
+    let world = World::new();
+    for flags in [&[][..], &["--rm"]] {
+        let id = world.detached([flags, &["--name", "stuck", "busybox", "sleep", "1000"]].concat());
+        let (monitor, pid) = (monitor(&world, "stuck"), world.pid("stuck"));
+        let stop = |signal| {
+            let process = rustix::process::Pid::from_raw(monitor.cast_signed()).unwrap();
+            rustix::process::kill_process(process, signal).unwrap();
+        };
+        stop(rustix::process::Signal::STOP);
+        let remove = world.start(["rm", "-f", "stuck"]);
+        wait_until("it is killed", || !lives(pid));
+        kill(monitor);
+        remove.outcome().success();
+        world.assert_nothing_left(&[id]);
+    }
+}
+
+/// A cgroup that the monitor could not remove is removed by whoever comes next, and in nobody's way.
+#[test]
+fn a_cgroup_that_was_busy_goes_later() {
+    let world = World::new();
+    for flags in [&[][..], &["--rm"]] {
+        let id = world.detached([flags, &["--name", "busy", "busybox", "sleep", "1000"]].concat());
+        let cgroup = world.cgroup(&id, "pids");
+        let mount = |words: &[&str]| {
+            let mut mount = std::process::Command::new(words[0]);
+            soute_tests::output(mount.args(&words[1..]).arg(&cgroup)).success();
+        };
+        mount(&["mount", "--bind", cgroup.to_str().unwrap()]);
+        world.soute(["kill", "busy"]).success();
+        world.soute(["wait", "busy"]).prints("137");
+        mount(&["umount"]);
+        if flags.is_empty() {
+            world.soute(["start", "busy"]).success();
+            world.soute(["rm", "-f", "busy"]).success();
+        }
+        world.soute(["ps"]).success();
+        world.assert_nothing_left(&[id]);
+    }
+}
+
 /// `shutdown` and service managers ask monitors to end: their containers are stopped in their own way.
 #[test]
 fn a_monitor_that_is_asked_to_end_asks_its_container() {
