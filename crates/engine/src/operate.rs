@@ -62,7 +62,7 @@ impl Engine {
         let container = self.container(name)?;
         match &container.status {
             Status::Exited(last) => Ok(last.exit_code),
-            Status::Created => Ok(0),
+            Status::Created | Status::Dead => Ok(0),
             Status::Running(_) => match self.connect(&container.record.id) {
                 Ok(connection) => Ok(wait_for_exit(&connection, None)?.unwrap_or(137)),
                 // It ended between the two looks.
@@ -77,7 +77,18 @@ impl Engine {
 
     /// Removes the container; `force`: also one that runs. `volumes`: its anonymous volumes, too.
     pub fn remove(&self, name: &str, force: bool, volumes: bool) -> Result<(), Error> {
-        let Container { record, status } = &self.container(name)?;
+        let found = self.container(name);
+        let Container { record, status } = &match found {
+            Err(Error::Corrupt { .. }) if force => {
+                return self.remove_wreck(name, &self.id_of(name)?, volumes);
+            }
+            // Its record is gone, and something that could not be removed has stayed.
+            Err(Error::NoSuchContainer(_)) => match self.id_of(name) {
+                Ok(id) if self.is_in_trouble(&id) => return self.remove_wreck(name, &id, true),
+                _ => found?,
+            },
+            other => other?,
+        };
         if matches!(status, Status::Running(_)) {
             if !force {
                 return Err(Error::WrongState {
@@ -93,19 +104,20 @@ impl Engine {
                 return Ok(());
             }
         }
-        let lock = reconcile::take_over(&self.places, &self.layout, record)?.ok_or_else(|| {
-            Error::WrongState {
-                name: record.name.clone(),
-                is: "being started or removed".to_owned(),
-                operation: "rm",
-                needs: "a stopped one",
-            }
-        })?;
+        let lock = reconcile::take_over(&self.places, &self.layout, record)?
+            .ok_or_else(|| in_use(&record.name))?;
         // It may have been removed before the lock was ours, if perhaps not to the end.
         if !self.is_recorded(record)? {
             return remove::leftovers(&self.places, &record.id, lock);
         }
         remove::everything(&self.places, &Remains::of(record, volumes), lock)
+    }
+
+    fn remove_wreck(&self, name: &str, id: &str, volumes: bool) -> Result<(), Error> {
+        match remove::wreck(&self.places, &self.layout, id, volumes)? {
+            true => Ok(()),
+            false => Err(in_use(name)),
+        }
     }
 
     /// Gives each line of the container's log to `each` until it says `false`; `follow`: until the container ends.
@@ -154,6 +166,15 @@ impl Engine {
             },
             other => other,
         })
+    }
+}
+
+fn in_use(name: &str) -> Error {
+    Error::WrongState {
+        name: name.to_owned(),
+        is: "being started or removed".to_owned(),
+        operation: "rm",
+        needs: "a stopped one",
     }
 }
 

@@ -92,6 +92,30 @@ fn record_path(places: &Places, id: &str, ephemeral: bool) -> PathBuf {
 }
 
 impl Record {
+    /// What is left of a record that cannot be read.
+    pub(crate) fn lost(id: String, name: String, created: Timestamp) -> Self {
+        Self {
+            id,
+            name,
+            ephemeral: false,
+            created,
+            request: Request::default(),
+            image: None,
+            layers: Vec::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+            working_directory: String::new(),
+            user: String::new(),
+            labels: Default::default(),
+            hostname: None,
+            stop_signal: 0,
+            id_maps: None,
+            cgroup: String::new(),
+            anonymous_volumes: Vec::new(),
+            volumes: Vec::new(),
+        }
+    }
+
     /// Writes the record; the folder must be there.
     pub(crate) fn write(&self, places: &Places) -> Result<(), Error> {
         let path = record_path(places, &self.id, self.ephemeral);

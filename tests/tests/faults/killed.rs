@@ -1,6 +1,8 @@
 //! `kill -9` of each process that takes part.
 
-use soute_tests::{World, wait_until};
+use std::process::Command;
+
+use soute_tests::{World, output, wait_until};
 use syscalls::Sysno;
 
 use super::{kill, lives, monitor};
@@ -303,24 +305,27 @@ fn the_monitor_is_killed_while_its_container_is_removed() {
 #[test]
 fn a_cgroup_that_was_busy_goes_later() {
     let world = World::new();
-    for flags in [&[][..], &["--rm"]] {
-        let id = world.detached([flags, &["--name", "busy", "busybox", "sleep", "1000"]].concat());
-        let cgroup = world.cgroup(&id, "pids");
-        let mount = |words: &[&str]| {
-            let mut mount = std::process::Command::new(words[0]);
-            soute_tests::output(mount.args(&words[1..]).arg(&cgroup)).success();
-        };
-        mount(&["mount", "--bind", cgroup.to_str().unwrap()]);
-        world.soute(["kill", "busy"]).success();
-        world.soute(["wait", "busy"]).prints("137");
-        mount(&["umount"]);
-        if flags.is_empty() {
-            world.soute(["start", "busy"]).success();
-            world.soute(["rm", "-f", "busy"]).success();
-        }
-        world.soute(["ps"]).success();
-        world.assert_nothing_left(&[id]);
-    }
+    let busy = |flags: &[&str]| {
+        let id = world.detached([flags, &["busybox", "sleep", "1000"]].concat());
+        let (monitor, cgroup) = (monitor(&world, &id), world.cgroup(&id, "pids"));
+        let mut mount = Command::new("mount");
+        output(mount.arg("--bind").args([&cgroup, &cgroup])).success();
+        (id, monitor, cgroup)
+    };
+    let stays = busy(&["--name", "stays"]);
+    let goes = busy(&["--rm", "--name", "goes"]);
+    world.soute(["kill", "stays", "goes"]).success();
+    wait_until("the monitors have given up", || {
+        !lives(stays.1) && !lives(goes.1)
+    });
+    output(Command::new("umount").arg(&goes.2)).success();
+    let list = world.soute(["ps", "-a", "--format", "{{.Names}} {{.State}}"]);
+    list.success().prints("stays dead");
+    assert!(list.stderr.contains("warning"), "{list}");
+    output(Command::new("umount").arg(&stays.2)).success();
+    world.soute(["start", "stays"]).success();
+    world.soute(["rm", "-f", "stays"]).success();
+    world.assert_nothing_left(&[stays.0, goes.0]);
 }
 
 /// `shutdown` and service managers ask monitors to end: their containers are stopped in their own way.
