@@ -136,6 +136,15 @@ impl Engine {
             last_capability: self.last_capability,
             joins: self.joins(&record.request)?,
         };
+        if let Some((_, maps)) = &machine.joins.user
+            && *maps != record.id_maps
+        {
+            return Err(Error::Impossible(
+                "the container whose namespaces it shares was made anew since, with ids of its own: make this one \
+                 anew, too"
+                    .to_owned(),
+            ));
+        }
         let size = start.terminal_size.unwrap_or((24, 80));
         let (plan, rules) = crate::plan::plan(&self.places, record, machine, size)?;
         for mount in &record.request.mounts {

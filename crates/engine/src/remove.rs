@@ -87,11 +87,10 @@ pub(crate) fn files(places: &Places, remains: &Remains, lock: Lock) -> Result<()
 pub(crate) fn leftovers(places: &Places, id: &str, lock: Lock) -> Result<(), Error> {
     crate::volumes::remove_unrecorded(places, id)?;
     tree::remove(&places.container(id))?;
-    for index in [places.names(), places.ranges()] {
-        for link in ids::links_to(&index, id)? {
-            io("removing", &link, std::fs::remove_file(&link))?;
-        }
+    for name in ids::links_to(&places.names(), id)? {
+        io("removing", &name, std::fs::remove_file(&name))?;
     }
+    subids::free_ranges(places, id)?;
     lock.remove_folder()
 }
 

@@ -85,6 +85,35 @@ fn containers_that_run_share_no_ids() {
     );
 }
 
+/// One that has joined another's user namespace may outlive it, and keeps its ids.
+#[test]
+fn ids_that_are_shared_are_nobody_elses_until_the_last_is_gone() {
+    let world = World::new();
+    let sleep = ["busybox", "sleep", "1000"];
+    world.detached([&["--name", "first"], &sleep[..]].concat());
+    let join = |name: &str| {
+        let flags = ["--name", name, "--network", "container:first"];
+        world.detached([&flags[..], &sleep].concat())
+    };
+    let second = join("second");
+    world.soute(["rm", "-f", "first"]).success();
+    let ranges = || {
+        let entries = std::fs::read_dir(world.run().join("ranges")).unwrap();
+        let targets = entries.map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap());
+        targets.collect::<Vec<_>>()
+    };
+    assert_eq!(ranges(), [std::path::Path::new(&second)]);
+    // Another of that name is another.
+    world.detached([&["--name", "first"], &sleep[..]].concat());
+    world.soute(["kill", "second"]).success();
+    world.soute(["wait", "second"]).success();
+    world.soute(["start", "second"]).fails(1, &["made anew"]);
+    world.soute(["rm", "second"]).success();
+    join("third");
+    world.soute(["rm", "-f", "third", "first"]).success();
+    assert_eq!(ranges().len(), 0);
+}
+
 /// Whoever lists, runs and removes at the same time sees whole containers or none, and no error.
 #[test]
 fn runs_while_others_list_and_remove() {
