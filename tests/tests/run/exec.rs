@@ -1,6 +1,6 @@
 //! `exec`: a further program in a container that runs.
 
-use soute_tests::{World, wait_until};
+use soute_tests::{Layout, World, layout, wait_until};
 
 fn world() -> World {
     let world = World::new();
@@ -79,6 +79,29 @@ fn with_the_containers_privileges_and_filter() {
     assert!(privileged.contains("Seccomp:\t0"), "{privileged}");
     let user = status(&["-u", "user"]);
     assert!(user.contains("CapEff:\t0000000000000000"), "{user}");
+}
+
+/// The rules for devices come with the first, and not once more with each.
+#[test]
+fn privileged_any_number_of_times() {
+    let world = world();
+    let privileged = || {
+        world
+            .soute(["exec", "--privileged", "box", "true"])
+            .success();
+    };
+    privileged();
+    match layout() {
+        Layout::V1 => {
+            let folder = world.cgroup("box", "devices");
+            std::fs::write(folder.join("devices.allow"), "c 10:229 r").unwrap();
+            privileged();
+            let list = std::fs::read_to_string(folder.join("devices.list")).unwrap();
+            assert!(list.contains("c 10:229 r"), "{list}");
+        }
+        // A cgroup takes 64 programs.
+        Layout::V2 => (0..65).for_each(|_| privileged()),
+    }
 }
 
 #[test]
