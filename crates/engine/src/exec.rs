@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use rustix::process::Pid;
 use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::{Process, User};
 use soute_runtime::process::{Own, Stdio, enter};
@@ -96,6 +97,11 @@ impl Engine {
             // CAP_SYS_ADMIN comes into the container, which may have been started without it and then without rules
             // for devices: nodev could now be taken off the image's own nodes.
             self.restrict_devices(&container, &cgroup)?;
+        }
+        if let Status::Running(running) = &container.status
+            && let Some(first) = Pid::from_raw(running.pid)
+        {
+            cgroup.join_beside(first)?;
         }
         Ok(enter(target.as_fd(), own, &process, &cgroup, stdio)?)
     }

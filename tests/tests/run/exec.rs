@@ -81,6 +81,23 @@ fn with_the_containers_privileges_and_filter() {
     assert!(user.contains("CapEff:\t0000000000000000"), "{user}");
 }
 
+/// Systemd in a container hands its cgroup's controllers down: then no process can be in that cgroup itself.
+#[test]
+fn beside_a_first_process_that_has_moved_into_a_cgroup_of_its_own() {
+    let world = world();
+    if layout() == Layout::V1 {
+        return;
+    }
+    let folder = world.cgroup("box", "pids");
+    let write = |file: &str, text: &str| std::fs::write(folder.join(file), text).unwrap();
+    std::fs::create_dir(folder.join("init.scope")).unwrap();
+    write("init.scope/cgroup.procs", &world.pid("box").to_string());
+    write("cgroup.subtree_control", "+pids");
+    world
+        .soute(["exec", "box", "cat", "/proc/self/cgroup"])
+        .shows("/init.scope");
+}
+
 /// The rules for devices come with the first, and not once more with each.
 #[test]
 fn privileged_any_number_of_times() {
