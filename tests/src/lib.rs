@@ -10,6 +10,7 @@
 //! out by its `--quick`.
 
 mod machine;
+pub mod make;
 mod outcome;
 mod program;
 mod remains;

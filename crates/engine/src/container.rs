@@ -20,6 +20,8 @@ pub enum Status {
     Running(Running),
     /// Its program has ended.
     Exited(LastRun),
+    /// What it does cannot be told, or what is left of its last run cannot be removed. Whoever names it is told why.
+    Dead,
 }
 
 impl Status {
@@ -29,6 +31,7 @@ impl Status {
             Self::Created => "created",
             Self::Running(_) => "running",
             Self::Exited(_) => "exited",
+            Self::Dead => "dead",
         }
     }
 }
@@ -45,17 +48,22 @@ pub struct Container {
 impl Engine {
     /// The record of the container that `name` names: by name, by id, or by the beginning of an id that no other has.
     pub fn find(&self, name: &str) -> Result<Record, Error> {
+        Record::read(&self.places, &self.id_of(name)?).map_err(|e| match e {
+            // Just being made, or removed: what the user called it is what it is called.
+            Error::NoSuchContainer(_) => Error::NoSuchContainer(name.to_owned()),
+            other => other,
+        })
+    }
+
+    /// The id that `name` stands for. With all its digits it need not be any container's.
+    pub(crate) fn id_of(&self, name: &str) -> Result<String, Error> {
         if let Some(id) = ids::find_name(&self.places, name)? {
-            return Record::read(&self.places, &id).map_err(|e| match e {
-                // Just being made, or removed: what the user called it is what it is called.
-                Error::NoSuchContainer(_) => Error::NoSuchContainer(name.to_owned()),
-                other => other,
-            });
+            return Ok(id);
+        }
+        if ids::is_id(name) {
+            return Ok(name.to_owned());
         }
         let hexadecimal = !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit());
-        if ids::is_id(name) {
-            return Record::read(&self.places, name);
-        }
         if !hexadecimal {
             return Err(Error::NoSuchContainer(name.to_owned()));
         }
@@ -65,7 +73,7 @@ impl Engine {
             .collect();
         match matching.len() {
             0 => Err(Error::NoSuchContainer(name.to_owned())),
-            1 => Record::read(&self.places, &matching.remove(0)),
+            1 => Ok(matching.remove(0)),
             _ => {
                 matching.sort_unstable();
                 Err(Error::AmbiguousId {
@@ -104,19 +112,36 @@ impl Engine {
     pub fn containers(&self) -> Result<Vec<Container>, Error> {
         let mut all = Vec::new();
         for id in ids::all(&self.places)? {
-            let container = self.find(&id).and_then(|record| {
-                let status = self.status(&record)?;
-                Ok(Container { record, status })
-            });
-            match container {
-                Ok(container) => all.push(container),
+            match Record::read(&self.places, &id) {
+                Ok(record) => {
+                    // What has failed a moment ago is not tried again.
+                    let dead = self.is_in_trouble(&id);
+                    let status = if dead {
+                        None
+                    } else {
+                        self.status(&record).ok()
+                    };
+                    let status = status.unwrap_or(Status::Dead);
+                    all.push(Container { record, status });
+                }
                 // Removed, or not finished, since the folder was read.
                 Err(Error::NoSuchContainer(_)) => {}
-                Err(e) => return Err(e),
+                Err(_) => all.push(self.wreck(id)?),
             }
         }
         all.sort_by_key(|c: &Container| std::cmp::Reverse(c.record.created));
         Ok(all)
+    }
+
+    /// Stands in a list for a container whose record cannot be read.
+    fn wreck(&self, id: String) -> Result<Container, Error> {
+        let name = ids::name_of(&self.places, &id)?;
+        let made = std::fs::metadata(self.places.container(&id)).and_then(|data| data.modified());
+        let made = made.map(|made| made.try_into().unwrap_or_default());
+        Ok(Container {
+            record: Record::lost(id, name.unwrap_or_default(), made.unwrap_or_default()),
+            status: Status::Dead,
+        })
     }
 
     /// What the container does; one whose monitor is gone is cleaned up on the way.

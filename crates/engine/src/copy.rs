@@ -18,12 +18,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
-    XattrFlags,
+    AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, Timespec, Timestamps,
+    Uid, XattrFlags,
 };
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
-use soute_sys::mount::{MountAttr, NOATIME, NODEV, NOEXEC, NOSUID, RDONLY, mount_setattr};
+use soute_runtime::mounts::overlay;
+use soute_sys::mount::{NOATIME, NOEXEC, NOSUID};
 use soute_sys::{CallError, Called};
 
 use crate::error::Error;
@@ -34,70 +34,53 @@ const DEEPEST: usize = 256;
 const XATTR_MAX: usize = 65536;
 
 /// Copies what `layers` (lowest first) together have at `target` into `folder`, which takes over the owner, mode and
-/// times of `target`, too. Nothing is done if there is no folder at `target`.
+/// times of `target`, too. `false`, and nothing is done, if there is no folder at `target`.
 ///
 /// Owners are copied as the layers have them: a volume's are the ids that containers name.
-pub(crate) fn from_layers(layers: &[PathBuf], target: &str, folder: &Path) -> Result<(), Error> {
+pub(crate) fn from_layers(layers: &[PathBuf], target: &str, folder: &Path) -> Result<bool, Error> {
     let failed = |e: CallError| {
         let call = format!("filling the volume for {target}: {}", e.call());
         Error::Call(CallError::new(call, e.errno()))
     };
-    let image = together(layers).map_err(failed)?;
-    let Some(source) = open_inside(&image, target).map_err(failed)? else {
-        return Ok(());
+    // No device can be opened in it, and overlayfs sees to whiteouts and opaque folders.
+    let image = overlay::stack(layers, NOSUID | NOEXEC | NOATIME).map_err(failed)?;
+    let Some(source) = open_inside(&image.mount, target).map_err(failed)? else {
+        return Ok(false);
     };
-    let root = rustix::fs::open(folder, OPEN_FOLDER, Mode::empty())
-        .called(|| format!("open(\"{}\")", folder.display()))?;
-    let mut copy = Copy {
-        root: &root,
-        path: PathBuf::new(),
-        depth: 0,
-        linked: HashMap::new(),
-        xattrs: vec![0; XATTR_MAX],
-    };
+    let root = open(folder)?;
+    let mut copy = Copy::into(&root);
     copy.content(&source, &root)
         .and_then(|()| copy.metadata(&source, &root))
-        .map_err(failed)
+        .map_err(failed)?;
+    Ok(true)
+}
+
+/// Moves all that is in `from` into `to`, but for what is there by that name already. `to` takes over owner, mode and
+/// times of `from`, too.
+pub(crate) fn move_into(from: &Path, to: &Path) -> Result<(), Error> {
+    let (from, to) = (open(from)?, open(to)?);
+    let from_stat = rustix::fs::fstat(&from).called(|| "fstat()".to_owned())?;
+    for name in names(&from, Path::new(""))? {
+        match rustix::fs::renameat_with(&from, &name, &to, &name, RenameFlags::NOREPLACE) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(CallError::new(format!("renameat2({name:?})"), e).into()),
+        }
+    }
+    Copy::into(&to).metadata(&from, &to)?;
+    // Those of before its content was moved away.
+    rustix::fs::futimens(&to, &times(&from_stat)).called(|| "futimens()".to_owned())?;
+    Ok(())
+}
+
+fn open(folder: &Path) -> Result<OwnedFd, CallError> {
+    rustix::fs::open(folder, OPEN_FOLDER, Mode::empty())
+        .called(|| format!("open(\"{}\")", folder.display()))
 }
 
 const OPEN_FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-
-/// The layers as one tree: a detached mount, read-only, on which no device can be opened.
-fn together(layers: &[PathBuf]) -> Result<OwnedFd, CallError> {
-    let attributes = RDONLY | NODEV | NOSUID | NOEXEC | NOATIME;
-    if let [only] = layers {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let tree = rustix::mount::open_tree(CWD, only, flags)
-            .called(|| format!("open_tree(\"{}\", CLONE)", only.display()))?;
-        let attr = MountAttr {
-            set: attributes,
-            clear: soute_sys::mount::ATIME_MASK,
-            ..MountAttr::default()
-        };
-        mount_setattr(&tree, false, &attr)?;
-        return Ok(tree);
-    }
-    // overlayfs knows whiteouts and opaque folders, and without an upper folder it cannot write.
-    let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
-        .called(|| "fsopen(\"overlay\")".to_owned())?;
-    for layer in layers.iter().rev() {
-        let opened = rustix::fs::open(
-            layer,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .called(|| format!("open(\"{}\", O_PATH)", layer.display()))?;
-        rustix::mount::fsconfig_set_fd(&fs, "lowerdir+", &opened)
-            .called(|| format!("fsconfig(overlay, \"lowerdir+\", {})", layer.display()))?;
-    }
-    rustix::mount::fsconfig_create(&fs).called(|| "fsconfig(overlay, create)".to_owned())?;
-    let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
-    rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-        .called(|| "fsmount(overlay)".to_owned())
-}
 
 /// The folder that `target` names in the image, whose links lead nowhere but into the image itself (CVE-2022-23648).
 fn open_inside(image: &OwnedFd, target: &str) -> Result<Option<OwnedFd>, CallError> {
@@ -133,7 +116,17 @@ struct Copy<'a> {
     xattrs: Vec<u8>,
 }
 
-impl Copy<'_> {
+impl<'a> Copy<'a> {
+    fn into(root: &'a OwnedFd) -> Self {
+        Self {
+            root,
+            path: PathBuf::new(),
+            depth: 0,
+            linked: HashMap::new(),
+            xattrs: vec![0; XATTR_MAX],
+        }
+    }
+
     /// All that is in `source`, into `target`.
     fn content(&mut self, source: &OwnedFd, target: &OwnedFd) -> Result<(), CallError> {
         for name in names(source, &self.path)? {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 use soute_image::ImageConfig;
 use soute_runtime::cgroups::default_parent;
+use soute_runtime::idmap::IdMaps;
 use soute_runtime::process::DEFAULT_PATH;
 
 use crate::error::{Error, short};
@@ -75,7 +76,7 @@ impl Engine {
         };
         let id_maps = match &joined {
             // A namespace of another container is owned by that one's user namespace.
-            Some(other) => other.id_maps.clone(),
+            Some(other) => self.shared_ids(id, other)?,
             None => self.id_maps(id, &request)?,
         };
         if request.privileged && id_maps.is_some() {
@@ -147,11 +148,7 @@ impl Engine {
         }
     }
 
-    fn id_maps(
-        &self,
-        id: &str,
-        request: &Request,
-    ) -> Result<Option<soute_runtime::idmap::IdMaps>, Error> {
+    fn id_maps(&self, id: &str, request: &Request) -> Result<Option<IdMaps>, Error> {
         match self.user_namespace(request.userns.as_ref(), request.privileged) {
             UserNamespace::Host => Ok(None),
             UserNamespace::Auto => subids::take_range(&self.places, id).map(Some),
@@ -171,6 +168,16 @@ impl Engine {
             false => &UserNamespace::Auto,
         };
         asked.or(self.settings.userns.as_ref()).unwrap_or(default)
+    }
+
+    /// The ids of the container that is joined, this one's for as long as it is there.
+    fn shared_ids(&self, id: &str, other: &Record) -> Result<Option<IdMaps>, Error> {
+        if let Some(maps) = &other.id_maps {
+            subids::share_range(&self.places, id, maps)?;
+            // Had it been removed before that, its ids would be anybody's: its record goes before they do.
+            Record::read(&self.places, &other.id)?;
+        }
+        Ok(other.id_maps.clone())
     }
 
     fn cgroup_path(&self, id: &str, request: &Request) -> String {

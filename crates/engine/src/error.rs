@@ -125,6 +125,16 @@ impl From<Failure> for Error {
     }
 }
 
+impl Error {
+    /// With what came of undoing what was done before it.
+    pub(crate) fn undone(self, undone: Result<(), Self>) -> Self {
+        match undone {
+            Ok(()) => self,
+            Err(undoing) => Self::Impossible(format!("{self} (and cleaning up failed: {undoing})")),
+        }
+    }
+}
+
 /// The first twelve digits of an id, as people see it.
 pub fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)

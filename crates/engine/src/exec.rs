@@ -2,11 +2,13 @@
 
 use std::os::fd::AsFd;
 
+use rustix::process::Pid;
 use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::{Process, User};
 use soute_runtime::process::{Own, Stdio, enter};
 
-use crate::error::Error;
+use crate::container::{Container, Status};
+use crate::error::{Error, io};
 use crate::request::{Network, Share};
 use crate::{Engine, plan};
 
@@ -107,8 +109,28 @@ impl Engine {
         if exec.privileged && !request.privileged {
             // CAP_SYS_ADMIN comes into the container, which may have been started without it and then without rules
             // for devices: nodev could now be taken off the image's own nodes.
-            cgroup.restrict_devices(&plan::device_rules(request)?)?;
+            self.restrict_devices(&container, &cgroup)?;
+        }
+        if let Status::Running(running) = &container.status
+            && let Some(first) = Pid::from_raw(running.pid)
+        {
+            cgroup.join_beside(first)?;
         }
         Ok(enter(target.as_fd(), own, &process, &cgroup, stdio)?)
+    }
+
+    /// Once for each run of the container: rules that are there are not replaced, but added to (v2: at most 64 times)
+    /// or taken away for a moment, in which the container has no device at all (v1).
+    fn restrict_devices(&self, container: &Container, cgroup: &Cgroup) -> Result<(), Error> {
+        let Status::Running(running) = &container.status else {
+            return Ok(());
+        };
+        let folder = self.places.running(&container.record.id);
+        let done = folder.join(format!("devices-{}", running.start_time));
+        if !done.exists() {
+            cgroup.restrict_devices(&plan::device_rules(&container.record.request)?)?;
+            io("writing", &done, std::fs::write(&done, ""))?;
+        }
+        Ok(())
     }
 }

@@ -84,6 +84,25 @@ pub(crate) fn find_name(places: &Places, name: &str) -> Result<Option<String>, E
     holder(&places.names().join(name))
 }
 
+/// The name that container `id` has.
+pub(crate) fn name_of(places: &Places, id: &str) -> Result<Option<String>, Error> {
+    let links = links_to(&places.names(), id)?;
+    let names = links.iter().filter_map(|link| link.file_name()?.to_str());
+    Ok(names.map(str::to_owned).next())
+}
+
+/// The links of an index that container `id` holds, found by search.
+pub(crate) fn links_to(index: &Path, id: &str) -> Result<Vec<PathBuf>, Error> {
+    let mut links = Vec::new();
+    for entry in io("reading the folder", index, std::fs::read_dir(index))? {
+        let link = io("reading the folder", index, entry)?.path();
+        if std::fs::read_link(&link).is_ok_and(|to| to == Path::new(id)) {
+            links.push(link);
+        }
+    }
+    Ok(links)
+}
+
 fn holder(link: &Path) -> Result<Option<String>, Error> {
     match std::fs::read_link(link) {
         Ok(target) => Ok(target.to_str().map(str::to_owned)),

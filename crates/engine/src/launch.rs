@@ -11,7 +11,6 @@ use soute_runtime::process::FailureKind;
 use soute_sys::process::{Cloned, clone3};
 use soute_sys::{CallError, Called};
 
-use crate::Engine;
 use crate::create::Created;
 use crate::error::{Error, io};
 use crate::etc_files::MachineFiles;
@@ -23,6 +22,7 @@ use crate::plan::{Joined, Joins, Machine};
 use crate::record::Record;
 use crate::remove::Remains;
 use crate::request::{MountKind, Network, Request, Share};
+use crate::{Engine, reconcile};
 
 /// How the caller takes part in a start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,10 +73,9 @@ impl Engine {
     /// `soute start`: a container that was made, or has run, is started.
     pub fn start(&self, name: &str, start: Start) -> Result<Started, Error> {
         let record = self.find(name)?;
-        let folder = self.places.running(&record.id);
         let lock = match self.status(&record)? {
             crate::Status::Running(_) => None,
-            _ => Lock::take_soon(&folder)?,
+            _ => reconcile::take_over(&self.places, &self.layout, &record)?,
         }
         .ok_or_else(|| Error::Runs {
             name: record.name.clone(),
@@ -85,7 +84,7 @@ impl Engine {
         match Record::read(&self.places, &record.id) {
             Ok(record) => self.launch(record, lock, start),
             Err(e) => {
-                lock.remove_folder()?;
+                reconcile::clean(&self.places, &self.layout, &record.id, lock)?;
                 Err(e)
             }
         }
@@ -146,6 +145,15 @@ impl Engine {
             joins: self.joins(&record.request)?,
             files: MachineFiles::read(&record.request),
         };
+        if let Some((_, maps)) = &machine.joins.user
+            && *maps != record.id_maps
+        {
+            return Err(Error::Impossible(
+                "the container whose namespaces it shares was made anew since, with ids of its own: make this one \
+                 anew, too"
+                    .to_owned(),
+            ));
+        }
         let size = start.terminal_size.unwrap_or((24, 80));
         let (plan, rules) = crate::plan::plan(&self.places, record, machine, size)?;
         for mount in &record.request.mounts {

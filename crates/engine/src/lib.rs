@@ -43,6 +43,7 @@ pub use places::Places;
 pub use record::{LastRun, Record, Running};
 pub use settings::{LogSettings, Settings};
 
+use reconcile::Troubles;
 use soute_image::{Image, Store};
 use soute_runtime::cgroups::Layout;
 use soute_runtime::seccomp::KernelVersion;
@@ -61,6 +62,7 @@ pub struct Engine {
     kernel: KernelVersion,
     last_capability: u8,
     store: Store,
+    troubles: Troubles,
 }
 
 impl Engine {
@@ -75,7 +77,7 @@ impl Engine {
         let settings = Settings::read(&places.config)?;
         places.make()?;
         let layout = Layout::discover()?;
-        reconcile::reconcile(&places, &layout)?;
+        let troubles = reconcile::reconcile(&places, &layout)?;
         Ok(Self {
             store: Store::open(&places.root)?,
             kernel: KernelVersion::current()?,
@@ -83,6 +85,7 @@ impl Engine {
             places,
             settings,
             layout,
+            troubles,
         })
     }
 
@@ -99,6 +102,18 @@ impl Engine {
     /// Its settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What could not be finished of what killed processes left, container by container. It is tried again by the next
+    /// command, and is in nobody's way but of those that name the container.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let describe =
+            |(id, why): &(String, Error)| format!("cleaning up container {}: {why}", short(id));
+        self.troubles.iter().map(describe)
+    }
+
+    fn is_in_trouble(&self, id: &str) -> bool {
+        self.troubles.iter().any(|(troubled, _)| troubled == id)
     }
 
     fn image(&self, name: &str) -> Result<Image, Error> {

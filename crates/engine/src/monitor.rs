@@ -229,6 +229,7 @@ impl Monitor {
         self.streams.drain(&mut self.clients);
         let oom_killed = matches!(self.cgroup.oom_kills(), Ok(Some(n)) if n > 0);
         let mut error = self.cgroup.remove().err().map(|e| e.to_string());
+        let cgroup_remains = error.is_some();
         if let Err(e) = self.streams.finish_log() {
             error.get_or_insert_with(|| format!("writing the log: {e}"));
         }
@@ -240,7 +241,11 @@ impl Monitor {
             error,
         };
         // Nobody is left to tell what fails here; what could not be removed is tried again by the next command.
-        if self.remove && !self.places.kept(&remains.id).exists() {
+        if cgroup_remains {
+            // Only the record tells where it is.
+            let _ = last.leave(&self.places, &remains.id);
+            self.clients.farewell(&Frame::Exited(exit_code));
+        } else if self.remove && !self.places.kept(&remains.id).exists() {
             let _ = crate::remove::forget(&self.places, remains);
             self.clients.farewell(&Frame::Exited(exit_code));
             // Nobody need wait for files that no name leads to any more.

@@ -13,7 +13,7 @@ use crate::lock::Lock;
 use crate::log::{self, Filter, Line};
 use crate::record::Record;
 use crate::remove::Remains;
-use crate::{Engine, Start, remove};
+use crate::{Engine, Start, reconcile, remove};
 
 /// `--stop-timeout` where neither container nor command names one, as Docker's.
 const STOP_TIMEOUT: i64 = 10;
@@ -34,8 +34,15 @@ impl Engine {
             return Ok(());
         }
         let record = &container.record;
-        let pidfd = self.running_process(&container, "stop")?;
-        let connection = self.connect(&record.id)?;
+        let reached = self
+            .running_process(&container, "stop")
+            .and_then(|pidfd| Ok((pidfd, self.connect(&record.id)?)));
+        let (pidfd, connection) = match reached {
+            Ok(both) => both,
+            // It may have ended between the two looks: then that is done.
+            Err(_) if self.ends(record)? => return Ok(()),
+            Err(e) => return Err(e),
+        };
         let signal = signal.unwrap_or(record.stop_signal);
         send_unless_gone(&pidfd, signal)?;
         let timeout = timeout
@@ -88,10 +95,11 @@ impl Engine {
         let container = self.container(name)?;
         match &container.status {
             Status::Exited(last) => Ok(last.exit_code),
-            Status::Created => Ok(0),
+            Status::Created | Status::Dead => Ok(0),
             Status::Running(_) => match self.connect(&container.record.id) {
                 Ok(connection) => Ok(wait_for_exit(&connection, None)?.unwrap_or(137)),
                 // It ended between the two looks.
+                Err(_) if !self.ends(&container.record)? => Err(Error::MonitorLost),
                 Err(_) => match self.status(&container.record)? {
                     Status::Exited(last) => Ok(last.exit_code),
                     _ => Err(Error::MonitorLost),
@@ -102,30 +110,47 @@ impl Engine {
 
     /// Removes the container; `force`: also one that runs. `volumes`: its anonymous volumes, too.
     pub fn remove(&self, name: &str, force: bool, volumes: bool) -> Result<(), Error> {
-        let container = self.container(name)?;
-        if matches!(container.status, Status::Running(_)) {
+        let found = self.container(name);
+        let Container { record, status } = &match found {
+            Err(Error::Corrupt { .. }) if force => {
+                return self.remove_wreck(name, &self.id_of(name)?, volumes);
+            }
+            // Its record is gone, and something that could not be removed has stayed.
+            Err(Error::NoSuchContainer(_)) => match self.id_of(name) {
+                Ok(id) if self.is_in_trouble(&id) => return self.remove_wreck(name, &id, true),
+                _ => found?,
+            },
+            other => other?,
+        };
+        if matches!(status, Status::Running(_)) {
             if !force {
                 return Err(Error::WrongState {
-                    name: container.record.name.clone(),
+                    name: record.name.clone(),
                     is: "running".to_owned(),
                     operation: "rm",
                     needs: "a stopped one, or --force",
                 });
             }
-            let removes_itself = container.record.request.remove;
+            let removes_itself = record.request.remove;
             self.stop(name, Some(Signal::KILL.as_raw()), None)?;
-            if removes_itself {
+            if removes_itself && !self.is_recorded(record)? {
                 return Ok(());
             }
         }
-        let folder = self.places.running(&container.record.id);
-        let lock = Lock::take_soon(&folder)?.ok_or_else(|| Error::WrongState {
-            name: container.record.name.clone(),
-            is: "being started or removed".to_owned(),
-            operation: "rm",
-            needs: "a stopped one",
-        })?;
-        remove::everything(&self.places, &Remains::of(&container.record, volumes), lock)
+        let lock = reconcile::take_over(&self.places, &self.layout, record)?
+            .ok_or_else(|| in_use(&record.name))?;
+        // It may have been removed before the lock was ours, if perhaps not to the end.
+        if !self.is_recorded(record)? {
+            return remove::leftovers(&self.places, &record.id, lock);
+        }
+        remove::everything(&self.places, &Remains::of(record, volumes), lock)
+    }
+
+    fn remove_wreck(&self, name: &str, id: &str, volumes: bool) -> Result<(), Error> {
+        match remove::wreck(&self.places, &self.layout, id, volumes)? {
+            true => Ok(()),
+            false => Err(in_use(name)),
+        }
     }
 
     /// Gives each line of the container's log to `each` until it says `false`; `follow`: until the container ends.
@@ -141,6 +166,23 @@ impl Engine {
         let mut runs = || matches!(self.status(&record), Ok(Status::Running(_)));
         let follow: log::Follow<'_> = if follow { Some(&mut runs) } else { None };
         log::read(&folder, filter, follow, each)
+    }
+
+    /// Whether a container whose monitor does not answer has ended, or does as soon as the monitor is gone.
+    fn ends(&self, record: &Record) -> Result<bool, Error> {
+        match Lock::take_soon(&self.places.running(&record.id))? {
+            Some(lock) => {
+                reconcile::clean(&self.places, &self.layout, &record.id, lock).map(|()| true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn is_recorded(&self, record: &Record) -> Result<bool, Error> {
+        match Record::read(&self.places, &record.id) {
+            Err(Error::NoSuchContainer(_)) => Ok(false),
+            other => other.map(|_| true),
+        }
     }
 
     fn running_process(
@@ -160,6 +202,15 @@ impl Engine {
     }
 }
 
+fn in_use(name: &str) -> Error {
+    Error::WrongState {
+        name: name.to_owned(),
+        is: "being started or removed".to_owned(),
+        operation: "rm",
+        needs: "a stopped one",
+    }
+}
+
 fn send_unless_gone(pidfd: &std::os::fd::OwnedFd, signal: i32) -> Result<(), Error> {
     match soute_sys::process::pidfd_send_signal(pidfd, signal) {
         Err(e) if e.errno() != rustix::io::Errno::SRCH => Err(e.into()),
@@ -172,7 +223,8 @@ fn wait_for_exit(
     connection: &Connection,
     patience: Option<Duration>,
 ) -> Result<Option<i32>, Error> {
-    let deadline = patience.map(|p| Instant::now() + p);
+    // One beyond the end of time is none.
+    let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
     loop {
         if let Some(deadline) = deadline {
             let left = deadline.saturating_duration_since(Instant::now());

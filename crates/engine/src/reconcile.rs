@@ -9,23 +9,54 @@ use crate::record::{LastRun, Record, Running};
 use crate::remove::Remains;
 use crate::{ids, proc_stat, remove, subids};
 
+/// Containers, by their ids, that could not be cleaned up or read: each is its own affair.
+pub(crate) type Troubles = Vec<(String, Error)>;
+
 /// Finishes what killed processes left half-done: monitors, creations and removals.
 ///
 /// Only folders in /run are looked at, one for each container that runs or is being worked on; those that nobody
 /// holds the lock of are left-overs.
-pub(crate) fn reconcile(places: &Places, layout: &Layout) -> Result<(), Error> {
-    index_after_boot(places)?;
+pub(crate) fn reconcile(places: &Places, layout: &Layout) -> Result<Troubles, Error> {
+    let mut troubles = index_after_boot(places)?;
     let folder = places.run.join("containers");
     for entry in io("reading the folder", &folder, std::fs::read_dir(&folder))? {
         let entry = io("reading the folder", &folder, entry)?;
         let Some(id) = entry.file_name().to_str().map(str::to_owned) else {
             continue;
         };
-        if let Attempt::Taken(lock) = Lock::try_existing(&entry.path())? {
-            clean(places, layout, &id, lock)?;
-        }
+        let cleaned = match Lock::try_existing(&entry.path()) {
+            Ok(Attempt::Taken(lock)) => clean(places, layout, &id, lock),
+            other => other.map(drop),
+        };
+        troubles.extend(cleaned.err().map(|why| (id, why)));
     }
-    Ok(())
+    Ok(troubles)
+}
+
+/// The lock on a container that is about to be started or removed, as soon as it is free; `None`: it runs. Its last
+/// holder may have been killed since the command looked: what that one left is cleaned up first, and the container's
+/// record, too, if it was to remove itself.
+pub(crate) fn take_over(
+    places: &Places,
+    layout: &Layout,
+    record: &Record,
+) -> Result<Option<Lock>, Error> {
+    let folder = places.running(&record.id);
+    match Lock::take_soon(&folder)? {
+        Some(lock) if has_left(places, layout, record)? => {
+            clean(places, layout, &record.id, lock)?;
+            Lock::take_soon(&folder)
+        }
+        other => Ok(other),
+    }
+}
+
+/// Whether there is something of a run of the container.
+fn has_left(places: &Places, layout: &Layout, record: &Record) -> Result<bool, Error> {
+    Ok(
+        Running::read(places, &record.id)?.is_some()
+            || Cgroup::open(layout, &record.cgroup).is_ok(),
+    )
 }
 
 /// Cleans up after whoever held the lock on container `id` last.
@@ -64,7 +95,7 @@ pub(crate) fn clean(places: &Places, layout: &Layout, id: &str, lock: Lock) -> R
     last.settle(places, id, lock)
 }
 
-fn kill(running: &Running) {
+pub(crate) fn kill(running: &Running) {
     let Some(pid) = rustix::process::Pid::from_raw(running.pid) else {
         return;
     };
@@ -79,16 +110,15 @@ fn kill(running: &Running) {
 }
 
 /// The first command after a boot finds /run empty: names and id ranges are put back from the records.
-fn index_after_boot(places: &Places) -> Result<(), Error> {
+fn index_after_boot(places: &Places) -> Result<Troubles, Error> {
+    let mut troubles = Troubles::new();
     let marker = places.indexed();
     if marker.exists() {
-        return Ok(());
+        return Ok(troubles);
     }
-    let Some(_lock) = wait_for(&places.run)? else {
-        return Ok(());
-    };
+    let _lock = wait_for(&places.run)?;
     if marker.exists() {
-        return Ok(());
+        return Ok(troubles);
     }
     for id in ids::all(places)? {
         match Record::read(places, &id) {
@@ -103,19 +133,22 @@ fn index_after_boot(places: &Places) -> Result<(), Error> {
             }
             // Without a record: it was --rm, or half-made, when the machine went down.
             Err(Error::NoSuchContainer(_)) => {
-                if let Some(lock) = Lock::take(&places.running(&id))? {
-                    remove::leftovers(places, &id, lock)?;
+                if let Some(lock) = Lock::take(&places.running(&id))?
+                    && let Err(why) = remove::leftovers(places, &id, lock)
+                {
+                    troubles.push((id, why));
                 }
             }
-            Err(e) => return Err(e),
+            Err(why) => troubles.push((id, why)),
         }
     }
-    io("writing", &marker, std::fs::write(&marker, ""))
+    io("writing", &marker, std::fs::write(&marker, ""))?;
+    Ok(troubles)
 }
 
 /// The lock on the whole of /run/soute, as soon as it is free.
-fn wait_for(folder: &std::path::Path) -> Result<Option<std::fs::File>, Error> {
+fn wait_for(folder: &std::path::Path) -> Result<std::fs::File, Error> {
     let file = io("opening", folder, std::fs::File::open(folder))?;
     io("locking", folder, file.lock())?;
-    Ok(Some(file))
+    Ok(file)
 }

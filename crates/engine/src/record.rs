@@ -92,6 +92,30 @@ fn record_path(places: &Places, id: &str, ephemeral: bool) -> PathBuf {
 }
 
 impl Record {
+    /// What is left of a record that cannot be read.
+    pub(crate) fn lost(id: String, name: String, created: Timestamp) -> Self {
+        Self {
+            id,
+            name,
+            ephemeral: false,
+            created,
+            request: Request::default(),
+            image: None,
+            layers: Vec::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+            working_directory: String::new(),
+            user: String::new(),
+            labels: Default::default(),
+            hostname: None,
+            stop_signal: 0,
+            id_maps: None,
+            cgroup: String::new(),
+            anonymous_volumes: Vec::new(),
+            volumes: Vec::new(),
+        }
+    }
+
     /// Writes the record; the folder must be there.
     pub(crate) fn write(&self, places: &Places) -> Result<(), Error> {
         let path = record_path(places, &self.id, self.ephemeral);
@@ -127,15 +151,39 @@ impl LastRun {
         if self.write(places, id).is_ok() {
             return lock.remove_folder();
         }
+        self.leave(places, id)
+    }
+
+    /// Writes it down where the next command finds it, and settles it once it has cleaned up.
+    pub(crate) fn leave(&self, places: &Places, id: &str) -> Result<(), Error> {
         write_json(&Self::path_in_run(places, id), self, false)
     }
 
     /// The last run that is known.
     pub(crate) fn read(places: &Places, id: &str) -> Result<Option<Self>, Error> {
-        match Self::read_unsettled(places, id)? {
-            Some(last) => Ok(Some(last)),
-            None => read_json(&Self::path(places, id)),
+        if let Some(last) = Self::read_unsettled(places, id)? {
+            return Ok(Some(last));
         }
+        let path = Self::path(places, id);
+        match read_json(&path) {
+            // A start writes it without waiting for the disk: a power cut soon after leaves it empty, or half. That
+            // it is there tells what it would have.
+            Err(Error::Corrupt { .. }) => Self::cut_short(&path).map(Some),
+            other => other,
+        }
+    }
+
+    /// A run of which nothing is known but that it was begun: at the time of the file that should tell.
+    fn cut_short(path: &Path) -> Result<Self, Error> {
+        let written = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+        let written = io("reading the time of", path, written)?;
+        Ok(Self {
+            started: Timestamp::try_from(written).unwrap_or_default(),
+            finished: None,
+            exit_code: 137,
+            oom_killed: false,
+            error: None,
+        })
     }
 
     /// One that could not be written down for good.

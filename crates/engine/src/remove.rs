@@ -1,12 +1,13 @@
 //! Removing containers, whole or half-made.
 
+use soute_runtime::cgroups::{Cgroup, Layout, default_parent};
 use soute_runtime::idmap::IdMaps;
 
 use crate::error::{Error, io};
 use crate::lock::Lock;
 use crate::places::Places;
-use crate::record::Record;
-use crate::{ids, subids, tree};
+use crate::record::{Record, Running};
+use crate::{ids, reconcile, subids, tree};
 
 /// What must be known of a container to remove it: little, since its monitor keeps it in memory.
 #[derive(Debug)]
@@ -86,13 +87,34 @@ pub(crate) fn files(places: &Places, remains: &Remains, lock: Lock) -> Result<()
 pub(crate) fn leftovers(places: &Places, id: &str, lock: Lock) -> Result<(), Error> {
     crate::volumes::remove_unrecorded(places, id)?;
     tree::remove(&places.container(id))?;
-    for index in [places.names(), places.ranges()] {
-        for entry in io("reading the folder", &index, std::fs::read_dir(&index))? {
-            let link = io("reading the folder", &index, entry)?.path();
-            if std::fs::read_link(&link).is_ok_and(|to| to.to_str() == Some(id)) {
-                io("removing", &link, std::fs::remove_file(&link))?;
-            }
-        }
+    for name in ids::links_to(&places.names(), id)? {
+        io("removing", &name, std::fs::remove_file(&name))?;
     }
+    subids::free_ranges(places, id)?;
     lock.remove_folder()
+}
+
+/// A container of which nothing can be read: what its id leads to. `false`: somebody is at work on it, for longer than
+/// anybody should. `volumes`: its anonymous volumes go, too.
+pub(crate) fn wreck(
+    places: &Places,
+    layout: &Layout,
+    id: &str,
+    volumes: bool,
+) -> Result<bool, Error> {
+    // If it runs, its monitor ends with it.
+    if let Ok(Some(running)) = Running::read(places, id) {
+        reconcile::kill(&running);
+    }
+    let Some(lock) = Lock::take_soon(&places.running(id))? else {
+        return Ok(false);
+    };
+    if let Ok(cgroup) = Cgroup::open(layout, &format!("{}/{id}", default_parent(layout))) {
+        cgroup.kill()?;
+        cgroup.remove()?;
+    }
+    if !volumes {
+        crate::volumes::keep(places, id)?;
+    }
+    leftovers(places, id, lock).map(|()| true)
 }

@@ -1,10 +1,12 @@
 //! Which ids of the machine a container's user namespace maps to.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use soute_runtime::idmap::{IdMaps, IdRange};
 
 use crate::error::{Error, io};
+use crate::ids;
 use crate::places::Places;
 
 /// Where the ranges of `--userns auto` start: ids that no distribution and no system tool gives out (systemd's
@@ -30,7 +32,7 @@ pub(crate) fn take_range(places: &Places, id: &str) -> Result<IdMaps, Error> {
                 let first = base + number * RANGE;
                 return Ok(IdMaps::contiguous(first, first, RANGE));
             }
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             Err(e) => return io("taking the id range", &link, Err(e)),
         }
     }
@@ -39,33 +41,97 @@ pub(crate) fn take_range(places: &Places, id: &str) -> Result<IdMaps, Error> {
     )))
 }
 
-/// Puts a container's reservation back (after a boot, when the links are gone).
+/// Keeps the range of `maps` for container `id`, too, which runs in the user namespace of the one that has it: that
+/// may end and be removed first.
+///
+/// A link `NUMBER.id -> id` stands beside the reservation, which its holder hands on.
+pub(crate) fn share_range(places: &Places, id: &str, maps: &IdMaps) -> Result<(), Error> {
+    let Some(link) = link_of(places, maps)? else {
+        return Ok(());
+    };
+    let share = share_of(&link, id);
+    io(
+        "sharing the id range",
+        &share,
+        std::os::unix::fs::symlink(id, &share),
+    )
+}
+
+/// Puts a container's reservation back (after a boot, when the links are gone). Of several with one range any may hold
+/// it.
 pub(crate) fn keep_range(places: &Places, id: &str, maps: &IdMaps) -> Result<(), Error> {
     let Some(link) = link_of(places, maps)? else {
         return Ok(());
     };
     match std::os::unix::fs::symlink(id, &link) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-            io("keeping the id range", &link, Err(e))
-        }
-        _ => Ok(()),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+        other => return io("keeping the id range", &link, other),
+    }
+    let share = share_of(&link, id);
+    match std::fs::read_link(&link) {
+        Ok(holder) if holder == Path::new(id) => Ok(()),
+        _ => match std::os::unix::fs::symlink(id, &share) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+            other => io("sharing the id range", &share, other),
+        },
     }
 }
 
-/// Frees the range of `maps` if container `id` holds it.
+/// Gives up what container `id` has of the range of `maps`.
 pub(crate) fn free_range(places: &Places, id: &str, maps: &IdMaps) -> Result<(), Error> {
     let Some(link) = link_of(places, maps)? else {
         return Ok(());
     };
+    // The share first: once it is gone, nobody can hand the range to this container any more.
+    remove_if_there(&share_of(&link, id))?;
     match std::fs::read_link(&link) {
-        Ok(holder) if holder == Path::new(id) => {
-            io("freeing the id range", &link, std::fs::remove_file(&link))
-        }
+        Ok(holder) if holder == Path::new(id) => hand_on(&link),
         _ => Ok(()),
     }
 }
 
-fn link_of(places: &Places, maps: &IdMaps) -> Result<Option<std::path::PathBuf>, Error> {
+/// Gives up whatever range container `id` has, found by search.
+pub(crate) fn free_ranges(places: &Places, id: &str) -> Result<(), Error> {
+    let (shares, held): (Vec<_>, Vec<_>) = ids::links_to(&places.ranges(), id)?
+        .into_iter()
+        .partition(|link| is_share(link));
+    shares.iter().try_for_each(|share| remove_if_there(share))?;
+    held.iter().try_for_each(|link| hand_on(link))
+}
+
+/// Frees a range, or makes it that of one who shares it.
+fn hand_on(link: &Path) -> Result<(), Error> {
+    let folder = link.parent().unwrap_or(link);
+    for entry in io("reading the folder", folder, std::fs::read_dir(folder))? {
+        let share = io("reading the folder", folder, entry)?.path();
+        if is_share(&share) && share.with_extension("") == link {
+            match std::fs::rename(&share, link) {
+                // Given up since the folder was read.
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                other => return io("handing on the id range", link, other),
+            }
+        }
+    }
+    remove_if_there(link)
+}
+
+/// The link that says that container `id` shares the range that `link` reserves.
+fn share_of(link: &Path, id: &str) -> PathBuf {
+    link.with_extension(id)
+}
+
+fn is_share(link: &Path) -> bool {
+    link.extension().is_some()
+}
+
+fn remove_if_there(link: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(link) {
+        Err(e) if e.kind() != ErrorKind::NotFound => io("freeing the id range", link, Err(e)),
+        _ => Ok(()),
+    }
+}
+
+fn link_of(places: &Places, maps: &IdMaps) -> Result<Option<PathBuf>, Error> {
     let (base, ranges) = pool()?;
     let number = match maps.uids.as_slice() {
         [only] if only.size == RANGE && only.host >= base => (only.host - base) / RANGE,
@@ -113,7 +179,7 @@ pub(crate) fn remap(user: &str, group: Option<&str>) -> Result<IdMaps, Error> {
             "reading",
             Path::new(path),
             match std::fs::read_to_string(path) {
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+                Err(e) if e.kind() == ErrorKind::NotFound => Ok(String::new()),
                 other => other,
             },
         )
@@ -256,5 +322,42 @@ mod tests {
         free_range(&places, "another", &a).unwrap();
         keep_range(&places, &id, &a).unwrap();
         assert_ne!(take_range(&places, &id).unwrap(), a);
+    }
+
+    #[test]
+    fn a_range_is_free_when_all_who_share_it_are_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places {
+            root: dir.path().join("root"),
+            run: dir.path().join("run"),
+            config: dir.path().join("c"),
+        };
+        places.make().unwrap();
+        let ids = ["00", "11", "22"].map(|pair| pair.repeat(32));
+        let [first, second, third] = &ids;
+        let left = || std::fs::read_dir(places.ranges()).unwrap().count();
+        let maps = take_range(&places, first).unwrap();
+        share_range(&places, second, &maps).unwrap();
+        share_range(&places, third, &maps).unwrap();
+        // In any order, and by search.
+        free_range(&places, first, &maps).unwrap();
+        free_ranges(&places, third).unwrap();
+        free_range(&places, third, &maps).unwrap();
+        assert_eq!(left(), 1);
+        assert_ne!(take_range(&places, first).unwrap(), maps);
+        free_ranges(&places, first).unwrap();
+        free_range(&places, second, &maps).unwrap();
+        assert_eq!(left(), 0);
+        // After a boot.
+        for _ in 0..2 {
+            for id in &ids {
+                keep_range(&places, id, &maps).unwrap();
+            }
+        }
+        assert_eq!(left(), 3);
+        for id in &ids {
+            free_ranges(&places, id).unwrap();
+        }
+        assert_eq!(left(), 0);
     }
 }

@@ -6,10 +6,10 @@
 //! up first.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, IFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use soute_sys::{CallError, Called};
 
@@ -86,7 +86,7 @@ fn is_folder(folder: &OwnedFd, name: &CStr, kind: FileType) -> Result<bool, Call
 }
 
 fn unlink(folder: &OwnedFd, name: &CStr, flags: AtFlags) -> Result<(), CallError> {
-    match rustix::fs::unlinkat(folder, name, flags) {
+    match despite_flags(folder, name, || rustix::fs::unlinkat(folder, name, flags)) {
         // Another command removes the same.
         Err(Errno::NOENT) => Ok(()),
         other => other.called(|| format!("unlinkat({name:?}, {flags:?})")),
@@ -97,10 +97,54 @@ fn move_up(folder: &OwnedFd, name: &CStr, top: &OwnedFd, moved: &mut u64) -> Res
     loop {
         *moved += 1;
         let new = CString::new(format!(".deep-{moved}")).unwrap_or_default();
-        match rustix::fs::renameat_with(folder, name, top, &new, RenameFlags::NOREPLACE) {
+        let rename = || rustix::fs::renameat_with(folder, name, top, &new, RenameFlags::NOREPLACE);
+        match despite_flags(folder, name, rename) {
             Err(Errno::EXIST) => {}
             other => return other.called(|| format!("renameat2({name:?}, {new:?})")),
         }
+    }
+}
+
+/// Does `act` to what is `name` in `folder`, once more if a flag forbids it.
+///
+/// Root without a user namespace of its own makes files that nobody removes, and folders of which nothing is removed
+/// (`chattr +i` and `+a`).
+fn despite_flags(
+    folder: &OwnedFd,
+    name: &CStr,
+    act: impl Fn() -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    match act() {
+        Err(Errno::PERM) => {
+            // If it is not that, the second try says so.
+            let _ = take_flags(folder);
+            let _ = open_plain(folder, name).and_then(take_flags);
+            act()
+        }
+        done => done,
+    }
+}
+
+fn take_flags(file: impl AsFd) -> rustix::io::Result<()> {
+    let flags = rustix::fs::ioctl_getflags(&file)?;
+    rustix::fs::ioctl_setflags(&file, flags - (IFlags::IMMUTABLE | IFlags::APPEND))
+}
+
+/// A regular file or a folder. Nothing else has flags, and to open a device would be to use it: what it is, is seen
+/// first, and what was seen is opened, whatever bears its name by then.
+fn open_plain(folder: &OwnedFd, name: &CStr) -> rustix::io::Result<OwnedFd> {
+    let seen = rustix::fs::openat(
+        folder,
+        name,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    match FileType::from_raw_mode(rustix::fs::fstat(&seen)?.st_mode) {
+        FileType::RegularFile | FileType::Directory => {
+            let path = format!("/proc/self/fd/{}", seen.as_raw_fd());
+            rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        }
+        _ => Err(Errno::OPNOTSUPP),
     }
 }
 
@@ -131,5 +175,29 @@ mod tests {
         remove(&victim).unwrap();
         empty(&aside).unwrap();
         assert!(aside.exists() && !aside.join("kept").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_changed_goes_too() {
+        // Where there are such flags: /tmp may be memory.
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        let victim = folder.path().join("victim");
+        std::fs::create_dir_all(victim.join("grows")).unwrap();
+        std::fs::create_dir_all(victim.join("stays")).unwrap();
+        for (name, flags) in [
+            ("grows/file", IFlags::APPEND),
+            ("grows/fixed", IFlags::IMMUTABLE),
+            ("stays/file", IFlags::empty()),
+            ("grows", IFlags::APPEND),
+            ("stays", IFlags::IMMUTABLE),
+        ] {
+            let path = victim.join(name);
+            if !path.exists() {
+                std::fs::write(&path, "").unwrap();
+            }
+            rustix::fs::ioctl_setflags(std::fs::File::open(&path).unwrap(), flags).unwrap();
+        }
+        remove(&victim).unwrap();
+        assert!(!victim.exists());
     }
 }

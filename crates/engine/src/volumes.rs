@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! volumes/NAME/_data        the files
-//! volumes/NAME/unfinished   there while the image's content is being copied
+//! volumes/NAME/_part        the image's content while it is copied
+//! volumes/NAME/_whole       the same while it is moved to _data
 //! containers/ID/volumes/    names of the volumes that came with the container, and go with it
 //! ```
 
@@ -62,10 +63,8 @@ pub(crate) fn prepare(
     io("locking", &folder, lock.lock())?;
     let mut made = Vec::new();
     make_all(places, record, &wanted, &mut made).map_err(|e| {
-        let undone = made.iter().filter_map(|name| remove(places, name).err());
-        undone.fold(e, |e, undoing| {
-            Error::Impossible(format!("{e} (and cleaning up failed: {undoing})"))
-        })
+        let undone = made.iter().map(|name| remove(places, name));
+        undone.fold(e, Error::undone)
     })
 }
 
@@ -164,31 +163,46 @@ fn make_all(
 }
 
 /// Gives the volume in `home` what `layers` have at `target`, if it is empty.
+///
+/// It may be mounted in containers that run. What they write meanwhile is theirs: the content is copied beside the
+/// files, and then moved to them, over nothing that is there. Whatever is left of a copy is all that is ever removed.
 fn fill(home: &Path, layers: Option<&[PathBuf]>, target: &str) -> Result<(), Error> {
-    let (files, unfinished) = (home.join("_data"), home.join("unfinished"));
-    if unfinished.exists() {
-        // Who copied into it was killed: what is there is a part. The folder itself stays: it may be mounted somewhere.
-        tree::empty(&files)?;
-    }
-    match DirBuilder::new().mode(0o755).create(&files) {
-        // Whatever the umask: users of containers find their files through it.
-        Ok(()) => {
-            let mode = File::open(&files)
-                .and_then(|folder| folder.set_permissions(Permissions::from_mode(0o755)));
-            io("making the volume", &files, mode)?;
+    let [files, part, whole] = ["_data", "_part", "_whole"].map(|name| home.join(name));
+    make_open(&files)?;
+    // Who copied into it was killed.
+    tree::remove(&part)?;
+    if let (Some(layers), true, false) = (layers, is_empty(&files)?, whole.exists()) {
+        make_open(&part)?;
+        let copied =
+            copy::from_layers(layers, target, &part).map_err(|e| e.undone(tree::remove(&part)))?;
+        // Copying takes its time: a container may have written something.
+        if !copied || !is_empty(&files)? {
+            return tree::remove(&part);
         }
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-        Err(e) => return io("making the volume", &files, Err(e)),
+        io("renaming", &part, std::fs::rename(&part, &whole))?;
     }
-    let mut entries = io("reading", &files, std::fs::read_dir(&files))?;
-    if let (Some(layers), None) = (layers, entries.next()) {
-        io("writing", &unfinished, File::create(&unfinished))?;
-        copy::from_layers(layers, target, &files)?;
+    // Also what a process that was killed had begun to move.
+    if whole.exists() {
+        copy::move_into(&whole, &files)?;
+        tree::remove(&whole)?;
     }
-    match std::fs::remove_file(&unfinished) {
-        Err(e) if e.kind() != ErrorKind::NotFound => io("removing", &unfinished, Err(e)),
-        _ => Ok(()),
+    Ok(())
+}
+
+/// Makes `folder`, if it is missing, with a mode by which users of containers find their files, whatever the umask.
+fn make_open(folder: &Path) -> Result<(), Error> {
+    match DirBuilder::new().mode(0o755).create(folder) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        made => io("making the volume", folder, made)?,
     }
+    let mode =
+        File::open(folder).and_then(|open| open.set_permissions(Permissions::from_mode(0o755)));
+    io("making the volume", folder, mode)
+}
+
+fn is_empty(folder: &Path) -> Result<bool, Error> {
+    let mut entries = io("reading", folder, std::fs::read_dir(folder))?;
+    Ok(entries.next().is_none())
 }
 
 /// Removes a volume with its files.
@@ -273,11 +287,36 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let layers = image(folder.path());
         let home = folder.path().join("v");
-        std::fs::create_dir_all(home.join("_data")).unwrap();
-        std::fs::write(home.join("_data/part"), "").unwrap();
-        std::fs::write(home.join("unfinished"), "").unwrap();
+        std::fs::create_dir_all(home.join("_part")).unwrap();
+        std::fs::write(home.join("_part/half"), "").unwrap();
         fill(&home, Some(&layers), "/data").unwrap();
-        assert!(home.join("_data/one").exists());
-        assert!(!home.join("_data/part").exists() && !home.join("unfinished").exists());
+        assert!(home.join("_data/one").exists() && !home.join("_data/half").exists());
+        assert_eq!(std::fs::read_dir(&home).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_moved_in_part_is_moved_over_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("v");
+        for (file, text) in [
+            ("_data/moved", "image"),
+            ("_data/changed", "container"),
+            ("_whole/changed", "image"),
+            ("_whole/one", "image"),
+        ] {
+            let file = home.join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        fill(&home, Some(&image(folder.path())), "/data").unwrap();
+        for (file, text) in [
+            ("moved", "image"),
+            ("changed", "container"),
+            ("one", "image"),
+        ] {
+            let found = std::fs::read_to_string(home.join("_data").join(file)).unwrap();
+            assert_eq!(found, text, "{file}");
+        }
+        assert!(!home.join("_whole").exists());
     }
 }

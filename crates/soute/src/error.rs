@@ -25,6 +25,11 @@ pub fn report(error: &anyhow::Error, failure: u8) -> ExitCode {
     }
 }
 
+/// Says what went wrong beside what was asked for.
+pub fn warn(what: &str) {
+    eprintln!("soute: warning: {}", visible(what));
+}
+
 fn text(error: &anyhow::Error) -> String {
     let mut text = String::new();
     let mut before = String::new();
@@ -78,6 +83,9 @@ fn engine_hint(error: &Error) -> Option<String> {
             "/etc/subuid and /etc/subgid each need a line such as '{}:100000:65536'",
             visible(user)
         ),
+        Error::Corrupt { .. } => {
+            "'soute rm --force' removes the container, if it is one's file".to_owned()
+        }
         Error::MonitorLost => {
             "the kernel's log ('dmesg') tells if it was killed for want of memory".to_owned()
         }

@@ -1,6 +1,9 @@
 //! `kill -9` of each process that takes part.
 
-use soute_tests::{World, wait_until};
+use std::process::Command;
+
+use soute_tests::{World, output, wait_until};
+use syscalls::Sysno;
 
 use super::{kill, lives, monitor};
 
@@ -245,6 +248,84 @@ fn a_stopped_monitor_holds_up_no_other_container() {
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     world.soute(["rm", "-f", "stuck"]).success();
     world.assert_nothing_left(&[id]);
+}
+
+/// A container may end after the command has seen that it runs, and before its monitor has answered.
+#[test]
+fn what_ends_while_the_command_waits_for_its_monitor_is_stopped() {
+    let world = World::new();
+    for words in [&["stop"][..], &["rm", "-f"]] {
+        let id = world.detached(["busybox", "sleep", "1000"]);
+        let (monitor, pid) = (monitor(&world, &id), world.pid(&id));
+        let process = rustix::process::Pid::from_raw(monitor.cast_signed()).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
+        // More than its queue holds: who comes now waits outside.
+        let queue: Vec<_> = (0..20).map(|_| world.start(["wait", &id])).collect();
+        let waits_outside = |pid: u32| {
+            let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+            call.starts_with(&format!("{} ", Sysno::connect as i32))
+        };
+        wait_until("the queue is full", || {
+            queue.iter().any(|wait| waits_outside(wait.pid()))
+        });
+        let command = world.start([words, &[&id]].concat());
+        wait_until("it waits, too", || waits_outside(command.pid()));
+        kill(pid);
+        kill(monitor);
+        command.outcome().success();
+        for wait in queue {
+            // What has been removed tells no exit code.
+            assert!(wait.outcome().code <= 1);
+        }
+        world.soute(["rm", "-f", &id]).success();
+    }
+}
+
+/// Whoever waits for a container to end cleans up after its monitor himself: no other command may come.
+#[test]
+fn the_monitor_is_killed_while_its_container_is_removed() {
+    let world = World::new();
+    for flags in [&[][..], &["--rm"]] {
+        let id = world.detached([flags, &["--name", "stuck", "busybox", "sleep", "1000"]].concat());
+        let (monitor, pid) = (monitor(&world, "stuck"), world.pid("stuck"));
+        let stop = |signal| {
+            let process = rustix::process::Pid::from_raw(monitor.cast_signed()).unwrap();
+            rustix::process::kill_process(process, signal).unwrap();
+        };
+        stop(rustix::process::Signal::STOP);
+        let remove = world.start(["rm", "-f", "stuck"]);
+        wait_until("it is killed", || !lives(pid));
+        kill(monitor);
+        remove.outcome().success();
+        world.assert_nothing_left(&[id]);
+    }
+}
+
+/// A cgroup that the monitor could not remove is removed by whoever comes next, and in nobody's way.
+#[test]
+fn a_cgroup_that_was_busy_goes_later() {
+    let world = World::new();
+    let busy = |flags: &[&str]| {
+        let id = world.detached([flags, &["busybox", "sleep", "1000"]].concat());
+        let (monitor, cgroup) = (monitor(&world, &id), world.cgroup(&id, "pids"));
+        let mut mount = Command::new("mount");
+        output(mount.arg("--bind").args([&cgroup, &cgroup])).success();
+        (id, monitor, cgroup)
+    };
+    let stays = busy(&["--name", "stays"]);
+    let goes = busy(&["--rm", "--name", "goes"]);
+    world.soute(["kill", "stays", "goes"]).success();
+    wait_until("the monitors have given up", || {
+        !lives(stays.1) && !lives(goes.1)
+    });
+    output(Command::new("umount").arg(&goes.2)).success();
+    let list = world.soute(["ps", "-a", "--format", "{{.Names}} {{.State}}"]);
+    list.success().prints("stays dead");
+    assert!(list.stderr.contains("warning"), "{list}");
+    output(Command::new("umount").arg(&stays.2)).success();
+    world.soute(["start", "stays"]).success();
+    world.soute(["rm", "-f", "stays"]).success();
+    world.assert_nothing_left(&[stays.0, goes.0]);
 }
 
 /// `shutdown` and service managers ask monitors to end: their containers are stopped in their own way.

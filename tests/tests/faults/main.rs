@@ -13,6 +13,7 @@ mod permissions;
 mod reboot;
 mod space;
 mod upgrade;
+mod wrecks;
 
 use rustix::process::{Pid, Signal, kill_process};
 use soute_tests::World;

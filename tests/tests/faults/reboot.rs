@@ -71,3 +71,28 @@ fn names_ids_and_states_are_as_before() {
         fs::remove_dir(folder).unwrap();
     }
 }
+
+/// What a start writes down is on the disk when the kernel thinks fit: the power may be cut before.
+#[test]
+fn a_power_cut_soon_after_the_first_start() {
+    let world = World::new();
+    for (number, left) in ["", "{\"started\""].iter().enumerate() {
+        let name = format!("cut-{number}");
+        let id = world.detached(["--name", &name, "busybox", "sleep", "1000"]);
+        kill(monitor(&world, &name));
+        world.soute(["ps"]).success();
+        fs::remove_dir_all(world.run()).unwrap();
+        fs::write(
+            world.root().join("containers").join(&id).join("last.json"),
+            left,
+        )
+        .unwrap();
+        world
+            .soute(["ps", "-a", "--format", "{{.State}} {{.Status}}"])
+            .shows("exited Exited (137)");
+        assert_eq!(world.inspect(&name)["State"]["ExitCode"], 137);
+        world.soute(["start", &name]).success();
+        world.soute(["rm", "-f", &name]).success();
+        world.assert_nothing_left(&[id]);
+    }
+}

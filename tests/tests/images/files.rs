@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 use soute_tests::{World, output};
 
-use super::make::{Tar, archive, filter, gzip, oci};
+use soute_tests::make::{Tar, archive, filter, gzip, oci};
 
 fn busybox() -> Vec<u8> {
     fs::read(World::busybox_tar()).unwrap()

@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::json;
 use soute_tests::World;
 
-use super::make::{Parts, Tar, archive, digest, gzip, oci};
 use super::stored;
+use soute_tests::make::{Parts, Tar, archive, digest, gzip, oci};
 
 /// Imports it, which must fail for `reason`.
 #[track_caller]

@@ -3,7 +3,6 @@
 
 mod files;
 mod hostile;
-mod make;
 mod many;
 mod names;
 mod registry;

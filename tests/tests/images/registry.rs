@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::json;
 use soute_tests::{World, output, wait_until};
 
-use super::make::{archive, oci};
 use super::stored;
+use soute_tests::make::{archive, oci};
 
 /// `user:secret`, as `htpasswd -B` writes it.
 const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";

@@ -1,6 +1,6 @@
 //! `exec`: a further program in a container that runs.
 
-use soute_tests::{World, wait_until};
+use soute_tests::{Layout, World, layout, wait_until};
 
 fn world() -> World {
     let world = World::new();
@@ -79,6 +79,46 @@ fn with_the_containers_privileges_and_filter() {
     assert!(privileged.contains("Seccomp:\t0"), "{privileged}");
     let user = status(&["-u", "user"]);
     assert!(user.contains("CapEff:\t0000000000000000"), "{user}");
+}
+
+/// Systemd in a container hands its cgroup's controllers down: then no process can be in that cgroup itself.
+#[test]
+fn beside_a_first_process_that_has_moved_into_a_cgroup_of_its_own() {
+    let world = world();
+    if layout() == Layout::V1 {
+        return;
+    }
+    let folder = world.cgroup("box", "pids");
+    let write = |file: &str, text: &str| std::fs::write(folder.join(file), text).unwrap();
+    std::fs::create_dir(folder.join("init.scope")).unwrap();
+    write("init.scope/cgroup.procs", &world.pid("box").to_string());
+    write("cgroup.subtree_control", "+pids");
+    world
+        .soute(["exec", "box", "cat", "/proc/self/cgroup"])
+        .shows("/init.scope");
+}
+
+/// The rules for devices come with the first, and not once more with each.
+#[test]
+fn privileged_any_number_of_times() {
+    let world = world();
+    let privileged = || {
+        world
+            .soute(["exec", "--privileged", "box", "true"])
+            .success();
+    };
+    privileged();
+    match layout() {
+        Layout::V1 => {
+            let folder = world.cgroup("box", "devices");
+            std::fs::write(folder.join("devices.allow"), "c 10:229 r").unwrap();
+            privileged();
+            let list = std::fs::read_to_string(folder.join("devices.list")).unwrap();
+            assert!(list.contains("c 10:229 r"), "{list}");
+        }
+        // A cgroup takes 64 programs.
+        Layout::V2 => (0..65).for_each(|_| privileged()),
+    }
 }
 
 #[test]

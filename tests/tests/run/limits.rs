@@ -7,27 +7,6 @@ use std::time::Instant;
 
 use soute_tests::{Layout, World, layout, wait_until};
 
-/// The folder of `container`'s cgroup in the hierarchy that has `controller`.
-#[track_caller]
-fn cgroup(world: &World, container: &str, controller: &str) -> PathBuf {
-    let table = fs::read_to_string(format!("/proc/{}/cgroup", world.pid(container))).unwrap();
-    let line = table.lines().find(|line| {
-        let controllers = line.split(':').nth(1).unwrap();
-        match layout() {
-            Layout::V1 => controllers.split(',').any(|one| one == controller),
-            Layout::V2 => controllers.is_empty(),
-        }
-    });
-    let line = line.unwrap_or_else(|| panic!("no {controller} in {table}"));
-    let mut fields = line.splitn(3, ':').skip(1);
-    let (controllers, path) = (fields.next().unwrap(), fields.next().unwrap());
-    let hierarchy = match layout() {
-        Layout::V1 => format!("/sys/fs/cgroup/{controllers}"),
-        Layout::V2 => "/sys/fs/cgroup".to_owned(),
-    };
-    PathBuf::from(hierarchy + path)
-}
-
 /// The value of a line `KEY VALUE`.
 #[track_caller]
 fn keyed(file: PathBuf, key: &str) -> u64 {
@@ -110,7 +89,7 @@ fn what_the_kernel_was_told_is_what_was_asked_for() {
         "1000",
     ]);
     let read = |controller: &str, name: &str| {
-        fs::read_to_string(cgroup(&world, &id, controller).join(name))
+        fs::read_to_string(world.cgroup(&id, controller).join(name))
             .unwrap()
             .trim()
             .to_owned()
@@ -137,7 +116,7 @@ fn what_the_kernel_was_told_is_what_was_asked_for() {
     };
     for (controller, name, value) in expected {
         // Swap is not accounted everywhere.
-        if name.contains("memsw") && !cgroup(&world, &id, controller).join(name).exists() {
+        if name.contains("memsw") && !world.cgroup(&id, controller).join(name).exists() {
             continue;
         }
         assert_eq!(read(controller, name), value, "{name}");
@@ -155,7 +134,7 @@ fn a_fork_bomb_stops_at_the_limit() {
         "-c",
         "bomb() { bomb | bomb & }; bomb; while :; do sleep 1000; done",
     ]);
-    let folder = cgroup(&world, &id, "pids");
+    let folder = world.cgroup(&id, "pids");
     wait_until("the limit has been hit", || {
         keyed(folder.join("pids.events"), "max") > 0
     });
@@ -174,7 +153,7 @@ fn a_fork_bomb_stops_at_the_limit() {
 fn usage(world: &World, container: &str) -> u64 {
     match layout() {
         Layout::V1 => {
-            let file = cgroup(world, container, "cpuacct").join("cpuacct.usage");
+            let file = world.cgroup(container, "cpuacct").join("cpuacct.usage");
             fs::read_to_string(file)
                 .unwrap()
                 .trim()
@@ -183,7 +162,7 @@ fn usage(world: &World, container: &str) -> u64 {
                 / 1000
         }
         Layout::V2 => keyed(
-            cgroup(world, container, "cpu").join("cpu.stat"),
+            world.cgroup(container, "cpu").join("cpu.stat"),
             "usage_usec",
         ),
     }
@@ -310,8 +289,7 @@ fn reading_from_a_device_is_slowed_down() {
         "sleep",
         "1000",
     ]);
-    let cgroup = cgroup(
-        &world,
+    let cgroup = world.cgroup(
         &id,
         if layout() == Layout::V1 {
             "blkio"
@@ -383,7 +361,7 @@ fn as_much_swap_as_memory_unless_said_otherwise() {
             Layout::V1 => ("memory.memsw.limit_in_bytes", both),
             Layout::V2 => ("memory.swap.max", both.map(|both| both - memory)),
         };
-        let path = cgroup(&world, &id, "memory").join(file);
+        let path = world.cgroup(&id, "memory").join(file);
         // Swap is not accounted everywhere.
         if let Ok(text) = fs::read_to_string(&path) {
             let told: Option<u64> = text.trim().parse().ok().filter(|told| *told < 1 << 60);

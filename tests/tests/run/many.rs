@@ -85,6 +85,35 @@ fn containers_that_run_share_no_ids() {
     );
 }
 
+/// One that has joined another's user namespace may outlive it, and keeps its ids.
+#[test]
+fn ids_that_are_shared_are_nobody_elses_until_the_last_is_gone() {
+    let world = World::new();
+    let sleep = ["busybox", "sleep", "1000"];
+    world.detached([&["--name", "first"], &sleep[..]].concat());
+    let join = |name: &str| {
+        let flags = ["--name", name, "--network", "container:first"];
+        world.detached([&flags[..], &sleep].concat())
+    };
+    let second = join("second");
+    world.soute(["rm", "-f", "first"]).success();
+    let ranges = || {
+        let entries = std::fs::read_dir(world.run().join("ranges")).unwrap();
+        let targets = entries.map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap());
+        targets.collect::<Vec<_>>()
+    };
+    assert_eq!(ranges(), [std::path::Path::new(&second)]);
+    // Another of that name is another.
+    world.detached([&["--name", "first"], &sleep[..]].concat());
+    world.soute(["kill", "second"]).success();
+    world.soute(["wait", "second"]).success();
+    world.soute(["start", "second"]).fails(1, &["made anew"]);
+    world.soute(["rm", "second"]).success();
+    join("third");
+    world.soute(["rm", "-f", "third", "first"]).success();
+    assert_eq!(ranges().len(), 0);
+}
+
 /// Whoever lists, runs and removes at the same time sees whole containers or none, and no error.
 #[test]
 fn runs_while_others_list_and_remove() {
@@ -122,6 +151,28 @@ fn one_name_for_many() {
         assert!(outcome.stderr.contains("wanted"), "{outcome}");
     }
     assert_eq!(world.soute(["ps", "-aq"]).text().lines().count(), 1);
+}
+
+/// What several stop is stopped, for each of them: also for one that finds it running, and then gone.
+#[test]
+fn many_stop_one_container() {
+    let world = World::new();
+    for round in 0..20 {
+        let id = world.detached(["busybox", "sleep", "1000"]);
+        let stops: Vec<_> = (0..6)
+            .map(|number| match (round + number) % 3 {
+                0 => world.start(["rm", "-f", &id]),
+                _ => world.start(["stop", "-t", "0", &id]),
+            })
+            .collect();
+        for stop in stops {
+            let outcome = stop.outcome();
+            // Removed before it was looked for.
+            let late = outcome.stderr.contains("no such container");
+            assert!(outcome.code == 0 || late, "{outcome}");
+        }
+        world.soute(["rm", "-f", &id]).success();
+    }
 }
 
 /// Two that stop, kill and remove the same container: it ends, once, and nobody hangs.

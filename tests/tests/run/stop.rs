@@ -49,6 +49,18 @@ fn stop_asks_with_the_containers_own_signal() {
     assert_eq!(world.inspect("usr2")["State"]["ExitCode"], 0);
 }
 
+/// As long as a number can say: until the end of time, and no panic.
+#[test]
+fn stop_waits_as_long_as_it_is_told() {
+    let world = World::new();
+    world.detached(["--name", "polite", "busybox", "sh", "-c", &polite("TERM")]);
+    ready(&world, "polite");
+    world
+        .soute(["stop", "-t", &i64::MAX.to_string(), "polite"])
+        .prints("polite");
+    assert_eq!(world.inspect("polite")["State"]["ExitCode"], 0);
+}
+
 #[test]
 fn stop_kills_what_does_not_listen() {
     let world = World::new();

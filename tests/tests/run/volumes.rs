@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use soute_tests::World;
+use serde_json::json;
+use soute_tests::make::{Tar, archive, oci};
+use soute_tests::{World, wait_until};
 
 /// The names of the engine's volumes.
 fn volumes(world: &World) -> Vec<String> {
@@ -133,6 +135,41 @@ fn a_new_volume_takes_over_what_the_image_has_there() {
         .prints("1777");
 }
 
+/// Of layers, and not of one: overlayfs takes them in one way or another, as the kernel has it.
+#[test]
+fn a_new_volume_takes_over_what_the_layers_have_together() {
+    let world = World::new();
+    let below = Tar::new()
+        .folder("data/")
+        .file("data/kept", b"below\n")
+        .file("data/changed", b"below\n")
+        .file("data/removed", b"below\n");
+    let above = Tar::new()
+        .folder("data/")
+        .file("data/changed", b"above\n")
+        .file("data/.wh.removed", b"");
+    let busybox = std::fs::read(World::busybox_tar()).unwrap();
+    let layers = [&busybox[..], &below.end(), &above.end()];
+    let file = world.path("layers.tar");
+    std::fs::write(&file, archive(&oci(&layers, &json!({}), "layers:v1"))).unwrap();
+    world
+        .soute(["load", "--input", file.to_str().unwrap()])
+        .success();
+    let script = "ls /data; cat /data/*; grep -c ' /data ' /proc/self/mountinfo";
+    world
+        .soute([
+            "run",
+            "--rm",
+            "-v",
+            "data:/data",
+            "layers:v1",
+            "sh",
+            "-c",
+            script,
+        ])
+        .prints("changed\nkept\nabove\nbelow\n1");
+}
+
 #[test]
 fn two_containers_see_each_others_writing() {
     let world = World::new();
@@ -149,6 +186,40 @@ fn two_containers_see_each_others_writing() {
         .success();
     assert_eq!(world.soute(["wait", &first]).text(), "0");
     world.soute(["logs", &first]).prints("seen");
+}
+
+/// What a container has written stays, whatever becomes of filling the volume for another.
+#[test]
+fn a_copy_that_failed_takes_nothing_away() {
+    let world = World::new();
+    let script = "until test -e /data/go; do sleep 0.01; done; echo mine > /data/kept; echo done; exec sleep 1000";
+    let writer = world.detached(["-v", "data:/data:nocopy", "busybox", "sh", "-c", script]);
+    // Deeper than is copied.
+    let rootfs = world.rootfs("rootfs");
+    std::fs::create_dir_all(rootfs.join(format!("data/{}", "d/".repeat(300)))).unwrap();
+    std::fs::write(rootfs.join("data/first"), "").unwrap();
+    let rootfs = rootfs.to_str().unwrap();
+    world
+        .soute([
+            "run",
+            "--rm",
+            "-v",
+            "data:/data",
+            "--rootfs",
+            rootfs,
+            "true",
+        ])
+        .code(125);
+    world
+        .soute(["exec", &writer, "touch", "/data/go"])
+        .success();
+    wait_until("it has written", || {
+        world.soute(["logs", &writer]).stdout == "done\n"
+    });
+    world
+        .sh(&["-v", "data:/data"], "ls /data; cat /data/kept")
+        .prints("go\nkept\nmine");
+    world.soute(["rm", "-f", "-v", &writer]).success();
 }
 
 #[test]

@@ -6,6 +6,7 @@
 )]
 
 use super::*;
+use rustix::fs::CWD;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 
@@ -41,7 +42,7 @@ impl Scene {
 
     fn copy(&self, target: &str) -> Result<PathBuf, Error> {
         let volume = self.volume();
-        from_layers(&self.layers, target, &volume).map(|()| volume)
+        from_layers(&self.layers, target, &volume).map(|_| volume)
     }
 }
 

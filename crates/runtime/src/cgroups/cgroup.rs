@@ -32,7 +32,7 @@ pub(super) struct Node {
     pub hierarchy: Hierarchy,
     pub dir: PathBuf,
     /// v1: `tasks`, open for writing; v2: the folder (O_PATH).
-    entry: Option<OwnedFd>,
+    pub entry: Option<OwnedFd>,
 }
 
 impl Node {

@@ -4,6 +4,7 @@
 //! [`Cgroup::create`] makes one cgroup in each of them with its limits set
 //! ([`Resources`], [`DeviceRule`]) before any process is in it.
 
+mod beside;
 mod cgroup;
 mod devices;
 mod error;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{ArgAction, Args};
-use soute_engine::{Engine, Frame, Places, Status};
+use soute_engine::{Frame, Places, Status};
 
 use crate::args::numbers;
 use crate::cli::CommandLine;
@@ -35,7 +35,7 @@ impl CommandLine for Attach {
     const USAGE: &'static str = "[OPTIONS] CONTAINER";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         let container = engine.container(&self.container)?;
         let record = container.record;
         if !matches!(container.status, Status::Running(_)) {

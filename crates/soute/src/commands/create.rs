@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Places};
+use soute_engine::Places;
 
 use super::cidfile::CidFile;
 use crate::args::{CreateArgs, Machine};
@@ -26,7 +26,7 @@ impl CommandLine for Create {
     fn run(self, places: &Places) -> Result<ExitCode> {
         let creation = self.container.into_request(&Machine)?;
         let cidfile = creation.cidfile.map(CidFile::reserve).transpose()?;
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         images::ensure(&engine, &creation.request, creation.pull, creation.quiet)?;
         let record = engine.create(creation.request)?;
         if let Some(cidfile) = cidfile {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use soute_engine::{Engine, Exec as Request, Places};
+use soute_engine::{Exec as Request, Places};
 
 use crate::args::process::working_directory;
 use crate::args::{Machine, env};
@@ -70,7 +70,7 @@ impl CommandLine for Exec {
         if command.is_empty() {
             bail!("a command is needed");
         }
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         engine.shield_in(container)?;
         let request = Request {
             command: command.to_vec(),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
-use soute_engine::{Engine, Places};
+use soute_engine::Places;
 use soute_image::{Image, Reference};
 
 use crate::cli::CommandLine;
@@ -53,7 +53,7 @@ impl CommandLine for Images {
     const USAGE: &'static str = "[OPTIONS] [REPOSITORY[:TAG]]";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         let wanted = self.name.as_deref().map(Wanted::parse).transpose()?;
         let now = Timestamp::now();
         let mut rows = Rows::new(FIELDS);

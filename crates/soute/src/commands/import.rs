@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Places};
+use soute_engine::Places;
 use soute_image::{ImportOptions, Platform, Reference};
 
 use crate::cli::CommandLine;
@@ -47,7 +47,7 @@ impl CommandLine for Import {
             ..ImportOptions::default()
         };
         let source = archive::open(&self.file)?;
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         let image = engine.images().import(source, &options, &Bars::new())?;
         print(&format!("{}\n", image.id))?;
         Ok(ExitCode::SUCCESS)

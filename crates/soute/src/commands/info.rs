@@ -51,7 +51,7 @@ impl CommandLine for Info {
     const USAGE: &'static str = "[OPTIONS]";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         let facts = facts(&engine)?;
         print(&match &self.format {
             Some(template) => template.line(&facts)?,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Places};
+use soute_engine::Places;
 
 use super::each::each_named;
 use crate::args::process::signal;
@@ -26,7 +26,7 @@ impl CommandLine for Kill {
     const USAGE: &'static str = "[OPTIONS] CONTAINER...";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         each_named(&self.containers, |name| Ok(engine.kill(name, self.signal)?))
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use soute_engine::{Engine, Places};
+use soute_engine::Places;
 use soute_image::{Image, LoadOptions, LoadSource, Platform, Progress, Reference, Silent};
 
 use crate::cli::CommandLine;
@@ -39,7 +39,7 @@ impl CommandLine for Load {
             platform: self.platform,
             ..LoadOptions::default()
         };
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         let bars = Bars::new();
         let progress: &dyn Progress = if self.quiet { &Silent } else { &bars };
         let input = self.input.as_deref().unwrap_or("standard input");

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
+use soute_engine::Places;
 use soute_engine::log::{Filter, Line};
-use soute_engine::{Engine, Places};
 
 use crate::args::moment::{Moment, moment};
 use crate::cli::CommandLine;
@@ -60,7 +60,7 @@ impl CommandLine for Logs {
     const USAGE: &'static str = "[OPTIONS] CONTAINER";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         let now = Timestamp::now();
         let filter = Filter {
             since: self.since.map(|moment| moment.before(now)).transpose()?,

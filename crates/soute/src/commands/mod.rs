@@ -16,6 +16,7 @@ mod logs;
 mod man;
 mod namespaces;
 mod ns;
+mod open;
 mod ps;
 mod pull;
 mod rm;
@@ -29,6 +30,7 @@ mod version;
 mod wait;
 
 use crate::cli::Entry;
+use open::open;
 
 /// All commands, in the order in which help lists them.
 pub const TABLE: &[Entry] = &[

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use soute_engine::{Engine, Error, Places, Status};
+use soute_engine::{Error, Places, Status};
 
 use super::ns::{NsArgs, ResolvedContainer, run};
 use crate::cli::CommandLine;
@@ -15,7 +15,7 @@ impl CommandLine for NsArgs {
     fn run(self, places: &Places) -> Result<ExitCode> {
         // The engine is opened when a container is asked for: processes and paths need none.
         let resolve = |name: &str| -> Result<Option<ResolvedContainer>> {
-            let container = match Engine::open(places.clone())?.container(name) {
+            let container = match super::open(places)?.container(name) {
                 Err(Error::NoSuchContainer(_)) => return Ok(None),
                 found => found?,
             };

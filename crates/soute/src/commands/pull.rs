@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{ArgAction, Args};
-use soute_engine::{Engine, Places};
+use soute_engine::Places;
 use soute_image::{Credentials, Platform, PullOptions, Reference, Tls};
 
 use crate::args::numbers;
@@ -63,7 +63,7 @@ impl CommandLine for Pull {
             },
             ..PullOptions::default()
         };
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         let pulled = pull(engine.images(), &reference, &options, self.quiet)?;
         if !self.quiet {
             // Docker's words.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Error, Places};
+use soute_engine::{Error, Places};
 
 use super::each::each_named;
 use crate::cli::CommandLine;
@@ -29,7 +29,7 @@ impl CommandLine for Rm {
     const USAGE: &'static str = "[OPTIONS] CONTAINER...";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         each_named(&self.containers, |name| {
             match engine.remove(name, self.force, self.volumes) {
                 Err(Error::NoSuchContainer(_)) if self.force => Ok(()),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Places};
+use soute_engine::Places;
 
 use super::each::each;
 use crate::cli::CommandLine;
@@ -26,7 +26,7 @@ impl CommandLine for Rmi {
     const USAGE: &'static str = "[OPTIONS] IMAGE...";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         each(&self.images, |name| {
             let containers = engine.containers()?;
             let in_use = |id: &soute_image::ImageId| users(&containers, &id.to_string());

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{ArgAction, Args};
 use soute_engine::request::Request;
-use soute_engine::{Engine, Places, Start};
+use soute_engine::{Places, Start};
 
 use super::cidfile::CidFile;
 use crate::args::{CreateArgs, Machine, numbers};
@@ -81,7 +81,7 @@ impl CommandLine for Run {
     const FAILURE: u8 = 125;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         self.container.shield(&engine)?;
         let creation = self.container.into_request(&Machine)?;
         let attachment = self.attach.attachment(&creation.request)?;

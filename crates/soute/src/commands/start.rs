@@ -47,7 +47,7 @@ impl CommandLine for Start {
     const USAGE: &'static str = "[OPTIONS] CONTAINER...";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         shield(&engine, &self.containers)?;
         if !self.attach && !self.interactive {
             return each_named(&self.containers, |name| {

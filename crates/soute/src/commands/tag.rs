@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Places};
+use soute_engine::Places;
 use soute_image::Reference;
 
 use crate::cli::CommandLine;
@@ -24,7 +24,7 @@ impl CommandLine for Tag {
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let name = Reference::parse(&self.name)?;
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         engine.images().tag(&self.image, &name)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use soute_engine::{Engine, Places, Status};
+use soute_engine::{Places, Status};
 use soute_lens::proc::{Look, Proc, ProcessFolder, Users};
 use soute_runtime::cgroups::{Cgroup, Layout};
 
@@ -45,7 +45,7 @@ impl CommandLine for Top {
             options.is_empty(),
             "options of ps are not there yet: soute looks at the processes itself"
         );
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         let container = engine.container(name)?;
         if !matches!(container.status, Status::Running(_)) {
             bail!(

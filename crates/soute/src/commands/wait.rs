@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Places};
+use soute_engine::Places;
 
 use super::each::each;
 use crate::cli::CommandLine;
@@ -21,7 +21,7 @@ impl CommandLine for Wait {
     const USAGE: &'static str = "CONTAINER...";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         each(&self.containers, |name| Ok(engine.wait(name)?.to_string()))
     }
 }

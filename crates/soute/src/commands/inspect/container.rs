@@ -55,7 +55,7 @@ fn state(status: &Status) -> Value {
         "FinishedAt": NEVER,
     });
     match status {
-        Status::Created => {}
+        Status::Created | Status::Dead => {}
         Status::Running(running) => {
             state["Pid"] = running.pid.into();
             state["StartedAt"] = json!(running.started);

@@ -40,7 +40,7 @@ impl CommandLine for Inspect {
     const USAGE: &'static str = "[OPTIONS] NAME...";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         let mut code = ExitCode::SUCCESS;
         let mut found = Vec::new();
         for name in &self.names {

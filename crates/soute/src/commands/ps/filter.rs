@@ -48,9 +48,9 @@ impl FromStr for Condition {
             format!("unknown filter '{name}'; known are {}", known.join(", "))
         })?;
         match key {
-            Key::Status if !["created", "running", "exited"].contains(&value) => Err(format!(
-                "'{value}' is not a status: created, running or exited is expected"
-            )),
+            Key::Status if !["created", "running", "exited", "dead"].contains(&value) => Err(
+                format!("'{value}' is not a status: created, running, exited or dead is expected"),
+            ),
             Key::Exited if value.parse::<i32>().is_err() => {
                 Err(format!("'{value}' is not an exit code"))
             }

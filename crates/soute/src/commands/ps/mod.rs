@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 use soute_engine::request::{MountKind, Network, Source};
-use soute_engine::{Container, Engine, Places, Status, short};
+use soute_engine::{Container, Places, Status, short};
 
 use crate::cli::CommandLine;
 use crate::output::{Format, Rows, age, duration, print, print_foreign};
@@ -67,7 +67,7 @@ impl CommandLine for Ps {
     const USAGE: &'static str = "[OPTIONS]";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = Engine::open(places.clone())?;
+        let engine = super::open(places)?;
         let last = match self.latest {
             true => Some(1),
             // A negative number is no limit, as in Docker.
@@ -162,6 +162,7 @@ fn command(args: &[String], full: bool) -> String {
 fn status(status: &Status, now: Timestamp) -> String {
     match status {
         Status::Created => "Created".to_owned(),
+        Status::Dead => "Dead".to_owned(),
         Status::Running(running) => format!("Up {}", duration(now.duration_since(running.started))),
         Status::Exited(last) => {
             let ended = last.finished.unwrap_or(last.started);

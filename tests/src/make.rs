@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 pub struct Tar(Vec<u8>);
 
 impl Tar {
+    /// With nothing in it.
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,18 +53,22 @@ impl Tar {
         self
     }
 
+    /// A regular file.
     pub fn file(self, name: &str, content: &[u8]) -> Self {
         self.entry(b'0', name, "", content)
     }
 
+    /// A folder.
     pub fn folder(self, name: &str) -> Self {
         self.entry(b'5', name, "", b"")
     }
 
+    /// A symbolic link.
     pub fn symlink(self, name: &str, target: &str) -> Self {
         self.entry(b'2', name, target, b"")
     }
 
+    /// A further name of `target`.
     pub fn hard_link(self, name: &str, target: &str) -> Self {
         self.entry(b'1', name, target, b"")
     }
@@ -91,6 +96,9 @@ impl Tar {
 }
 
 /// `input` through a program.
+///
+/// # Panics
+/// There is none of that name, or it fails.
 #[track_caller]
 pub fn filter(program: &str, words: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new(program)
@@ -108,6 +116,7 @@ pub fn filter(program: &str, words: &[&str], input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
+/// `input`, compressed.
 pub fn gzip(input: &[u8]) -> Vec<u8> {
     filter("gzip", &["-1"], input)
 }
