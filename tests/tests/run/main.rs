@@ -24,6 +24,7 @@ mod logs;
 mod many;
 mod names;
 mod namespaces;
+mod patience;
 mod privileged;
 mod process;
 mod ps;
