@@ -7,6 +7,7 @@ mod files;
 mod hostile;
 mod make;
 mod many;
+mod memory;
 mod names;
 mod platforms;
 mod progress;
