@@ -10,6 +10,7 @@
 //! out by its `--quick`.
 
 mod machine;
+mod mounted;
 mod outcome;
 mod program;
 mod remains;
@@ -17,6 +18,7 @@ mod terminal;
 mod world;
 
 pub use machine::{Layout, layout};
+pub use mounted::Mounted;
 pub use outcome::Outcome;
 pub use program::{DEADLINE, Running, output};
 pub use terminal::Terminal;

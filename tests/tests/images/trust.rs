@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use soute_tests::{World, output};
+use soute_tests::{Mounted, World, output};
 
 use super::registry::{Guard, Registry};
 use super::stored;
@@ -47,37 +47,11 @@ impl Authority {
     }
 }
 
-/// An `/etc` that the test may write to: the machine's, and changes that nobody else sees.
-struct Etc;
-
-impl Etc {
-    fn new(world: &World) -> Self {
-        let [upper, work] = ["etc-upper", "etc-work"].map(|name| world.path(name));
-        for folder in [&upper, &work] {
-            fs::create_dir(folder).unwrap();
-        }
-        let (upper, work) = (upper.display(), work.display());
-        let options = format!("lowerdir=/etc,upperdir={upper},workdir={work}");
-        let mut mount = Command::new("mount");
-        output(mount.args(["-t", "overlay", "-o", &options, "etc", "/etc"])).success();
-        Self
-    }
-
-    /// Installs an authority for a registry, as an administrator does.
-    fn install(&self, folder: &str, registry: &str, authority: &Path) {
-        let folder = Path::new(folder).join(registry);
-        fs::create_dir_all(&folder).unwrap();
-        fs::copy(authority, folder.join("ca.crt")).unwrap();
-    }
-}
-
-impl Drop for Etc {
-    fn drop(&mut self) {
-        let unmounted = output(Command::new("umount").arg("/etc"));
-        if !std::thread::panicking() {
-            unmounted.success();
-        }
-    }
+/// Installs an authority for a registry, as an administrator does.
+fn install(_etc: &Mounted, folder: &str, registry: &str, authority: &Path) {
+    let folder = Path::new(folder).join(registry);
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(authority, folder.join("ca.crt")).unwrap();
 }
 
 #[test]
@@ -108,10 +82,10 @@ fn an_authority_that_is_installed_for_the_registry_is_trusted() {
         let registry = Registry::start(&world, authority.guard());
         registry.push(&world, "app:v1", "trusted");
         let name = registry.name("app:v1");
-        let etc = Etc::new(&world);
+        let etc = Mounted::changeable(&world, "/etc");
         world.soute(["pull", &name]).fails(1, &["certificate"]);
         let address = registry.address.to_string();
-        etc.install(folder, &address, &authority.file("ca.crt"));
+        install(&etc, folder, &address, &authority.file("ca.crt"));
         world.soute(["pull", &name]).success();
         world
             .soute(["run", "--rm", "--pull", "always", &name])
@@ -129,10 +103,10 @@ fn an_authority_is_trusted_for_its_registry_alone() {
     let authority = Authority::new(&world);
     let registry = Registry::start(&world, authority.guard());
     registry.push(&world, "app:v1", "x");
-    let etc = Etc::new(&world);
+    let etc = Mounted::changeable(&world, "/etc");
     let certificates = "/etc/docker/certs.d";
     for other in ["127.0.0.1", "127.0.0.1:1", "registry.example"] {
-        etc.install(certificates, other, &authority.file("ca.crt"));
+        install(&etc, certificates, other, &authority.file("ca.crt"));
     }
     world
         .soute(["pull", &registry.name("app:v1")])

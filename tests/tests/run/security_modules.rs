@@ -2,35 +2,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use soute_tests::{World, output};
+use soute_tests::{Mounted, World};
 
 /// A kernel whose modules are those that the test says, for whoever looks in the test's mount namespace.
-struct Modules;
-
-impl Modules {
-    const FOLDER: &str = "/sys/module";
-
-    fn pretend(apparmor: bool) -> Self {
-        let mut mount = Command::new("mount");
-        output(mount.args(["-t", "tmpfs", "pretended", Self::FOLDER])).success();
-        if apparmor {
-            let parameters = Path::new(Self::FOLDER).join("apparmor/parameters");
-            fs::create_dir_all(&parameters).unwrap();
-            fs::write(parameters.join("enabled"), "Y\n").unwrap();
-        }
-        Self
+fn pretend(apparmor: bool) -> Mounted {
+    let modules = Mounted::empty("/sys/module");
+    if apparmor {
+        let parameters = modules.path().join("apparmor/parameters");
+        fs::create_dir_all(&parameters).unwrap();
+        fs::write(parameters.join("enabled"), "Y\n").unwrap();
     }
-}
-
-impl Drop for Modules {
-    fn drop(&mut self) {
-        let unmounted = output(Command::new("umount").arg(Self::FOLDER));
-        if !std::thread::panicking() {
-            unmounted.success();
-        }
-    }
+    modules
 }
 
 #[track_caller]
@@ -55,7 +38,7 @@ fn a_profile_is_refused_with_the_reason() {
             "profiles of AppArmor and labels of SELinux are not built",
         ),
     ] {
-        let _modules = Modules::pretend(apparmor);
+        let _modules = pretend(apparmor);
         refused(&world, "apparmor=mine", reason);
         refused(&world, "apparmor=docker-default", reason);
     }
