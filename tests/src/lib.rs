@@ -11,6 +11,7 @@
 
 mod machine;
 pub mod make;
+mod mounted;
 mod outcome;
 mod program;
 mod remains;
@@ -18,6 +19,7 @@ mod terminal;
 mod world;
 
 pub use machine::{Layout, layout};
+pub use mounted::Mounted;
 pub use outcome::Outcome;
 pub use program::{DEADLINE, Running, output};
 pub use terminal::Terminal;

@@ -150,28 +150,57 @@ pub fn architecture() -> &'static str {
 /// An OCI archive of one image with gzip layers.
 pub fn oci(layers: &[&[u8]], config: &Value, name: &str) -> Parts {
     let mut parts = Parts::new();
-    let mut add = |media_type: &str, content: Vec<u8>| {
-        let digest = digest(&content);
-        let descriptor = json!({
-            "mediaType": format!("application/vnd.oci.image.{media_type}"),
-            "digest": digest, "size": content.len(),
-        });
-        parts.insert(format!("blobs/sha256/{}", &digest[7..]), content);
-        descriptor
-    };
+    let manifest = image(&mut parts, layers, config, architecture());
+    layout(parts, manifest, name)
+}
+
+/// An OCI archive of one image for several architectures, of the same layer and with a configuration for each.
+pub fn multi_platform(layer: &[u8], configs: &[(&str, Value)], name: &str) -> Parts {
+    let mut parts = Parts::new();
+    let mut manifests = Vec::new();
+    for (architecture, config) in configs {
+        let mut manifest = image(&mut parts, &[layer], config, architecture);
+        manifest["platform"] = json!({"os": "linux", "architecture": architecture});
+        manifests.push(manifest);
+    }
+    let index = json!({
+        "schemaVersion": 2, "manifests": manifests,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+    });
+    let index = add(&mut parts, "index.v1+json", index.to_string().into_bytes());
+    layout(parts, index, name)
+}
+
+/// Adds a blob; its descriptor.
+fn add(parts: &mut Parts, media_type: &str, content: Vec<u8>) -> Value {
+    let digest = digest(&content);
+    let descriptor = json!({
+        "mediaType": format!("application/vnd.oci.image.{media_type}"),
+        "digest": digest, "size": content.len(),
+    });
+    parts.insert(format!("blobs/sha256/{}", &digest[7..]), content);
+    descriptor
+}
+
+/// Adds an image; the descriptor of its manifest.
+fn image(parts: &mut Parts, layers: &[&[u8]], config: &Value, architecture: &str) -> Value {
     let config = json!({
-        "architecture": architecture(), "os": "linux", "config": config,
+        "architecture": architecture, "os": "linux", "config": config,
         "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|layer| digest(layer)).collect::<Vec<_>>()},
     });
     let layers: Vec<_> = layers
         .iter()
-        .map(|layer| add("layer.v1.tar+gzip", gzip(layer)))
+        .map(|layer| add(parts, "layer.v1.tar+gzip", gzip(layer)))
         .collect();
     let manifest = json!({
         "schemaVersion": 2, "layers": layers,
-        "config": add("config.v1+json", config.to_string().into_bytes()),
+        "config": add(parts, "config.v1+json", config.to_string().into_bytes()),
     });
-    let mut top = add("manifest.v1+json", manifest.to_string().into_bytes());
+    add(parts, "manifest.v1+json", manifest.to_string().into_bytes())
+}
+
+/// With what makes an archive of the parts, in which `top` is called `name`.
+fn layout(mut parts: Parts, mut top: Value, name: &str) -> Parts {
     top["annotations"] = json!({"org.opencontainers.image.ref.name": name});
     let index = json!({"schemaVersion": 2, "manifests": [top]});
     parts.insert("index.json".to_owned(), index.to_string().into_bytes());

@@ -53,10 +53,8 @@ pub(crate) fn take_over(
 
 /// Whether there is something of a run of the container.
 fn has_left(places: &Places, layout: &Layout, record: &Record) -> Result<bool, Error> {
-    Ok(
-        Running::read(places, &record.id)?.is_some()
-            || Cgroup::open(layout, &record.cgroup).is_ok(),
-    )
+    Ok(Running::read_at_any_time(places, &record.id)?.is_some()
+        || Cgroup::open(layout, &record.cgroup).is_ok())
 }
 
 /// Cleans up after whoever held the lock on container `id` last.
@@ -67,10 +65,7 @@ pub(crate) fn clean(places: &Places, layout: &Layout, id: &str, lock: Lock) -> R
         Err(e) => return Err(e),
     };
     // A monitor that was killed took PID 1 with it, unless that had changed its user (prctl(2), PR_SET_PDEATHSIG).
-    let running = match Running::read(places, id)? {
-        Some(running) => Some(running),
-        None => Running::read_at_start(places, id)?,
-    };
+    let running = Running::read_at_any_time(places, id)?;
     if let Some(running) = &running {
         kill(running);
     }

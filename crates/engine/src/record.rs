@@ -222,7 +222,15 @@ impl Running {
         read_json(&Self::path(places, id))
     }
 
-    /// Also one that does not run yet.
+    /// A container of which there is a first process, whether its program runs yet or not.
+    pub(crate) fn read_at_any_time(places: &Places, id: &str) -> Result<Option<Self>, Error> {
+        match Self::read(places, id)? {
+            Some(running) => Ok(Some(running)),
+            None => Self::read_at_start(places, id),
+        }
+    }
+
+    /// One that does not run yet.
     pub(crate) fn read_at_start(places: &Places, id: &str) -> Result<Option<Self>, Error> {
         read_json(&Self::path_at_start(places, id))
     }

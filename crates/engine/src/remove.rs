@@ -103,7 +103,7 @@ pub(crate) fn wreck(
     volumes: bool,
 ) -> Result<bool, Error> {
     // If it runs, its monitor ends with it.
-    if let Ok(Some(running)) = Running::read(places, id) {
+    if let Ok(Some(running)) = Running::read_at_any_time(places, id) {
         reconcile::kill(&running);
     }
     let Some(lock) = Lock::take_soon(&places.running(id))? else {

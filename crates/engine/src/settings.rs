@@ -89,7 +89,13 @@ mod tests {
 
     #[test]
     fn settings() {
-        assert_eq!(Settings::parse("").unwrap(), Settings::default());
+        let default = Settings::parse("").unwrap();
+        assert_eq!(default, Settings::default());
+        // 3 files of 10 MiB.
+        assert_eq!(
+            (default.log.max_size, default.log.max_files),
+            (10_485_760, 3)
+        );
         let s = Settings::parse("userns = \"remap:bob:bob\"\n[log]\nmax_files = 1\n").unwrap();
         assert_eq!(
             s.userns,

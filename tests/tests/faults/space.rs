@@ -67,18 +67,21 @@ fn on_the_disk() {
     // Its files go after its end is told: they must not make room later.
     world.assert_nothing_left_but_mounts(&[]);
     let filler = small.fill();
-    for words in [
-        &["run", "--rm", "busybox", "true"][..],
-        &["run", "-d", "busybox", "true"],
-        &["create", "busybox", "true"],
-    ] {
-        let outcome = world.soute(words);
-        if outcome.code == 0 {
-            continue; // A tmpfs gives a folder for nothing; a container that writes nothing needs no more.
-        }
-        outcome.code(125);
-        assert!(outcome.stderr.contains("No space left"), "{outcome}");
+    let root = world.root();
+    let words = ["No space left", root.to_str().unwrap()];
+    // Their record is written down, and more than a folder, which a tmpfs gives for nothing.
+    for command in [&["run", "-d"][..], &["run"], &["create"]] {
+        world
+            .soute([command, &["busybox", "true"]].concat())
+            .fails(125, &words);
     }
+    // One that writes nothing there may well run.
+    let ephemeral = world.soute(["run", "--rm", "busybox", "true"]);
+    if ephemeral.code != 0 {
+        ephemeral.fails(125, &words);
+    }
+    world.soute(["ps", "-aq"]).prints("");
+    world.assert_nothing_left_but_mounts(&[]);
     fs::remove_file(filler).unwrap();
     world
         .soute(["run", "--rm", "busybox", "echo", "works"])
@@ -114,29 +117,95 @@ fn in_the_folder_of_what_runs() {
     remove_all(&world);
 }
 
+/// KiB of the files in a folder.
+fn used(folder: &Path) -> u64 {
+    let mut du = Command::new("du");
+    let told = output(du.args(["-sk", "--apparent-size"]).arg(folder));
+    let number = told.text().split_whitespace().next().expect("a number");
+    number.parse().expect("a number")
+}
+
+/// From a file, and from a pipe, of which a copy is made.
 #[test]
 fn for_the_image() {
     let world = World::empty();
     let small = Small::new(world.root(), "1m");
-    let outcome = world.soute(["import", World::busybox_tar().to_str().unwrap(), "busybox"]);
-    outcome.code(1);
-    assert!(outcome.stderr.contains("No space left"), "{outcome}");
-    assert!(world.soute(["images", "-q"]).text().is_empty());
-    // What was unpacked so far is gone, or goes with the next command that needs the space.
-    let used = |path: &Path| -> u64 {
-        output(
-            Command::new("du")
-                .args(["-sk", "--apparent-size"])
-                .arg(path),
-        )
-        .text()
-        .split_whitespace()
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap()
-    };
-    assert!(used(&small.0) < 100, "{} KiB are left", used(&small.0));
+    let busybox = World::busybox_tar();
+    let archive = world.path("archive.tar");
+    let copy = format!("docker-archive:{}:app:v1", archive.display());
+    let mut skopeo = Command::new("skopeo");
+    skopeo.args(["--insecure-policy", "copy", "--quiet"]);
+    output(
+        skopeo
+            .arg(format!("tarball:{}", busybox.display()))
+            .arg(copy),
+    )
+    .success();
+    for (words, input) in [
+        (&["import", busybox.to_str().unwrap(), "x"][..], None),
+        (&["import", "-", "x"], Some(&busybox)),
+        (&["load", "-i", archive.to_str().unwrap()], None),
+        (&["load"], Some(&archive)),
+    ] {
+        let mut sh = Command::new("sh");
+        let script = match input {
+            Some(path) => format!("cat '{}' | \"$@\"", path.display()),
+            None => "\"$@\"".to_owned(),
+        };
+        let soute = world.command(words);
+        sh.args(["-c", &script, "sh"]).arg(soute.get_program());
+        let outcome = output(sh.args(soute.get_args()));
+        outcome.fails(1, &["No space left"]);
+        world.soute(["images", "-q"]).prints("");
+        // What was unpacked so far is gone, or goes with the next command that needs the space.
+        let left = used(&small.0);
+        assert!(left < 100, "{left} KiB are left of {outcome}");
+    }
+}
+
+/// A new volume takes over what the image has at its place.
+#[test]
+fn for_a_volumes_first_content() {
+    let world = World::empty();
+    let small = Small::new(world.root(), "8m");
+    import(&world);
+    // Of the busybox alone, which is larger than what is left.
+    let filler = small.fill();
+    File::options()
+        .write(true)
+        .open(&filler)
+        .and_then(|file| file.set_len(fs::metadata(&filler)?.len() - (512 << 10)))
+        .unwrap();
+    let before = used(&small.0);
+    for volume in ["named:/bin", "/bin"] {
+        for command in [&["run", "--rm"][..], &["create"]] {
+            let flags = [command, &["-v", volume, "busybox", "true"]].concat();
+            let outcome = world.soute(flags);
+            outcome.fails(125, &["No space left", "filling the volume for /bin"]);
+            world.soute(["ps", "-aq"]).prints("");
+            let volumes = fs::read_dir(world.root().join("volumes")).into_iter();
+            let left: Vec<_> = volumes
+                .flatten()
+                .map(|entry| entry.unwrap().path())
+                .collect();
+            assert_eq!(left, [""; 0].map(PathBuf::from), "{outcome}");
+            assert!(used(&small.0) <= before + 8, "{outcome}");
+        }
+    }
+    fs::remove_file(filler).unwrap();
+    world
+        .soute([
+            "run",
+            "--rm",
+            "-v",
+            "named:/bin",
+            "busybox",
+            "echo",
+            "works",
+        ])
+        .prints("works");
+    remove_all(&world);
+    drop(small);
 }
 
 /// The program meets the full disk as it would on the machine; the log that cannot be written does not stop it.

@@ -179,15 +179,24 @@ fn a_layer_bomb() {
     refused(&world, bomb, "layer bomb");
 }
 
-/// Loads it, which must fail for `reason`.
+/// Loads it, which must fail with all of `reasons` in the message.
 #[track_caller]
-fn not_loaded(world: &World, parts: &Parts, reason: &str) {
+fn not_loaded(world: &World, parts: &Parts, reasons: &[&str]) {
     let path = world.path("hostile.tar");
     fs::write(&path, archive(parts)).unwrap();
     world
         .soute(["load", "--input", path.to_str().unwrap()])
-        .fails(1, &[reason]);
-    assert_eq!(stored(world), [""; 0], "{reason}");
+        .fails(1, reasons);
+    assert_eq!(stored(world), [""; 0], "{reasons:?}");
+}
+
+/// What a blob of an archive is, by the first words of its JSON.
+fn kind(blob: &[u8]) -> &'static str {
+    match serde_json::from_slice::<serde_json::Value>(blob) {
+        Err(_) => "layer",
+        Ok(json) if json.get("layers").is_some() => "manifest",
+        Ok(_) => "configuration",
+    }
 }
 
 #[test]
@@ -199,15 +208,15 @@ fn image_archives_that_lie() {
     let packed = blob(&gzip(&layer));
 
     // Another layer, manifest or configuration under the digest.
-    for name in good.keys().filter(|name| name.starts_with("blobs/")) {
+    for (name, content) in good.iter().filter(|(name, _)| name.starts_with("blobs/")) {
+        let hex = name.rsplit('/').next().unwrap();
         let mut parts = good.clone();
-        let content = parts.get_mut(name).unwrap();
-        let middle = content.len() / 2;
-        content[middle] ^= 1;
-        not_loaded(&world, &parts, "");
+        let changed = parts.get_mut(name).unwrap();
+        changed[content.len() / 2] ^= 1;
+        not_loaded(&world, &parts, &[kind(content), hex]);
         let mut parts = good.clone();
         parts.remove(name);
-        not_loaded(&world, &parts, name);
+        not_loaded(&world, &parts, &["missing", name]);
     }
     // A layer of the right digest but another content than the configuration says.
     let other = Tar::new().file("f", b"other").end();
@@ -241,7 +250,11 @@ fn image_archives_that_lie() {
     }]});
     parts.insert(blob(&forged), forged);
     parts.insert("index.json".to_owned(), index.to_string().into_bytes());
-    not_loaded(&world, &parts, "uncompressed layer");
+    not_loaded(
+        &world,
+        &parts,
+        &["uncompressed layer", &digest(&layer), &digest(&other)],
+    );
 
     // Types that are unknown, or not what the content is.
     let with_type = |media_type: &str| {
@@ -264,13 +277,13 @@ fn image_archives_that_lie() {
     not_loaded(
         &world,
         &with_type("application/vnd.oci.image.layer.v1.tar+gzip+encrypted"),
-        "unknown media type",
+        &["unknown media type"],
     );
-    not_loaded(&world, &with_type("text/plain"), "unknown media type");
+    not_loaded(&world, &with_type("text/plain"), &["unknown media type"]);
     not_loaded(
         &world,
         &with_type("application/vnd.oci.image.layer.v1.tar+zstd"),
-        "media type promises",
+        &["media type promises"],
     );
     assert!(good.contains_key(&packed));
 
@@ -280,11 +293,11 @@ fn image_archives_that_lie() {
         "manifest.json".to_owned(),
         manifest.to_string().into_bytes(),
     )]);
-    not_loaded(&world, &parts, "missing");
+    not_loaded(&world, &parts, &["missing"]);
     not_loaded(
         &world,
         &Parts::from([("x".to_owned(), Vec::new())]),
-        "neither",
+        &["neither"],
     );
     // The good one is good.
     fs::write(world.path("good.tar"), archive(&good)).unwrap();

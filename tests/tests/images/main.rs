@@ -1,11 +1,17 @@
 //! Images by the command line: where they come from, what they become in a
 //! container, what is refused, what is left.
 
+mod config;
+mod digests;
 mod files;
 mod hostile;
 mod many;
+mod memory;
 mod names;
+mod platforms;
+mod progress;
 mod registry;
+mod trust;
 
 use soute_tests::World;
 

@@ -2,28 +2,42 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 use soute_tests::{World, output, wait_until};
 
 use super::stored;
-use soute_tests::make::{archive, oci};
+use soute_tests::make::{Parts, archive, oci};
 
 /// `user:secret`, as `htpasswd -B` writes it.
 const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 /// Base64 of `user:secret`.
 const AUTH: &str = "dXNlcjpzZWNyZXQ=";
 
+/// How the registry is guarded.
+pub enum Guard {
+    Open,
+    /// Only `user:secret` gets anything.
+    Password,
+    /// A certificate and its key, of these paths.
+    Tls(PathBuf, PathBuf),
+}
+
 /// A registry in the world's folder and network.
-struct Registry {
+pub struct Registry {
     process: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Registry {
-    fn start(world: &World, guarded: bool) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0")
+    pub fn start(world: &World, guard: Guard) -> Self {
+        Self::start_at(world, "127.0.0.1", guard)
+    }
+
+    pub fn start_at(world: &World, address: &str, guard: Guard) -> Self {
+        let address = TcpListener::bind((address, 0))
             .unwrap()
             .local_addr()
             .unwrap();
@@ -33,9 +47,16 @@ impl Registry {
             "storage": {"filesystem": {"rootdirectory": world.path("registry")}},
             "http": {"addr": address.to_string()},
         });
-        if guarded {
-            fs::write(world.path("htpasswd"), HTPASSWD).unwrap();
-            config["auth"] = json!({"htpasswd": {"realm": "test", "path": world.path("htpasswd")}});
+        match guard {
+            Guard::Open => {}
+            Guard::Password => {
+                let path = world.path("htpasswd");
+                fs::write(&path, HTPASSWD).unwrap();
+                config["auth"] = json!({"htpasswd": {"realm": "test", "path": path}});
+            }
+            Guard::Tls(certificate, key) => {
+                config["http"]["tls"] = json!({"certificate": certificate, "key": key});
+            }
         }
         fs::write(world.path("registry.yml"), config.to_string()).unwrap();
         let process = Command::new("docker-registry")
@@ -53,24 +74,27 @@ impl Registry {
         registry
     }
 
-    fn name(&self, name: &str) -> String {
+    pub fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.address)
     }
 
     /// Puts an image of busybox there that says `words`.
-    fn push(&self, world: &World, name: &str, words: &str) {
+    pub fn push(&self, world: &World, name: &str, words: &str) {
         let base = fs::read(World::busybox_tar()).unwrap();
         let config = json!({"Cmd": ["echo", words], "Env": ["PATH=/bin"]});
-        fs::write(
-            world.path("push.tar"),
-            archive(&oci(&[&base], &config, "x:y")),
-        )
-        .unwrap();
+        self.push_parts(world, name, &oci(&[&base], &config, "x:y"));
+    }
+
+    /// Puts an image there, for all its platforms.
+    pub fn push_parts(&self, world: &World, name: &str, parts: &Parts) {
+        fs::write(world.path("push.tar"), archive(parts)).unwrap();
         let mut skopeo = Command::new("skopeo");
         skopeo.args([
             "--insecure-policy",
             "copy",
             "--quiet",
+            "--all",
+            "--preserve-digests",
             "--dest-tls-verify=false",
         ]);
         skopeo.args(["--dest-creds", "user:secret"]);
@@ -89,7 +113,7 @@ impl Drop for Registry {
 #[test]
 fn run_pulls_what_is_missing_and_pull_brings_what_is_new() {
     let world = World::empty();
-    let registry = Registry::start(&world, false);
+    let registry = Registry::start(&world, Guard::Open);
     registry.push(&world, "app:v1", "first");
     let name = registry.name("app:v1");
     world
@@ -126,7 +150,7 @@ fn run_pulls_what_is_missing_and_pull_brings_what_is_new() {
 #[test]
 fn what_a_registry_does_not_have() {
     let world = World::empty();
-    let registry = Registry::start(&world, false);
+    let registry = Registry::start(&world, Guard::Open);
     registry.push(&world, "app:v1", "x");
     for name in ["app:v2", "other"] {
         let name = registry.name(name);
@@ -146,7 +170,7 @@ fn what_a_registry_does_not_have() {
 #[test]
 fn credentials_from_the_command_line_and_from_files() {
     let world = World::empty();
-    let registry = Registry::start(&world, true);
+    let registry = Registry::start(&world, Guard::Password);
     registry.push(&world, "app:v1", "private");
     let name = registry.name("app:v1");
     let file = |name: &str, content: serde_json::Value| {

@@ -99,3 +99,43 @@ fn one_that_runs_is_not_started_twice() {
     world.soute(["start", "runs"]);
     assert_eq!(world.pid("runs"), pid);
 }
+
+/// `--rm` is a word about the container's end, whoever starts it.
+#[test]
+fn one_that_removes_itself_does_so_after_its_start() {
+    let world = World::new();
+    let volumes = || {
+        let folder = std::fs::read_dir(world.root().join("volumes")).unwrap();
+        folder.count()
+    };
+    for start in [&["start", "--attach"][..], &["start"]] {
+        let id = world
+            .soute([
+                "create",
+                "--rm",
+                "--name",
+                "once",
+                "-v",
+                "/data",
+                "busybox",
+                "sh",
+                "-c",
+                "echo ran; exit 3",
+            ])
+            .text()
+            .to_owned();
+        assert_eq!(world.inspect("once")["State"]["Status"], "created");
+        assert_eq!(volumes(), 1);
+        let started = world.soute([start, &["once"]].concat());
+        match start.len() {
+            2 => started.code(3).prints("ran"),
+            _ => started.success(),
+        };
+        soute_tests::wait_until("it is gone", || {
+            world.soute(["ps", "-aq"]).text().is_empty()
+        });
+        world.soute(["inspect", &id]).code(1);
+        world.assert_nothing_left(&[id]);
+        assert_eq!(volumes(), 0);
+    }
+}

@@ -161,15 +161,43 @@ fn files_rotate() {
         numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
         "lines are missing or out of order"
     );
-    let folder = world.root().join("containers").join(&id);
-    let sizes: Vec<u64> = std::fs::read_dir(folder)
+    let sizes = log_files(&world, &id);
+    assert_eq!(sizes.len(), 3, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= 4096), "{sizes:?}");
+}
+
+/// Nobody need ask for it: 3 files of 10 MiB, of however much was written.
+#[test]
+fn files_rotate_by_default() {
+    let world = World::new();
+    let id = world.detached([
+        "--name",
+        "endless",
+        "busybox",
+        "sh",
+        "-c",
+        "yes $(printf %01000d 7) | head -n 50000; echo end",
+    ]);
+    world.soute(["wait", "endless"]).prints("0");
+    world
+        .soute(["logs", "--tail", "1", "endless"])
+        .prints("end");
+    let sizes = log_files(&world, &id);
+    assert_eq!(sizes.len(), 3, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= 10 << 20), "{sizes:?}");
+    // Two of them are full.
+    assert!(sizes.iter().sum::<u64>() > 19 << 20, "{sizes:?}");
+}
+
+/// The sizes of the files of a container's log.
+fn log_files(world: &World, id: &str) -> Vec<u64> {
+    let folder = world.root().join("containers").join(id);
+    std::fs::read_dir(folder)
         .unwrap()
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().starts_with("log"))
         .map(|entry| entry.metadata().unwrap().len())
-        .collect();
-    assert_eq!(sizes.len(), 3, "{sizes:?}");
-    assert!(sizes.iter().all(|size| *size <= 4096), "{sizes:?}");
+        .collect()
 }
 
 #[test]

@@ -321,8 +321,12 @@ fn what_the_registry_gives_is_verified() {
         ] {
             std::fs::write(&path, bad).unwrap();
             let (_folder, store) = store();
-            let result = pull(&store, &name, &options());
-            assert!(result.is_err(), "{digest}: {} bytes", bad.len());
+            let message = pull(&store, &name, &options()).unwrap_err().to_string();
+            assert!(
+                message.contains(digest),
+                "{digest}: {} bytes: {message}",
+                bad.len()
+            );
             assert_empty(&store);
         }
         std::fs::write(&path, &good).unwrap();

@@ -26,9 +26,9 @@ impl Bars {
     fn bar(&self, digest: &Digest) -> ProgressBar {
         let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
         let bar = layers.entry(*digest).or_insert_with(|| {
-            let bar = self.all.add(ProgressBar::no_length());
-            bar.set_prefix(digest.short());
-            bar
+            // Whole before it is drawn: it would begin as a bar of nothing, without a name.
+            let bar = ProgressBar::no_length().with_style(style(0));
+            self.all.add(bar.with_prefix(digest.short()))
         });
         bar.clone()
     }
