@@ -108,7 +108,7 @@ fn an_image_by_tag_and_by_digest() {
         first.image.id
     );
     let removed = store
-        .remove(&reference.to_string(), false, &|_| Vec::new())
+        .remove(&reference.to_string(), false, &|_| Ok(Vec::new()))
         .unwrap();
     assert_eq!((removed.untagged.len(), removed.layers.len()), (2, 2));
     assert_empty(&store);
@@ -346,7 +346,7 @@ fn pulls_and_removals_at_once() {
                 for _ in 0..4 {
                     let pulled = pull(&store, &name, &options()).unwrap();
                     assert_eq!(pulled.image.diff_ids.len(), 2);
-                    match store.remove(&name, false, &|_| Vec::new()) {
+                    match store.remove(&name, false, &|_| Ok(Vec::new())) {
                         Ok(_) | Err(Error::NoSuchImage { .. }) => {}
                         Err(e) => panic!("{e}"),
                     }
