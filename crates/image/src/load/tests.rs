@@ -379,6 +379,44 @@ fn names_of_parts_do_not_leave_the_archive() {
     assert!(error.to_string().contains("RESOLVE_BENEATH"), "{error}");
 }
 
+/// Some kilobytes, compressed, that name the same megabytes over and over.
+#[test]
+fn lists_without_end() {
+    let listed = |config: &str, times: usize| {
+        let entry = json!({"Config": config, "RepoTags": [], "Layers": []});
+        serde_json::to_vec(&vec![entry; times]).unwrap()
+    };
+    let large = serde_json::to_vec(&json!({
+        "architecture": "amd64", "os": "linux", "config": {"Labels": {"x": "x".repeat(4 << 20)}},
+        "rootfs": {"type": "layers", "diff_ids": []},
+    }))
+    .unwrap();
+    for (manifest, reason) in [
+        (listed("missing.json", 1001), "1001 images"),
+        (listed("missing.json", 50_000), "50000 images"),
+        (listed("large.json", 17), "configurations"),
+    ] {
+        let files = Files::from([
+            ("manifest.json".to_owned(), manifest),
+            ("large.json".to_owned(), large.clone()),
+        ]);
+        let (_folder, store) = store();
+        let message = load(&store, &tarred(&files)).unwrap_err().to_string();
+        assert!(message.contains(reason), "{message}");
+    }
+    // The same in an OCI layout: neither its index nor the list beside it is followed to its end.
+    let mut files = Files::new();
+    let entry = add_manifest(&mut files, &[], &|layer| (gzip(layer), "+gzip"));
+    add_index(&mut files, &vec![entry.clone(); 1001]);
+    let (_folder, store) = store();
+    let message = load(&store, &tarred(&files)).unwrap_err().to_string();
+    assert!(message.contains("1001 images"), "{message}");
+    add_index(&mut files, &[entry]);
+    files.insert("manifest.json".to_owned(), listed("missing.json", 1001));
+    let message = load(&store, &tarred(&files)).unwrap_err().to_string();
+    assert!(message.contains("1001 images"), "{message}");
+}
+
 #[test]
 fn a_layer_of_another_type_than_it_says() {
     for (suffix, pack) in [("+gzip", false), ("", true), ("+zstd", true)] {
