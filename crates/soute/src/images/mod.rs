@@ -14,7 +14,7 @@ use soute_image::{
 };
 
 use crate::args::Pull;
-use crate::output::visible;
+use crate::output::{complain, visible};
 
 /// Sees to it that the image of `request` is here, as `--pull` says.
 pub fn ensure(engine: &Engine, request: &Request, when: Pull, quiet: bool) -> Result<()> {
@@ -40,10 +40,10 @@ pub fn ensure(engine: &Engine, request: &Request, when: Pull, quiet: bool) -> Re
         _ => {
             let reference = Reference::parse(name)?;
             if !quiet && missing.is_some() {
-                eprintln!(
-                    "soute: image {} is not here: pulling it",
+                complain(&format!(
+                    "soute: image {} is not here: pulling it\n",
                     visible(&reference.familiar())
-                );
+                ));
             }
             let options = PullOptions {
                 platform,

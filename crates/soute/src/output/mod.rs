@@ -23,6 +23,11 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// Writes `text` to standard error. That nobody reads it is no reason to fail, or to fail otherwise than said.
+pub fn complain(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
 /// As [`print`], of text from images and containers: a terminal is shown control
 /// characters but never obeys them, a pipe gets what is.
 pub fn print_foreign(text: &str) -> io::Result<()> {

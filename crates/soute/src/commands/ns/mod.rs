@@ -12,6 +12,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use soute_lens::view::{ContainerName, Table, cut};
 
+use crate::output::complain;
+
 /// `soute ns …`
 #[derive(Debug, Args)]
 pub struct NsArgs {
@@ -144,7 +146,7 @@ fn facts(facts: &[(&str, String)], out: &mut dyn Write) -> Result<()> {
 /// Says what is missing in what was written: to standard error, so that the table stays a table.
 fn notes(notes: &[String]) {
     for note in notes {
-        eprintln!("soute: {note}");
+        complain(&format!("soute: {note}\n"));
     }
 }
 
