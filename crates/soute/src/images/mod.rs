@@ -2,6 +2,7 @@
 
 pub mod archive;
 mod hello;
+mod memory;
 mod progress;
 
 pub use progress::Bars;
@@ -76,7 +77,7 @@ fn unfit(image: &Image, name: &str, wanted: Option<&Platform>) -> Option<Error> 
     })
 }
 
-/// Pulls an image, with bars unless `quiet`.
+/// Pulls an image, with bars unless `quiet`, and within bounds.
 pub fn pull(
     store: &Store,
     reference: &Reference,
@@ -85,6 +86,7 @@ pub fn pull(
 ) -> Result<Pulled> {
     let bars = Bars::new();
     let progress: &dyn Progress = if quiet { &Silent } else { &bars };
+    let _bound = memory::Bound::set()?;
     Ok(store.pull(reference, options, progress)?)
 }
 
