@@ -54,7 +54,11 @@ pub(super) fn list(parts: &Parts, platform: &Platform) -> Result<Vec<Listed>, Er
     let mut images: Vec<Listed> = Vec::new();
     for entry in entries {
         let mut references = names(&entry.names)?;
-        let (manifest, config) = resolve(parts, entry.blob, platform)?;
+        let (manifest, config) = match resolve(parts, entry.blob, platform) {
+            // What signs or describes an image may lie beside it.
+            Err(error) if entry.is_no_image(&error) => continue,
+            other => other?,
+        };
         // One image under several names has an entry for each.
         if let Some(same) = images.iter_mut().find(|image| image.config == config) {
             same.references.append(&mut references);

@@ -289,6 +289,35 @@ fn one_platform_of_many() {
     assert!(matches!(error, Error::NoPlatform { .. }), "{error}");
 }
 
+/// Signatures and the like lie beside images without saying for which platform they are.
+#[test]
+fn what_is_no_image_is_passed_over() {
+    let mut files = Files::new();
+    let mut image = add_manifest(&mut files, &[layer("x")], &|layer| (gzip(layer), "+gzip"));
+    image["annotations"] = json!({"io.containerd.image.name": "docker.io/library/app:v1"});
+    let (config, size) = add_blob(&mut files, b"{}".to_vec());
+    let signature = json!({
+        "schemaVersion": 2, "layers": [],
+        "config": {"mediaType": "application/vnd.example+json", "digest": config, "size": size},
+    });
+    let (digest, size) = add_blob(&mut files, signature.to_string().into_bytes());
+    let signature = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size,
+    });
+    add_index(&mut files, &[signature.clone(), image.clone()]);
+    let (_folder, store) = store();
+    assert_eq!(load(&store, &tarred(&files)).unwrap().len(), 1);
+    assert!(store.resolve("app:v1").is_ok());
+    // One that says that it is an image must be one.
+    let mut lying = signature;
+    lying["platform"] = json!({"os": "linux", "architecture": Platform::host().architecture});
+    add_index(&mut files, &[lying, image]);
+    assert!(matches!(
+        load(&store, &tarred(&files)),
+        Err(Error::UnknownMediaType { .. })
+    ));
+}
+
 #[test]
 fn every_byte_is_verified() {
     let layers = [layer("one"), layer("two")];
