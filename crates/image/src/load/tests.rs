@@ -203,6 +203,23 @@ fn archives_compressed_as_a_whole() {
 }
 
 #[test]
+fn an_archive_that_unpacks_to_too_much() {
+    let zeros = archive(|tar| file(tar, "zeros", &vec![0; 8 << 20]));
+    let options = LoadOptions {
+        limits: Limits {
+            ratio_from: 1 << 20,
+            ..Limits::default()
+        },
+        ..LoadOptions::default()
+    };
+    let packed = zstd::encode_all(zeros.as_slice(), 3).unwrap();
+    let (_folder, store) = store();
+    let source = LoadSource::Reader(&mut packed.as_slice());
+    let message = store.load(source, &options, &Silent).unwrap_err();
+    assert!(message.to_string().contains("300 times"), "{message}");
+}
+
+#[test]
 fn oci_archives_folders_and_all_compressions() {
     let layers = [layer("one"), layer("two")];
     let packings: [Pack<'_>; 3] = [

@@ -372,6 +372,15 @@ fn layer_bombs() {
         ..Limits::default()
     };
     assert!(bounded(limits, &three).contains("number of entries"));
+    let deep = archive(|tar| {
+        file(tar, "1/2/3/4/5/6", b"");
+        file(tar, "7", b"");
+    });
+    let limits = Limits {
+        entries: 6,
+        ..Limits::default()
+    };
+    assert!(bounded(limits, &deep).contains("number of entries"));
     let limits = Limits {
         unpacked: 2500,
         ..Limits::default()
