@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 pub use human::{age, decimal_size, duration};
 pub use table::{Format, Rows};
 pub use template::Template;
-pub use visible::{visible, visible_text};
+pub use visible::{visible, visible_json, visible_text};
 
 /// Writes `text` to standard output.
 ///

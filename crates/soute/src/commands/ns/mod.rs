@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use soute_lens::view::{ContainerName, Table, cut};
 
-use crate::output::complain;
+use crate::output::{complain, visible_json};
 
 /// `soute ns …`
 #[derive(Debug, Args)]
@@ -106,8 +106,8 @@ fn exists(pid: u32) -> bool {
 }
 
 fn json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    writeln!(out)?;
+    let text = serde_json::to_string_pretty(value)?;
+    writeln!(out, "{}", visible_json(&text))?;
     Ok(())
 }
 
