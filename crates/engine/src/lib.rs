@@ -69,8 +69,10 @@ impl Engine {
         places.make()?;
         let layout = Layout::discover()?;
         reconcile::reconcile(&places, &layout)?;
+        let store = Store::open(&places.root)?;
+        store.sweep_unfinished()?;
         Ok(Self {
-            store: Store::open(&places.root)?,
+            store,
             kernel: KernelVersion::current()?,
             last_capability: soute_runtime::capabilities::kernel_last_cap()?,
             places,

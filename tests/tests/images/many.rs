@@ -66,7 +66,7 @@ fn layers_are_synced_before_they_are_named() {
     assert!(at("syncfs(") < at("RENAME_NOREPLACE"), "{trace}");
 }
 
-/// `kill -9` in the middle of a layer: what it had unpacked goes with the next command that writes images.
+/// `kill -9` in the middle of a layer: what it had unpacked goes with the next command.
 #[test]
 fn a_killed_import_is_swept() {
     let world = World::new();
@@ -92,6 +92,8 @@ fn a_killed_import_is_swept() {
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
     drop(stdin);
+    world.soute(["ps"]).success();
+    assert_eq!(stored(&world), before);
     world.soute(["rmi", "killed"]).fails(1, &["killed"]);
     world
         .soute(["import", other.to_str().unwrap(), "other"])

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use rustix::io::Errno;
+
 use super::images;
 use super::{Store, state};
 use crate::digest::{Digest, ImageId};
@@ -84,6 +86,17 @@ impl Store {
         drop(lock);
         staging.delete()?;
         Ok(removed)
+    }
+
+    /// Removes the layers that killed processes were unpacking: cheap where there are none, for one folder is listed.
+    ///
+    /// # Errors
+    /// [`Error::Call`].
+    pub fn sweep_unfinished(&self) -> Result<(), Error> {
+        match self.layers() {
+            Err(call) if call.errno() == Errno::NOENT => Ok(()),
+            layers => Ok(layers?.sweep()?),
+        }
     }
 
     /// Removes what killed processes left behind, which no command sees: call it now and then.
