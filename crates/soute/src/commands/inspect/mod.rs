@@ -66,7 +66,13 @@ fn look(engine: &Engine, name: &str, kind: Option<Kind>) -> Result<Value> {
     if kind != Some(Kind::Image) {
         match engine.container(name) {
             Err(Error::NoSuchContainer(_)) if kind.is_none() => {}
-            container => return container::describe(&container?),
+            container => {
+                let container = container?;
+                // By id: the name may have gone to another.
+                let id = container.record.image.as_deref();
+                let image = id.and_then(|id| engine.images().resolve(id).ok());
+                return container::describe(&container, image.as_ref());
+            }
         }
     }
     match engine.images().inspect(name) {
