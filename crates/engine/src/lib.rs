@@ -78,8 +78,9 @@ impl Engine {
         places.make()?;
         let layout = Layout::discover()?;
         let troubles = reconcile::reconcile(&places, &layout)?;
+        let store = Store::open(&places.root)?;
         Ok(Self {
-            store: Store::open(&places.root)?,
+            store,
             kernel: KernelVersion::current()?,
             last_capability: soute_runtime::capabilities::kernel_last_cap()?,
             places,

@@ -7,6 +7,9 @@ use soute_sys::CallError;
 use crate::digest::Digest;
 use crate::unpack::UnpackError;
 
+/// What somebody else's code failed with.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// An image could not be found, read, fetched, unpacked, kept or removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,6 +59,14 @@ pub enum Error {
         image: String,
         /// Names or ids of the containers.
         containers: Vec<String>,
+    },
+    /// It could not be found out which containers are made of the image, so that it stays.
+    #[error("which containers image {image} is used by: {source}")]
+    UsersUnknown {
+        /// As asked for.
+        image: String,
+        /// Why.
+        source: Cause,
     },
     /// Removal by id of an image that has several names, without force.
     #[error("image {image} has several names: {}", references.join(", "))]

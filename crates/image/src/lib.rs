@@ -22,7 +22,7 @@ pub mod unpack;
 
 pub use config::{ConfigFile, Healthcheck, History, ImageConfig, RootFs};
 pub use digest::{DiffId, Digest, ImageId};
-pub use error::Error;
+pub use error::{Cause, Error};
 pub use import::ImportOptions;
 pub use load::{LoadOptions, LoadSource};
 pub use media_type::Compression;
@@ -30,4 +30,4 @@ pub use platform::Platform;
 pub use progress::{LayerState, Progress, Silent};
 pub use pull::{Credentials, PullOptions, Pulled, Tls};
 pub use reference::{DEFAULT_REGISTRY, Reference};
-pub use store::{Builtin, Image, Lock, Removed, Store};
+pub use store::{Builtin, Image, InUse, Lock, Removed, Store};

@@ -45,6 +45,15 @@ pub(crate) struct IndexEntry {
     pub(crate) names: Names,
 }
 
+impl IndexEntry {
+    /// Whether `error`, which its manifest gave, says that it is no image: as nothing in the index says that it is one.
+    pub(crate) fn is_no_image(&self, error: &Error) -> bool {
+        let not_an_images =
+            matches!(error, Error::UnknownMediaType { what, .. } if *what == "configuration");
+        self.platform.is_none() && not_an_images
+    }
+}
+
 /// The annotations by which archives name images.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
@@ -152,7 +161,9 @@ fn entry(descriptor: &Descriptor) -> Option<Result<IndexEntry, Error>> {
         )
     });
     let is_nothing = platform.as_ref().is_some_and(|(os, _, _)| os == "unknown");
-    if is_nothing || annotation(ATTESTATION).is_some() {
+    // A signature, a list of parts or the like, by its own word.
+    let is_artifact = platform.is_none() && descriptor.artifact_type().is_some();
+    if is_nothing || is_artifact || annotation(ATTESTATION).is_some() {
         return None;
     }
     Some(blob(descriptor).map(|blob| IndexEntry {
@@ -172,21 +183,21 @@ fn blob(descriptor: &Descriptor) -> Result<Blob, Error> {
     })
 }
 
-/// The entries of an index that are for `platform`, or do not tell. `image` is named in the error.
+/// The entries of an index that are for `platform`, or do not tell, the most fitting first. `image` is named in the error.
 pub(crate) fn for_platform(
     entries: Vec<IndexEntry>,
     platform: &Platform,
     image: &str,
 ) -> Result<Vec<IndexEntry>, Error> {
     let mut available = Vec::new();
-    let mut fitting: Vec<IndexEntry> = Vec::new();
+    let mut fitting: Vec<(u32, IndexEntry)> = Vec::new();
     for entry in entries {
         let Some((os, architecture, variant)) = &entry.platform else {
-            fitting.push(entry);
+            fitting.push((u32::MAX, entry));
             continue;
         };
-        if platform.accepts(os, architecture, variant.as_deref()) {
-            fitting.push(entry);
+        if let Some(distance) = platform.distance(os, architecture, variant.as_deref()) {
+            fitting.push((distance, entry));
         } else {
             let variant = variant.iter().map(|variant| format!("/{variant}"));
             available.push(format!(
@@ -202,7 +213,8 @@ pub(crate) fn for_platform(
             available,
         });
     }
-    Ok(fitting)
+    fitting.sort_by_key(|(distance, _)| *distance);
+    Ok(fitting.into_iter().map(|(_, entry)| entry).collect())
 }
 
 /// Checks content against its descriptor.
@@ -325,6 +337,24 @@ mod tests {
         };
         assert_eq!(choose("linux/amd64").unwrap().1, "amd64");
         assert_eq!(choose("linux/arm/v7").unwrap().2.unwrap(), "v7");
+        // Not the first that fits, but the one that fits best.
+        for (order, wanted, best) in [
+            (&["linux/arm/v6", "linux/arm/v7"][..], "linux/arm/v7", "v7"),
+            (&["linux/arm/v5", "linux/arm/v6"], "linux/arm/v7", "v6"),
+            (&["linux/arm/v5", "linux/arm/v7"], "linux/arm", "v7"),
+            (&["linux/amd64/v9", "linux/amd64"], "linux/amd64", ""),
+            (&["linux/amd64/v2", "linux/amd64"], "linux/amd64", ""),
+            (&["linux/amd64", "linux/amd64/v3"], "linux/amd64/v3", "v3"),
+        ] {
+            let mut entries = index(order);
+            let mut untold = entries[0].clone();
+            untold.platform = None;
+            entries.insert(0, untold);
+            let chosen = for_platform(entries, &wanted.parse().unwrap(), "app").unwrap();
+            let variant = chosen[0].platform.clone().unwrap().2.unwrap();
+            assert_eq!(variant, best, "{order:?}");
+            assert!(chosen.last().unwrap().platform.is_none());
+        }
         let message = choose("linux/s390x").unwrap_err().to_string();
         assert!(message.contains("linux/arm/v7, linux/amd64"), "{message}");
     }

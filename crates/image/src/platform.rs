@@ -26,22 +26,83 @@ impl Platform {
         }
     }
 
-    /// Whether an image that says of itself `os`, `architecture` and `variant` is for this platform.
-    ///
-    /// An image without a variant fits any, and `arm64` without one is `v8`.
+    /// Whether an image that says of itself `os`, `architecture` and `variant` is for this platform: its variant is the
+    /// wanted one, or none, or an older one, whose programs run as well.
     pub fn accepts(&self, os: &str, architecture: &str, variant: Option<&str>) -> bool {
-        let default_variant = |variant: Option<&str>| match (go_name(architecture), variant) {
-            ("arm64", None | Some("v8")) | (_, Some("")) => None,
-            (_, variant) => variant.map(str::to_owned),
-        };
-        let (ours, theirs) = (
-            default_variant(self.variant.as_deref()),
-            default_variant(variant),
-        );
-        self.os == os
-            && self.architecture == go_name(architecture)
-            && (ours.is_none() || theirs.is_none() || ours == theirs)
+        self.distance(os, architecture, variant).is_some()
     }
+
+    /// How far such an image is from what is wanted: 0 is just it, and of two that fit the nearer one is the better.
+    pub(crate) fn distance(
+        &self,
+        os: &str,
+        architecture: &str,
+        variant: Option<&str>,
+    ) -> Option<u32> {
+        if self.os != os || self.architecture != go_name(architecture) {
+            return None;
+        }
+        let ours = self.named_variant(self.variant.as_deref());
+        let theirs = self.named_variant(variant);
+        match theirs {
+            theirs if theirs == ours => Some(0),
+            None => Some(1),
+            Some(theirs) => {
+                let most = match ours {
+                    Some(ours) => level(ours)?,
+                    None => self.best_level(),
+                };
+                most.checked_sub(level(theirs)?).map(|steps| steps + 2)
+            }
+        }
+    }
+
+    /// A variant that is not the one that goes without saying.
+    fn named_variant<'a>(&self, variant: Option<&'a str>) -> Option<&'a str> {
+        match (self.architecture.as_str(), variant) {
+            ("arm64", Some("v8")) | ("amd64", Some("v1")) | (_, Some("")) => None,
+            (_, variant) => variant,
+        }
+    }
+
+    /// The newest variant that may be used where none is asked for: what this machine's processor can do, or, of another
+    /// architecture, what is common.
+    fn best_level(&self) -> u32 {
+        match self.architecture.as_str() {
+            "amd64" => amd64_level(),
+            "arm64" => 8,
+            "arm" => 7,
+            _ => 0,
+        }
+    }
+}
+
+/// The number of a variant, 7 of `v7`.
+fn level(variant: &str) -> Option<u32> {
+    variant.strip_prefix('v')?.parse().ok()
+}
+
+/// The level of the x86-64 psABI that this machine's processor has.
+#[cfg(target_arch = "x86_64")]
+fn amd64_level() -> u32 {
+    use std::arch::is_x86_feature_detected as has;
+    if !(has!("cmpxchg16b") && has!("popcnt") && has!("sse4.2")) {
+        return 1;
+    }
+    let avx2 = has!("avx2") && has!("bmi1") && has!("bmi2") && has!("f16c");
+    if !(avx2 && has!("fma") && has!("lzcnt") && has!("movbe")) {
+        return 2;
+    }
+    let wide = has!("avx512f") && has!("avx512bw") && has!("avx512cd");
+    match wide && has!("avx512dq") && has!("avx512vl") {
+        true => 4,
+        false => 3,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn amd64_level() -> u32 {
+    1
 }
 
 /// Go's name of an architecture, whatever the name that was written.
@@ -134,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn variants_are_compared_only_when_both_have_one() {
+    fn an_image_fits_if_its_variant_runs() {
         let arm64: Platform = "linux/arm64".parse().unwrap();
         assert!(arm64.accepts("linux", "arm64", Some("v8")));
         assert!(arm64.accepts("linux", "aarch64", None));
@@ -142,7 +203,9 @@ mod tests {
         assert!(!arm64.accepts("windows", "arm64", None));
         let v7: Platform = "linux/arm/v7".parse().unwrap();
         assert!(v7.accepts("linux", "arm", Some("v7")));
-        assert!(!v7.accepts("linux", "arm", Some("v6")));
+        assert!(v7.accepts("linux", "arm", Some("v6")));
+        assert!(!v7.accepts("linux", "arm", Some("v8")));
+        assert!(!arm64.accepts("linux", "arm64", Some("v9")));
         assert!(v7.accepts("linux", "arm", None));
     }
 }

@@ -19,8 +19,9 @@ pub const DEFAULT_REGISTRY: &str = "docker.io";
 const LEGACY_DEFAULT_REGISTRY: &str = "index.docker.io";
 /// Where one-part names of the default registry live.
 const OFFICIAL: &str = "library/";
-/// Longest repository path (distribution `reference`, NameTotalLengthMax).
-const LONGEST_REPOSITORY: usize = 255;
+/// Longest registry and repository (distribution `reference`, NameTotalLengthMax), which the store makes one name of a
+/// folder.
+const LONGEST_NAME: usize = 255;
 /// Longest tag (distribution-spec, "Pulling manifests").
 const LONGEST_TAG: usize = 128;
 
@@ -171,8 +172,8 @@ fn parse(text: &str) -> Result<Reference, &'static str> {
     } else {
         path.to_owned()
     };
-    if repository.len() > LONGEST_REPOSITORY {
-        return Err("the repository is longer than 255 characters");
+    if registry.len() + 1 + repository.len() > LONGEST_NAME {
+        return Err("registry and repository are longer than 255 characters together");
     }
     let tag = match (tag, &digest) {
         (None, None) => Some("latest".to_owned()),
@@ -366,6 +367,8 @@ mod tests {
     #[test]
     fn bad_names_are_refused_with_the_rule_they_break() {
         let long = "a".repeat(256);
+        let together = format!("registry.example/{}", "a".repeat(239));
+        assert!(Reference::parse(&together[..255]).is_ok());
         let tag = format!("app:{}", "t".repeat(129));
         for (written, rule) in [
             ("", "empty"),
@@ -376,6 +379,7 @@ mod tests {
             ("app:a b", "tag is"),
             (tag.as_str(), "longer than 128"),
             (long.as_str(), "longer than 255"),
+            (together.as_str(), "longer than 255"),
             ("a//b", "parts must be"),
             ("/a", "parts must be"),
             ("a/", "parts must be"),

@@ -12,12 +12,12 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use soute_engine::{Error, exit_code};
 
-use crate::output::{print, visible, visible_text};
+use crate::output::{complain, print, visible, visible_text};
 
 /// Says what failed and why, one cause a line, with what to do about it, and
 /// gives the exit code: `failure`, or what the error itself asks for.
 pub fn report(error: &anyhow::Error, failure: u8) -> ExitCode {
-    eprint!("{}", text(error));
+    complain(&text(error));
     match error.downcast_ref() {
         // The program in the container could not be started: a word about it, not about soute.
         Some(Error::Start(why)) if failure == 125 => ExitCode::from(exit_code(why.kind) as u8),
@@ -27,7 +27,7 @@ pub fn report(error: &anyhow::Error, failure: u8) -> ExitCode {
 
 /// Says what went wrong beside what was asked for.
 pub fn warn(what: &str) {
-    eprintln!("soute: warning: {}", visible(what));
+    complain(&format!("soute: warning: {}\n", visible(what)));
 }
 
 fn text(error: &anyhow::Error) -> String {
@@ -131,7 +131,7 @@ pub fn explain(usage: clap::Error) -> ExitCode {
         _ => 125,
     };
     // It repeats words of the command line, which scripts make of anything.
-    eprint!("soute: {}", visible_text(&text));
+    complain(&format!("soute: {}", visible_text(&text)));
     ExitCode::from(code)
 }
 

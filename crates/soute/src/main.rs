@@ -2,6 +2,11 @@
 //!
 //! `argv → Args → Request`, then the engine; all printing is here.
 
+#![deny(
+    clippy::disallowed_macros,
+    reason = "clippy.toml says which and why; programs for ourselves (xtask, tests) may use them"
+)]
+
 /// The flags that describe a container, and the request that they make.
 mod args;
 /// The table of commands, and how a command line becomes one of them.

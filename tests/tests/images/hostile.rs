@@ -29,7 +29,7 @@ fn ways_out_of_the_layer() {
     for (tar, reason) in [
         (Tar::new().file("../outside/x", b""), "\"..\""),
         (Tar::new().file("a/../../outside/x", b""), "\"..\""),
-        (Tar::new().file("/etc/soute-test", b""), "absolute"),
+        (Tar::new().file("/../etc/soute-test", b""), "\"..\""),
         (Tar::new().pax("path", "a/../../x").file("x", b""), "\"..\""),
         (
             Tar::new().symlink("l", out).file("l/x", b""),
@@ -70,6 +70,30 @@ fn ways_out_of_the_layer() {
         "secret"
     );
     assert!(!std::path::Path::new("/etc/soute-test").exists());
+}
+
+/// An absolute path begins at the layer's root: what Nix builds has no other.
+#[test]
+fn absolute_paths_are_the_images() {
+    let world = World::empty();
+    let busybox = soute_tests::World::busybox_tar();
+    let mut base = Tar::new()
+        .folder("/nix/")
+        .file("/nix/soute-test", b"inside")
+        .end();
+    let end = base.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    base.truncate(end.next_multiple_of(512));
+    base.extend(fs::read(busybox).unwrap());
+    let path = world.path("absolute.tar");
+    fs::write(&path, base).unwrap();
+    world
+        .soute(["import", path.to_str().unwrap(), "absolute"])
+        .success();
+    world
+        .soute(["run", "--rm", "absolute", "cat", "/nix/soute-test"])
+        .success()
+        .shows("inside");
+    assert!(!std::path::Path::new("/nix/soute-test").exists());
 }
 
 /// A device is made as the archive says, and of no use: not to the container, not to anybody else.

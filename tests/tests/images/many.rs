@@ -44,7 +44,29 @@ fn imports_removals_and_runs_at_once() {
     assert_eq!(stored(&world), [""; 0]);
 }
 
-/// `kill -9` in the middle of a layer: what it had unpacked goes with the next command that writes images.
+/// What a layer's name promises is on the disk before the name is there.
+#[test]
+fn layers_are_synced_before_they_are_named() {
+    let world = World::empty();
+    let trace = world.path("trace");
+    let import = world.command(["import", World::busybox_tar().to_str().unwrap(), "synced"]);
+    let mut strace = std::process::Command::new("strace");
+    strace
+        .args(["--follow-forks", "--trace=syncfs,renameat2", "--output"])
+        .arg(&trace)
+        .arg(import.get_program())
+        .args(import.get_args());
+    output(&mut strace).success();
+    let trace = fs::read_to_string(&trace).unwrap();
+    let at = |call: &str| {
+        trace
+            .find(call)
+            .unwrap_or_else(|| panic!("no {call} in {trace}"))
+    };
+    assert!(at("syncfs(") < at("RENAME_NOREPLACE"), "{trace}");
+}
+
+/// `kill -9` in the middle of a layer: what it had unpacked goes with the next command.
 #[test]
 fn a_killed_import_is_swept() {
     let world = World::new();
@@ -70,6 +92,8 @@ fn a_killed_import_is_swept() {
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
     drop(stdin);
+    world.soute(["ps"]).success();
+    assert_eq!(stored(&world), before);
     world.soute(["rmi", "killed"]).fails(1, &["killed"]);
     world
         .soute(["import", other.to_str().unwrap(), "other"])

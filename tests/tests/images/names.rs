@@ -1,6 +1,6 @@
 //! Names and ids: given, found, moved, taken away.
 
-use soute_tests::World;
+use soute_tests::{World, wait_until};
 
 use super::stored;
 
@@ -78,6 +78,28 @@ fn an_image_in_use_is_kept_and_its_users_named() {
     world.soute(["rm", "user"]).success();
     world.soute(["rmi", "busybox"]).success();
     assert_eq!(stored(&world), [""; 0]);
+}
+
+/// The removal waits for the store while a container is made of the image: it must not go by what it saw before.
+#[test]
+fn an_image_that_comes_into_use_while_its_removal_waits_is_kept() {
+    let world = World::new();
+    let lock = std::fs::File::open(world.root().join("images/.lock")).unwrap();
+    lock.lock_shared().unwrap();
+    let removal = world.start(["rmi", "busybox"]);
+    let waits = || {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let waiting = locks.lines().filter(|line| line.contains("->"));
+        let pid = format!(" {} ", removal.pid());
+        waiting.filter(|line| line.contains(&pid)).count() > 0
+    };
+    wait_until("the removal waits", waits);
+    world
+        .soute(["create", "--name", "user", "busybox", "true"])
+        .success();
+    drop(lock);
+    removal.outcome().fails(1, &["busybox", "user"]);
+    world.soute(["start", "--attach", "user"]).success();
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! `soute pull`, and `soute run` of what is not here, from Debian's docker-registry.
 
 use std::fs;
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 use soute_tests::{World, output, wait_until};
@@ -223,4 +226,54 @@ fn credentials_from_the_command_line_and_from_files() {
         "the password is shown"
     );
     assert_eq!(stored(&world), [""; 0]);
+}
+
+/// Speaks the protocol up to the manifest, which then does not end; counts its bytes.
+fn endless_manifest(mut client: TcpStream, sent: &AtomicU64) -> io::Result<()> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        // TLS is not spoken.
+        if client.read(&mut byte)? == 0 || (head.is_empty() && byte[0] == 0x16) {
+            return Ok(());
+        }
+        head.push(byte[0]);
+    }
+    if !head.starts_with(b"GET /v2/x/manifests/") {
+        return client
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
+    client.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+    let piece = [b' '; 1 << 16];
+    // An end after all, for the machine that runs the test.
+    while sent.fetch_add(piece.len() as u64, Ordering::Relaxed) < 2 << 30 {
+        client.write_all(&piece)?;
+    }
+    Ok(())
+}
+
+/// It costs that command its life, and nobody else anything.
+#[test]
+fn a_registry_that_sends_without_end() {
+    let world = World::new();
+    let before = stored(&world);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = format!("{}/x", listener.local_addr().unwrap());
+    let sent = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&sent);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let _ = endless_manifest(client.unwrap(), &counter);
+        }
+    });
+    let outcome = world.soute(["pull", &name]);
+    assert_ne!(outcome.code, 0, "{outcome}");
+    let sent = sent.load(Ordering::Relaxed);
+    assert!(
+        ((64 << 20)..(1 << 30)).contains(&sent),
+        "{sent} bytes: {outcome}"
+    );
+    // Nor is anything left of it after the next command.
+    world.soute(["ps"]).success();
+    assert_eq!(stored(&world), before);
 }

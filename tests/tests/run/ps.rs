@@ -1,6 +1,6 @@
 //! `ps`, `inspect`, `top`: what is there.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use soute_tests::World;
 
 #[test]
@@ -211,4 +211,64 @@ fn inspect_tells_what_was_asked_for() {
         "box"
     );
     world.soute(["inspect", "no-such-thing"]).code(1);
+}
+
+/// What the image says and what was asked for, made one: as Docker shows it, and as it is executed.
+#[test]
+fn inspect_tells_what_is_executed() {
+    let world = World::new();
+    let tar = World::busybox_tar();
+    let changes = [
+        "--change",
+        r#"ENTRYPOINT ["echo","a"]"#,
+        "--change",
+        r#"CMD ["b"]"#,
+    ];
+    let import = [&["import"], &changes[..], &[tar.to_str().unwrap(), "words"]].concat();
+    world.soute(import).success();
+    let null = serde_json::Value::Null;
+    for (words, entrypoint, command) in [
+        (&["words"][..], json!(["echo", "a"]), json!(["b"])),
+        (&["words", "c"], json!(["echo", "a"]), json!(["c"])),
+        (
+            &["--entrypoint", "cat", "words"],
+            json!(["cat"]),
+            null.clone(),
+        ),
+        (&["busybox", "true"], null.clone(), json!(["true"])),
+    ] {
+        let id = world.soute([&["create"], words].concat()).text().to_owned();
+        let config = &world.inspect(&id)["Config"];
+        assert_eq!(
+            (&config["Entrypoint"], &config["Cmd"]),
+            (&entrypoint, &command),
+            "{words:?}"
+        );
+    }
+    // What Docker has of all that soute cannot do yet.
+    let id = world.soute([
+        "create",
+        "-v",
+        "/tmp:/x:ro",
+        "-v",
+        "named:/y",
+        "busybox",
+        "true",
+    ]);
+    let id = id.text();
+    let template = "{{.State.Paused}} {{.State.Restarting}} {{.State.Dead}} {{.RestartCount}} {{.HostConfig.Binds}} \
+                    {{.HostConfig.NetworkMode}} {{.HostConfig.RestartPolicy.Name}} {{len .NetworkSettings.Networks}}";
+    world
+        .soute(["inspect", "-f", template, id])
+        .prints("false false false 0 [/tmp:/x:ro] none no 0");
+    world
+        .soute([
+            "ps",
+            "-a",
+            "-n",
+            "1",
+            "--format",
+            "{{.Ports}},{{.LocalVolumes}}",
+        ])
+        .prints(",1");
 }

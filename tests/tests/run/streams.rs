@@ -122,6 +122,25 @@ fn a_reader_that_leaves_ends_the_command_and_not_the_container() {
     assert_eq!(world.inspect("chatty")["State"]["Running"], true);
 }
 
+/// `soute … 2>&1 | head`: what cannot be said is not said, and the exit code is what it would have been.
+#[test]
+fn a_reader_of_errors_that_leaves_changes_no_exit_code() {
+    let world = World::new();
+    let closed = || std::io::pipe().unwrap().1;
+    let code = |words: &[&str]| {
+        let mut command = world.command(words);
+        command.stdin(Stdio::null()).stdout(closed());
+        command.stderr(closed()).status().unwrap().code()
+    };
+    assert_eq!(code(&["inspect", "missing"]), Some(1));
+    assert_eq!(code(&["run", "--nonsense"]), Some(125));
+    assert_eq!(code(&["run", "--rm", "busybox", "missing"]), Some(127));
+    let script = "while :; do echo line; sleep 0.01; done";
+    let chatty = ["run", "--name", "chatty", "busybox", "sh", "-c", script];
+    assert_eq!(code(&chatty), Some(128 + 13));
+    assert_eq!(world.inspect("chatty")["State"]["Running"], true);
+}
+
 #[test]
 fn only_the_streams_that_were_asked_for() {
     let world = World::new();

@@ -11,45 +11,56 @@ use crate::{Digest, Error, Reference};
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Listed {
-    pub(super) config: String,
+    config: String,
     #[serde(default)]
-    pub(super) repo_tags: Option<Vec<String>>,
+    repo_tags: Option<Vec<String>>,
     #[serde(default)]
     layers: Option<Vec<String>>,
 }
 
 /// The images that `manifest.json` lists.
+///
+/// Four MiB of it can name a quarter of a million: nothing is read for them here.
 pub(super) fn list(parts: &Parts) -> Result<Vec<Listed>, Error> {
     let content = parts.read("manifest.json", LARGEST_MANIFEST)?;
-    serde_json::from_slice(&content).map_err(|source| Error::Json {
+    let listed: Vec<Listed> = serde_json::from_slice(&content).map_err(|source| Error::Json {
         what: "manifest.json of the image archive".to_owned(),
         source,
-    })
+    })?;
+    super::check_count(listed.len())?;
+    Ok(listed)
 }
 
-pub(super) fn describe(parts: &Parts) -> Result<Vec<Described>, Error> {
-    list(parts)?
-        .into_iter()
-        .map(|listed| {
-            let config = parts.read(&listed.config, LARGEST_CONFIG)?;
-            check_name(&listed.config, &config)?;
-            let tags = listed.repo_tags.unwrap_or_default();
-            Ok(Described {
-                config,
-                manifest: None,
-                references: tags
-                    .iter()
-                    .map(|tag| Reference::parse(tag))
-                    .collect::<Result<_, _>>()?,
-                layers: listed
-                    .layers
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|name| Part { name, blob: None })
-                    .collect(),
-            })
+impl Listed {
+    pub(super) fn describe(self, parts: &Parts) -> Result<Described, Error> {
+        let config = parts.read(&self.config, LARGEST_CONFIG)?;
+        check_name(&self.config, &config)?;
+        Ok(Described {
+            config,
+            manifest: None,
+            references: self.references()?,
+            layers: self
+                .layers
+                .unwrap_or_default()
+                .into_iter()
+                .map(|name| Part { name, blob: None })
+                .collect(),
         })
-        .collect()
+    }
+
+    /// The names of the image.
+    fn references(&self) -> Result<Vec<Reference>, Error> {
+        let tags = self.repo_tags.iter().flatten();
+        tags.map(|tag| Reference::parse(tag)).collect()
+    }
+
+    /// Its names, if `config` is its configuration.
+    pub(super) fn names_of(&self, config: &Digest) -> Result<Vec<Reference>, Error> {
+        match self.config.ends_with(&config.hex()) {
+            true => self.references(),
+            false => Ok(Vec::new()),
+        }
+    }
 }
 
 /// A configuration is named by its digest: `<hex>.json` or `blobs/sha256/<hex>`.

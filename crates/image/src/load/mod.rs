@@ -22,6 +22,10 @@ use crate::unpack::{Limits, Reading};
 use crate::{Digest, Error, Image, LayerState, Platform, Progress, Reference, Store};
 use parts::Parts;
 
+/// Most images of an archive.
+const MOST_IMAGES: usize = 1000;
+/// Largest sum of an archive's configurations, which are kept for whoever loads it: some thousand times what one has.
+const LARGEST_CONFIGS: usize = 64 << 20;
 /// How often a load is tried again when layers that it had found are removed meanwhile.
 const ATTEMPTS: usize = 3;
 
@@ -42,6 +46,45 @@ pub struct LoadOptions {
     pub platform: Option<Platform>,
     /// What is too much, per layer.
     pub limits: Limits,
+}
+
+/// An image that an archive lists. What it is made of is read when it is loaded, one image after the other: a few
+/// bytes of a list may stand for megabytes.
+enum Listed {
+    Docker(docker::Listed),
+    Oci(oci::Listed),
+}
+
+impl Listed {
+    fn all(parts: &Parts, platform: &Platform) -> Result<Vec<Self>, Error> {
+        if parts.size("oci-layout")?.is_some() {
+            let images = oci::list(parts, platform)?;
+            Ok(images.into_iter().map(Self::Oci).collect())
+        } else if parts.size("manifest.json")?.is_some() {
+            let images = docker::list(parts)?;
+            Ok(images.into_iter().map(Self::Docker).collect())
+        } else {
+            Err(Error::Archive {
+                reason: "it has neither oci-layout nor manifest.json".to_owned(),
+            })
+        }
+    }
+
+    fn describe(self, parts: &Parts) -> Result<Described, Error> {
+        match self {
+            Self::Docker(listed) => listed.describe(parts),
+            Self::Oci(listed) => listed.describe(parts),
+        }
+    }
+}
+
+fn check_count(images: usize) -> Result<(), Error> {
+    match images {
+        ..=MOST_IMAGES => Ok(()),
+        more => Err(Error::Archive {
+            reason: format!("it lists {more} images, more than {MOST_IMAGES}"),
+        }),
+    }
 }
 
 /// An image as its archive describes it, before its layers are looked at.
@@ -75,18 +118,19 @@ impl Store {
         let staging = self.stage()?;
         let parts = Parts::open(source, &staging, &options.limits)?;
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
-        let described = if parts.size("oci-layout")?.is_some() {
-            oci::describe(&parts, &platform)?
-        } else if parts.size("manifest.json")?.is_some() {
-            docker::describe(&parts)?
-        } else {
-            return Err(Error::Archive {
-                reason: "it has neither oci-layout nor manifest.json".to_owned(),
-            });
-        };
-        let mut images = Vec::with_capacity(described.len());
-        for image in &described {
-            images.push(self.load_one(&parts, image, &staging, options, progress)?);
+        let mut images = Vec::new();
+        let mut configs = 0;
+        for listed in Listed::all(&parts, &platform)? {
+            let image = listed.describe(&parts)?;
+            configs += image.config.len();
+            if configs > LARGEST_CONFIGS {
+                return Err(Error::Archive {
+                    reason: format!(
+                        "its configurations have more than {LARGEST_CONFIGS} bytes together"
+                    ),
+                });
+            }
+            images.push(self.load_one(&parts, &image, &staging, options, progress)?);
         }
         Ok(images)
     }

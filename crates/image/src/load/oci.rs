@@ -4,9 +4,7 @@ use serde::Deserialize;
 
 use super::parts::Parts;
 use super::{Described, Part, docker};
-use crate::manifest::{
-    self, Blob, Document, IndexEntry, LARGEST_CONFIG, LARGEST_MANIFEST, Manifest, Names,
-};
+use crate::manifest::{self, Blob, Document, LARGEST_CONFIG, LARGEST_MANIFEST, Names};
 use crate::{Digest, Error, Platform, Reference};
 
 /// Indexes within indexes; more than two are not found in the wild.
@@ -18,7 +16,15 @@ struct Layout {
     image_layout_version: String,
 }
 
-pub(super) fn describe(parts: &Parts, platform: &Platform) -> Result<Vec<Described>, Error> {
+/// An image that the layout's index lists.
+pub(super) struct Listed {
+    manifest: Blob,
+    config: Blob,
+    references: Vec<Reference>,
+}
+
+/// The images for the platform that the layout lists.
+pub(super) fn list(parts: &Parts, platform: &Platform) -> Result<Vec<Listed>, Error> {
     let layout = parts.read("oci-layout", LARGEST_MANIFEST)?;
     let layout: Layout = serde_json::from_slice(&layout).map_err(|source| Error::Json {
         what: "oci-layout of the image archive".to_owned(),
@@ -39,39 +45,32 @@ pub(super) fn describe(parts: &Parts, platform: &Platform) -> Result<Vec<Describ
         });
     };
     // What `docker save` writes is a docker-archive too, where more names may be.
-    let listed = match parts.size("manifest.json")? {
+    let also = match parts.size("manifest.json")? {
         Some(_) => docker::list(parts)?,
         None => Vec::new(),
     };
-    let mut images: Vec<Described> = Vec::new();
-    for entry in manifest::for_platform(entries, platform, "the archive")? {
+    let entries = manifest::for_platform(entries, platform, "the archive")?;
+    super::check_count(entries.len())?;
+    let mut images: Vec<Listed> = Vec::new();
+    for entry in entries {
         let mut references = names(&entry.names)?;
-        let (content, manifest) = resolve(parts, entry, platform)?;
-        let config = blob(parts, "configuration", &manifest.config, LARGEST_CONFIG)?;
-        for other in &listed {
-            if other.config.ends_with(&manifest.config.digest.hex()) {
-                for tag in other.repo_tags.iter().flatten() {
-                    references.push(Reference::parse(tag)?);
-                }
-            }
-        }
+        let (manifest, config) = match resolve(parts, entry.blob, platform) {
+            // What signs or describes an image may lie beside it.
+            Err(error) if entry.is_no_image(&error) => continue,
+            other => other?,
+        };
         // One image under several names has an entry for each.
         if let Some(same) = images.iter_mut().find(|image| image.config == config) {
             same.references.append(&mut references);
             continue;
         }
-        images.push(Described {
+        for other in &also {
+            references.append(&mut other.names_of(&config.digest)?);
+        }
+        images.push(Listed {
+            manifest,
             config,
-            manifest: Some(content),
             references,
-            layers: manifest
-                .layers
-                .iter()
-                .map(|layer| Part {
-                    name: path(&layer.blob.digest),
-                    blob: Some(*layer),
-                })
-                .collect(),
         });
     }
     for image in &mut images {
@@ -81,19 +80,41 @@ pub(super) fn describe(parts: &Parts, platform: &Platform) -> Result<Vec<Describ
     Ok(images)
 }
 
-/// Follows indexes to the manifest for the platform.
-fn resolve(
-    parts: &Parts,
-    mut entry: IndexEntry,
-    platform: &Platform,
-) -> Result<(Vec<u8>, Manifest), Error> {
+impl Listed {
+    pub(super) fn describe(self, parts: &Parts) -> Result<Described, Error> {
+        let content = blob(parts, "manifest", &self.manifest, LARGEST_MANIFEST)?;
+        let Document::Manifest(manifest) = Document::parse(&content)? else {
+            return Err(Error::Archive {
+                reason: "a manifest became an index while it was read".to_owned(),
+            });
+        };
+        Ok(Described {
+            config: blob(parts, "configuration", &manifest.config, LARGEST_CONFIG)?,
+            manifest: Some(content),
+            references: self.references,
+            layers: manifest
+                .layers
+                .iter()
+                .map(|layer| Part {
+                    name: path(&layer.blob.digest),
+                    blob: Some(*layer),
+                })
+                .collect(),
+        })
+    }
+}
+
+/// Follows indexes to the manifest for the platform; gives it and its configuration.
+fn resolve(parts: &Parts, mut at: Blob, platform: &Platform) -> Result<(Blob, Blob), Error> {
     for _ in 0..DEEPEST {
-        let content = blob(parts, "manifest", &entry.blob, LARGEST_MANIFEST)?;
+        let content = blob(parts, "manifest", &at, LARGEST_MANIFEST)?;
         match Document::parse(&content)? {
-            Document::Manifest(manifest) => return Ok((content, manifest)),
+            Document::Manifest(manifest) => return Ok((at, manifest.config)),
             Document::Index(entries) => {
-                let image = entry.blob.digest.to_string();
-                entry = manifest::for_platform(entries, platform, &image)?.swap_remove(0);
+                let image = at.digest.to_string();
+                at = manifest::for_platform(entries, platform, &image)?
+                    .swap_remove(0)
+                    .blob;
             }
         }
     }

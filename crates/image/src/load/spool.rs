@@ -1,5 +1,6 @@
 //! What cannot be sought in becomes an unnamed file, uncompressed.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 
@@ -31,7 +32,12 @@ pub(super) fn spool(
         .read_to_end(&mut magic)
         .map_err(read)?;
     let compression = Compression::sniff(&magic);
-    let whole = BufReader::with_capacity(COPY, magic.as_slice().chain(source));
+    let packed = Cell::new(0);
+    let counted = Counted {
+        source: magic.as_slice().chain(source),
+        count: &packed,
+    };
+    let whole = BufReader::with_capacity(COPY, counted);
     let mut archive: Box<dyn Read + '_> = match compression {
         Compression::Plain => Box::new(whole),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
@@ -60,11 +66,30 @@ pub(super) fn spool(
                 reason: format!("it has more than {} bytes", limits.unpacked),
             });
         }
+        if total > limits.ratio_from && total / limits.ratio > packed.get() {
+            return Err(Error::Archive {
+                reason: format!("it unpacks to more than {} times its size", limits.ratio),
+            });
+        }
         file.write_all(&buffer[..n])
             .called(|| "write(spool)".to_owned())
             .map_err(full)?;
     }
     Ok(file)
+}
+
+/// Counts the bytes that are read, for whoever has given the reader away.
+struct Counted<'a, R> {
+    source: R,
+    count: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(buffer)?;
+        self.count.set(self.count.get() + n as u64);
+        Ok(n)
+    }
 }
 
 /// Whatever is no tar archive need not be spooled to the end to know it.

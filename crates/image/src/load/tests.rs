@@ -203,6 +203,23 @@ fn archives_compressed_as_a_whole() {
 }
 
 #[test]
+fn an_archive_that_unpacks_to_too_much() {
+    let zeros = archive(|tar| file(tar, "zeros", &vec![0; 8 << 20]));
+    let options = LoadOptions {
+        limits: Limits {
+            ratio_from: 1 << 20,
+            ..Limits::default()
+        },
+        ..LoadOptions::default()
+    };
+    let packed = zstd::encode_all(zeros.as_slice(), 3).unwrap();
+    let (_folder, store) = store();
+    let source = LoadSource::Reader(&mut packed.as_slice());
+    let message = store.load(source, &options, &Silent).unwrap_err();
+    assert!(message.to_string().contains("300 times"), "{message}");
+}
+
+#[test]
 fn oci_archives_folders_and_all_compressions() {
     let layers = [layer("one"), layer("two")];
     let packings: [Pack<'_>; 3] = [
@@ -287,6 +304,35 @@ fn one_platform_of_many() {
     let (_folder, store) = store();
     let error = load_for(&store, &archive, Some("linux/s390x")).unwrap_err();
     assert!(matches!(error, Error::NoPlatform { .. }), "{error}");
+}
+
+/// Signatures and the like lie beside images without saying for which platform they are.
+#[test]
+fn what_is_no_image_is_passed_over() {
+    let mut files = Files::new();
+    let mut image = add_manifest(&mut files, &[layer("x")], &|layer| (gzip(layer), "+gzip"));
+    image["annotations"] = json!({"io.containerd.image.name": "docker.io/library/app:v1"});
+    let (config, size) = add_blob(&mut files, b"{}".to_vec());
+    let signature = json!({
+        "schemaVersion": 2, "layers": [],
+        "config": {"mediaType": "application/vnd.example+json", "digest": config, "size": size},
+    });
+    let (digest, size) = add_blob(&mut files, signature.to_string().into_bytes());
+    let signature = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size,
+    });
+    add_index(&mut files, &[signature.clone(), image.clone()]);
+    let (_folder, store) = store();
+    assert_eq!(load(&store, &tarred(&files)).unwrap().len(), 1);
+    assert!(store.resolve("app:v1").is_ok());
+    // One that says that it is an image must be one.
+    let mut lying = signature;
+    lying["platform"] = json!({"os": "linux", "architecture": Platform::host().architecture});
+    add_index(&mut files, &[lying, image]);
+    assert!(matches!(
+        load(&store, &tarred(&files)),
+        Err(Error::UnknownMediaType { .. })
+    ));
 }
 
 #[test]
@@ -379,6 +425,44 @@ fn names_of_parts_do_not_leave_the_archive() {
         .load(LoadSource::Path(&layout), &LoadOptions::default(), &Silent)
         .unwrap_err();
     assert!(error.to_string().contains("RESOLVE_BENEATH"), "{error}");
+}
+
+/// Some kilobytes, compressed, that name the same megabytes over and over.
+#[test]
+fn lists_without_end() {
+    let listed = |config: &str, times: usize| {
+        let entry = json!({"Config": config, "RepoTags": [], "Layers": []});
+        serde_json::to_vec(&vec![entry; times]).unwrap()
+    };
+    let large = serde_json::to_vec(&json!({
+        "architecture": "amd64", "os": "linux", "config": {"Labels": {"x": "x".repeat(4 << 20)}},
+        "rootfs": {"type": "layers", "diff_ids": []},
+    }))
+    .unwrap();
+    for (manifest, reason) in [
+        (listed("missing.json", 1001), "1001 images"),
+        (listed("missing.json", 50_000), "50000 images"),
+        (listed("large.json", 17), "configurations"),
+    ] {
+        let files = Files::from([
+            ("manifest.json".to_owned(), manifest),
+            ("large.json".to_owned(), large.clone()),
+        ]);
+        let (_folder, store) = store();
+        let message = load(&store, &tarred(&files)).unwrap_err().to_string();
+        assert!(message.contains(reason), "{message}");
+    }
+    // The same in an OCI layout: neither its index nor the list beside it is followed to its end.
+    let mut files = Files::new();
+    let entry = add_manifest(&mut files, &[], &|layer| (gzip(layer), "+gzip"));
+    add_index(&mut files, &vec![entry.clone(); 1001]);
+    let (_folder, store) = store();
+    let message = load(&store, &tarred(&files)).unwrap_err().to_string();
+    assert!(message.contains("1001 images"), "{message}");
+    add_index(&mut files, &[entry]);
+    files.insert("manifest.json".to_owned(), listed("missing.json", 1001));
+    let message = load(&store, &tarred(&files)).unwrap_err().to_string();
+    assert!(message.contains("1001 images"), "{message}");
 }
 
 #[test]

@@ -129,6 +129,31 @@ impl Registry {
         }
     }
 
+    /// Asks `what` of the registry. A token may end before the pull does, whatever was said of it when it was given:
+    /// told that soute is not logged in, it logs in again and asks once more.
+    async fn ask<T, F: Future<Output = Result<T, OciDistributionError>>>(
+        &self,
+        what: &str,
+        reference: &str,
+        request: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        let mut answer = request().await;
+        if answer.as_ref().is_err_and(is_unauthorized)
+            && !matches!(self.auth, RegistryAuth::Bearer(_))
+        {
+            self.log_in().await.map_err(Attempt::into_error)?;
+            answer = request().await;
+        }
+        answer.map_err(|e| match is_missing(&e) {
+            true => Error::NotInRegistry {
+                registry: self.host.clone(),
+                reference: reference.to_owned(),
+                reason: brief(&e),
+            },
+            false => explain(&self.host, what, &e),
+        })
+    }
+
     fn target(&self, tag: &str) -> oci_client::Reference {
         oci_client::Reference::with_tag(self.host.clone(), self.repository.clone(), tag.to_owned())
     }
@@ -158,20 +183,14 @@ impl Registry {
             media_type::DOCKER_MANIFEST,
             media_type::DOCKER_INDEX,
         ];
-        let fetch = self
-            .client
-            .pull_manifest_raw(&target, &self.auth, &accepted);
+        let familiar = reference.familiar();
+        let fetch = self.ask(&what, &familiar, || {
+            self.client
+                .pull_manifest_raw(&target, &self.auth, &accepted)
+        });
         let (content, _) = tokio::time::timeout(SMALL, fetch)
             .await
-            .map_err(|_| self.slow(&what))?
-            .map_err(|e| match is_missing(&e) {
-                true => Error::NotInRegistry {
-                    registry: self.host.clone(),
-                    reference: reference.familiar(),
-                    reason: brief(&e),
-                },
-                false => explain(&self.host, &what, &e),
-            })?;
+            .map_err(|_| self.slow(&what))??;
         if content.len() as u64 > LARGEST_MANIFEST {
             return Err(Error::Registry {
                 registry: self.host.clone(),
@@ -231,25 +250,17 @@ impl Registry {
     pub(super) async fn blob(&self, blob: &Blob, offset: u64) -> Result<BlobStream, Error> {
         let digest = blob.digest.to_string();
         let target = self.target("latest");
-        let what = || format!("blob {digest}");
-        let explain = |e: &OciDistributionError| match is_missing(e) {
-            true => Error::NotInRegistry {
-                registry: self.host.clone(),
-                reference: what(),
-                reason: brief(e),
-            },
-            false => explain(&self.host, &what(), e),
-        };
+        let what = format!("blob {digest}");
         if offset == 0 {
-            let sized = self.client.pull_blob_stream(&target, digest.as_str());
-            let stream = sized.await.map_err(|e| explain(&e))?.stream;
+            let whole = || self.client.pull_blob_stream(&target, digest.as_str());
+            let stream = self.ask(&what, &what, whole).await?.stream;
             return Ok(BlobStream { stream, skip: 0 });
         }
-        let response = self
-            .client
-            .pull_blob_stream_partial(&target, digest.as_str(), offset, None)
-            .await
-            .map_err(|e| explain(&e))?;
+        let rest = || {
+            self.client
+                .pull_blob_stream_partial(&target, digest.as_str(), offset, None)
+        };
+        let response = self.ask(&what, &what, rest).await?;
         Ok(match response {
             BlobResponse::Partial(sized) => BlobStream {
                 stream: sized.stream,
@@ -292,6 +303,14 @@ enum Attempt {
     Failed(Error),
 }
 
+impl Attempt {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Unreachable(error) | Self::Failed(error) => error,
+        }
+    }
+}
+
 /// The schemes to try, in order: as Docker does, registries on this machine
 /// may speak plain HTTP, others only where the user gave up on TLS.
 fn schemes(host: &str, tls: &Tls) -> Vec<ClientProtocol> {
@@ -326,6 +345,14 @@ fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
         .downcast_ref::<std::io::Error>()
         .and_then(std::io::Error::get_ref);
     wrapped.is_some_and(|error| is_distrust(error)) || error.source().is_some_and(is_distrust)
+}
+
+fn is_unauthorized(error: &OciDistributionError) -> bool {
+    match error {
+        OciDistributionError::UnauthorizedError { .. } => true,
+        OciDistributionError::ServerError { code, .. } => *code == 401,
+        _ => false,
+    }
 }
 
 fn is_missing(error: &OciDistributionError) -> bool {

@@ -20,7 +20,7 @@ pub use credentials::Credentials;
 use crate::config::ConfigFile;
 use crate::digest::{DiffId, Digest};
 use crate::load::check_layer;
-use crate::manifest::{self, Document, LARGEST_CONFIG, Layer, Manifest};
+use crate::manifest::{self, Document, IndexEntry, LARGEST_CONFIG, Layer, Manifest};
 use crate::store::{NewImage, StagedLayer, Staging};
 use crate::unpack::{Limits, Reading};
 use crate::{Error, Image, LayerState, Platform, Progress, Reference, Store};
@@ -242,12 +242,8 @@ async fn describe(
     let mut document = Document::parse(&content)?;
     let is_index = matches!(document, Document::Index(_));
     if let Document::Index(entries) = document {
-        let entry =
-            manifest::for_platform(entries, platform, &reference.familiar())?.swap_remove(0);
-        let chosen = reference.with_digest(entry.blob.digest);
-        (content, _) = registry.manifest(&chosen).await?;
-        manifest::verify("manifest", &content, &entry.blob)?;
-        document = Document::parse(&content)?;
+        let entries = manifest::for_platform(entries, platform, &reference.familiar())?;
+        (content, document) = choose(registry, reference, &entries).await?;
     }
     let Document::Manifest(manifest) = document else {
         return Err(Error::Registry {
@@ -267,6 +263,27 @@ async fn describe(
         manifest: content,
         config,
     })
+}
+
+/// The first of an index's entries that is an image, the most fitting one.
+async fn choose(
+    registry: &Registry,
+    reference: &Reference,
+    entries: &[IndexEntry],
+) -> Result<(Vec<u8>, Document), Error> {
+    let mut last = None;
+    for entry in entries {
+        let chosen = reference.with_digest(entry.blob.digest);
+        let (content, _) = registry.manifest(&chosen).await?;
+        manifest::verify("manifest", &content, &entry.blob)?;
+        match Document::parse(&content) {
+            Err(error) if entry.is_no_image(&error) => last = Some(error),
+            document => return Ok((content, document?)),
+        }
+    }
+    Err(last.unwrap_or(Error::NoSuchImage {
+        name: reference.familiar(),
+    }))
 }
 
 /// An image that is no index may be for another machine. That is an error only if one was asked for:

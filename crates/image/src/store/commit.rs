@@ -108,6 +108,10 @@ impl Store {
     pub(crate) fn commit(&self, staging: &Staging, new: &NewImage<'_>) -> Result<Image, Error> {
         let file = ConfigFile::parse(new.config)?;
         let id = Digest::of(new.config);
+        if !new.staged.is_empty() {
+            // Before the lock, since it may take its time.
+            staging.sync()?;
+        }
         let _lock = self.lock(true)?;
         let layers = self.layers()?;
         let mut known = Vec::with_capacity(file.rootfs.diff_ids.len());

@@ -224,6 +224,12 @@ impl Staging {
         Ok(StagedLayer { name, unpacked })
     }
 
+    /// Makes what was unpacked last: one call for the whole file system, where a layer may have ten thousands of files.
+    /// A layer's name and record, once they are there, promise that its content is.
+    pub(super) fn sync(&self) -> Result<(), CallError> {
+        rustix::fs::syncfs(&self.fd).called(|| format!("syncfs({:?})", self.path))
+    }
+
     /// An unnamed file, for what must be kept for a while; the kernel frees it with its descriptor.
     pub(crate) fn spool(&self) -> Result<std::fs::File, CallError> {
         rustix::fs::openat(

@@ -32,7 +32,7 @@ use soute_sys::{CallError, Called};
 pub use commit::Builtin;
 pub(crate) use commit::{NewImage, to_json};
 pub(crate) use layers::{StagedLayer, Staging};
-pub use remove::Removed;
+pub use remove::{InUse, Removed};
 pub use state::Lock;
 
 use crate::digest::{DiffId, Digest, ImageId};

@@ -2,10 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use rustix::io::Errno;
+
 use super::images;
 use super::{Store, state};
 use crate::digest::{Digest, ImageId};
+use crate::error::Cause;
 use crate::{Error, Reference};
+
+/// Tells which containers use an image, by name or id; asked with the store locked, so that it must not use the store.
+///
+/// Asked then and not before: with the lock held nobody holds a [`Store::pin`], so that whoever has made a container
+/// of the image has recorded it.
+pub type InUse<'a> = &'a dyn Fn(&ImageId) -> Result<Vec<String>, Cause>;
 
 /// What a removal did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -22,18 +31,11 @@ impl Store {
     /// Takes a name away, and with the last one the image, its blobs and the layers that no other image has.
     ///
     /// By id, the image goes with all its names; with more than one only by
-    /// `force`. `in_use` tells which containers use an image, by name or id,
-    /// and is asked with the store locked: it must not use the store. An image
-    /// that is used is kept; `force` then takes its names away only.
+    /// `force`. An image that is used is kept; `force` then takes its names away only.
     ///
     /// # Errors
-    /// Those of [`Store::resolve`]; [`Error::InUse`], [`Error::SeveralNames`].
-    pub fn remove(
-        &self,
-        name: &str,
-        force: bool,
-        in_use: &dyn Fn(&ImageId) -> Vec<String>,
-    ) -> Result<Removed, Error> {
+    /// Those of [`Store::resolve`]; [`Error::InUse`], [`Error::SeveralNames`]; [`Error::UsersUnknown`].
+    pub fn remove(&self, name: &str, force: bool, in_use: InUse<'_>) -> Result<Removed, Error> {
         self.lay_out()?;
         let lock = self.lock(true)?;
         let (record, by_name) = self.find(name)?;
@@ -58,7 +60,10 @@ impl Store {
         };
         let last = references.is_empty();
         if last {
-            let containers = in_use(&record.id);
+            let containers = in_use(&record.id).map_err(|source| Error::UsersUnknown {
+                image: name.to_owned(),
+                source,
+            })?;
             if containers.is_empty() {
                 removed.image = Some(record.id);
             } else if !force {
@@ -81,6 +86,17 @@ impl Store {
         drop(lock);
         staging.delete()?;
         Ok(removed)
+    }
+
+    /// Removes the layers that killed processes were unpacking: cheap where there are none, for one folder is listed.
+    ///
+    /// # Errors
+    /// [`Error::Call`].
+    pub fn sweep_unfinished(&self) -> Result<(), Error> {
+        match self.layers() {
+            Err(call) if call.errno() == Errno::NOENT => Ok(()),
+            layers => Ok(layers?.sweep()?),
+        }
     }
 
     /// Removes what killed processes left behind, which no command sees: call it now and then.

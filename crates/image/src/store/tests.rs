@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Cause;
 use crate::unpack::tests::{archive, file, folder};
 use crate::{ImportOptions, Silent};
 
@@ -21,8 +22,9 @@ fn import(store: &Store, name: &str, content: &str) -> Image {
     store.import(tar.as_slice(), &options, &Silent).unwrap()
 }
 
-fn unused(_: &ImageId) -> Vec<String> {
-    Vec::new()
+#[allow(clippy::unnecessary_wraps, reason = "it is an `InUse`")]
+fn unused(_: &ImageId) -> Result<Vec<String>, Cause> {
+    Ok(Vec::new())
 }
 
 /// All names below the store, except locks.
@@ -154,13 +156,25 @@ fn the_last_name_takes_the_image_and_its_own_layers_along() {
 fn an_image_in_use_stays() {
     let (_folder, store) = store();
     let image = import(&store, "app", "1");
-    let used = |_: &ImageId| vec!["happy_turing".to_owned()];
+    let used = |_: &ImageId| Ok(vec!["happy_turing".to_owned()]);
     let error = store.remove("app", false, &used).unwrap_err();
     assert!(error.to_string().contains("happy_turing"), "{error}");
     assert!(store.resolve("app").is_ok());
     let removed = store.remove("app", true, &used).unwrap();
     assert_eq!((removed.untagged.len(), removed.image), (1, None));
     assert!(store.resolve(&image.id.hex()).is_ok());
+}
+
+#[test]
+fn an_image_whose_users_are_not_known_stays() {
+    let (_folder, store) = store();
+    import(&store, "app", "1");
+    let before = everything(&store);
+    for force in [false, true] {
+        let error = store.remove("app", force, &|_| Err("no list".into()));
+        assert!(matches!(error, Err(Error::UsersUnknown { .. })));
+        assert_eq!(everything(&store), before);
+    }
 }
 
 #[test]

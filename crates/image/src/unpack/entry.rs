@@ -54,9 +54,9 @@ pub(super) enum Kind {
 
 impl Entry {
     pub(super) fn new(parsed: &ParsedEntry<'_>, limits: &Limits) -> Result<Self, Problem> {
-        let pax = Pax::parse(parsed.pax.unwrap_or_default()).map_err(Problem::Pax)?;
+        let mut pax = Pax::parse(parsed.pax.unwrap_or_default()).map_err(Problem::Pax)?;
         check_size(parsed, &pax)?;
-        let path = components(&parsed.path, limits, Root::OnlyItself)?;
+        let path = components(&parsed.path, limits)?;
         let (mut name, parent) = match path.split_last() {
             Some((name, parent)) => (*name, parent),
             None => (&b""[..], &path[..]),
@@ -75,6 +75,10 @@ impl Entry {
         }
         if !matches!(kind, Kind::File) && parsed.size != 0 {
             return Err(Problem::Content);
+        }
+        // A second name of a file that has its attributes already: some writers repeat them.
+        if matches!(kind, Kind::HardLink(..)) {
+            pax.xattrs.clear();
         }
         if !pax.xattrs.is_empty() && !matches!(kind, Kind::File | Kind::Folder) {
             let name = pax.xattrs[0].0.to_owned();
@@ -110,8 +114,7 @@ fn kind(parsed: &ParsedEntry<'_>, limits: &Limits) -> Result<Kind, Problem> {
         b'0' | 0 | b'7' | b'S' => Kind::File,
         b'1' => {
             let target = target(parsed, limits)?;
-            // Some builders write the target of a hard link as an absolute path of the image.
-            let path = components(target, limits, Root::Anything)?;
+            let path = components(target, limits)?;
             let Some((name, parent)) = path.split_last() else {
                 return Err(Problem::HardLinkTo("/".to_owned(), "folder"));
             };
@@ -168,16 +171,9 @@ fn whiteout(name: &[u8], hidden: &[u8], is_file: bool) -> Result<Kind, Problem> 
     }
 }
 
-/// Which paths may begin with a slash.
-enum Root {
-    /// `/` alone, which some archives begin with.
-    OnlyItself,
-    /// All: the slash means the layer's root.
-    Anything,
-}
-
-/// The names that a path is made of; none: the layer's root.
-fn components<'a>(path: &'a [u8], limits: &Limits, root: Root) -> Result<Vec<&'a [u8]>, Problem> {
+/// The names that a path is made of; none: the layer's root. A slash at the beginning means that root,
+/// as other engines take it: some builders (Nix) write all paths so.
+fn components<'a>(path: &'a [u8], limits: &Limits) -> Result<Vec<&'a [u8]>, Problem> {
     if path.contains(&0) {
         return Err(Problem::Nul("path"));
     }
@@ -188,9 +184,6 @@ fn components<'a>(path: &'a [u8], limits: &Limits, root: Root) -> Result<Vec<&'a
         .split(|&b| b == b'/')
         .filter(|&part| !matches!(part, b"" | b"."))
         .collect();
-    if path.starts_with(b"/") && matches!(root, Root::OnlyItself) && !parts.is_empty() {
-        return Err(Problem::Absolute);
-    }
     if parts.contains(&&b".."[..]) {
         return Err(Problem::DotDot);
     }

@@ -88,9 +88,6 @@ pub enum UnpackError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// `/etc/passwd`.
-    #[error("the path is absolute")]
-    Absolute,
     /// `a/../b`.
     #[error("the path has a component \"..\"")]
     DotDot,

@@ -131,7 +131,8 @@ impl<'a> Extractor<'a> {
 
     fn count(&mut self, size: u64) -> Result<(), UnpackError> {
         self.entries += 1;
-        if self.entries > self.limits.entries {
+        // A short entry can imply hundreds of folders.
+        if self.entries + self.layer.implied() > self.limits.entries {
             return Err(UnpackError::Limit {
                 what: "the number of entries",
                 limit: self.limits.entries,

@@ -109,6 +109,8 @@ pub(super) struct Folders {
     open: Vec<Folder>,
     own_gid: u32,
     umask: u32,
+    /// Folders made that the archive has no entry for, or not yet.
+    pub(super) implied: u64,
 }
 
 impl Folders {
@@ -119,6 +121,7 @@ impl Folders {
             open: Vec::with_capacity(OPEN),
             own_gid,
             umask,
+            implied: 0,
         }
     }
 
@@ -166,6 +169,7 @@ impl Folders {
         }
         rustix::fs::mkdirat(&folder.fd, name, IMPLIED)
             .called(|| format!("mkdirat({:?}, 0755)", lossy(path)))?;
+        self.implied += 1;
         let fd = self.resolve(path)?;
         if IMPLIED.as_raw_mode() & umask != 0 {
             rustix::fs::fchmod(&fd, IMPLIED)

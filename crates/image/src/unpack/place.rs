@@ -35,6 +35,11 @@ impl<'a> Layer<'a> {
         })
     }
 
+    /// The number of folders made that the archive has no entry for, or not yet.
+    pub(super) fn implied(&self) -> u64 {
+        self.folders.implied
+    }
+
     /// Puts back the times of the folders that are still open.
     pub(super) fn finish(&mut self) -> Result<(), CallError> {
         self.folders.close_all()

@@ -108,7 +108,7 @@ fn an_image_by_tag_and_by_digest() {
         first.image.id
     );
     let removed = store
-        .remove(&reference.to_string(), false, &|_| Vec::new())
+        .remove(&reference.to_string(), false, &|_| Ok(Vec::new()))
         .unwrap();
     assert_eq!((removed.untagged.len(), removed.layers.len()), (2, 2));
     assert_empty(&store);
@@ -174,6 +174,22 @@ fn a_token() {
         ..options()
     };
     assert_complete(&pull(&store, &name, &options).unwrap().image, host());
+    // Manifest, configuration and a layer: the token ends before the last layer.
+    let proxy = Proxy::start(registry.address, Rule::TokenFor(3));
+    let (_folder, store) = fixture::store();
+    let name = format!("{}/app:v1", proxy.address);
+    assert_complete(&pull(&store, &name, &options).unwrap().image, host());
+    let tokens = proxy
+        .counts
+        .tokens
+        .load(std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(tokens, 2);
+    // One that is good for nothing is not asked for without end.
+    let proxy = Proxy::start(registry.address, Rule::TokenFor(0));
+    let (_folder, store) = fixture::store();
+    let name = format!("{}/app:v1", proxy.address);
+    assert!(pull(&store, &name, &options).is_err());
+    assert_empty(&store);
 }
 
 #[test]
@@ -290,7 +306,7 @@ fn a_transfer_that_brings_nothing_is_given_up() {
     let error = pull(&store, &name, &options()).unwrap_err();
     assert!(matches!(error, Error::Registry { .. }), "{error}");
     assert!(started.elapsed().as_secs() < 60);
-    assert!(proxy.blobs.load(std::sync::atomic::Ordering::SeqCst) <= 43);
+    assert!(proxy.counts.blobs.load(std::sync::atomic::Ordering::SeqCst) <= 43);
     assert_empty(&store);
 }
 
@@ -350,7 +366,7 @@ fn pulls_and_removals_at_once() {
                 for _ in 0..4 {
                     let pulled = pull(&store, &name, &options()).unwrap();
                     assert_eq!(pulled.image.diff_ids.len(), 2);
-                    match store.remove(&name, false, &|_| Vec::new()) {
+                    match store.remove(&name, false, &|_| Ok(Vec::new())) {
                         Ok(_) | Err(Error::NoSuchImage { .. }) => {}
                         Err(e) => panic!("{e}"),
                     }

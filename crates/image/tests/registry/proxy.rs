@@ -14,6 +14,17 @@ pub enum Rule {
     IgnoreRanges(usize),
     /// Requests need the token that `/token` gives to `user:secret`.
     Token,
+    /// The same, with tokens that are good for so many requests.
+    TokenFor(usize),
+}
+
+/// What was asked for so far.
+#[derive(Default)]
+pub struct Counts {
+    pub blobs: AtomicUsize,
+    pub tokens: AtomicUsize,
+    /// Requests since the last token.
+    since: AtomicUsize,
 }
 
 const TOKEN: &str = "eyJhbGciOi.test.token";
@@ -22,8 +33,7 @@ const BASIC: &str = "authorization: basic dxnlcjpzzwnyzxq=";
 
 pub struct Proxy {
     pub address: SocketAddr,
-    /// Requests for blobs so far.
-    pub blobs: Arc<AtomicUsize>,
+    pub counts: Arc<Counts>,
 }
 
 impl Proxy {
@@ -31,8 +41,8 @@ impl Proxy {
     pub fn start(upstream: SocketAddr, rule: Rule) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let blobs = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&blobs);
+        let counts = Arc::new(Counts::default());
+        let counter = Arc::clone(&counts);
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let counter = Arc::clone(&counter);
@@ -42,7 +52,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, blobs }
+        Self { address, counts }
     }
 }
 
@@ -51,7 +61,7 @@ fn serve(
     own: SocketAddr,
     upstream: SocketAddr,
     rule: Rule,
-    blobs: &AtomicUsize,
+    counts: &Counts,
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -70,33 +80,43 @@ fn serve(
     let has = |wanted: &str| lines.iter().any(|line| line.eq_ignore_ascii_case(wanted));
     let is_blob = lines[0].contains("/blobs/");
     let earlier = match is_blob {
-        true => blobs.fetch_add(1, Ordering::SeqCst),
+        true => counts.blobs.fetch_add(1, Ordering::SeqCst),
         false => 0,
+    };
+    let (token, good_for) = match rule {
+        // Not in the form from which a client could read how long it is good.
+        Rule::TokenFor(requests) => ("opaque", requests),
+        _ => (TOKEN, usize::MAX),
     };
     let mut most = usize::MAX;
     match rule {
-        Rule::Token if lines[0].starts_with("GET /token?") => {
+        Rule::Token | Rule::TokenFor(_) if lines[0].starts_with("GET /token?") => {
             if !has(BASIC) || !lines[0].contains("repository") {
                 return write!(
                     client,
                     "HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
                 );
             }
-            let body = format!(r#"{{"token":"{TOKEN}"}}"#);
+            counts.tokens.fetch_add(1, Ordering::SeqCst);
+            counts.since.store(0, Ordering::SeqCst);
+            let body = format!(r#"{{"token":"{token}"}}"#);
             let length = body.len();
             return write!(
                 client,
                 "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
             );
         }
-        Rule::Token if !has(&format!("authorization: bearer {TOKEN}")) => {
+        Rule::Token | Rule::TokenFor(_)
+            if !has(&format!("authorization: bearer {token}"))
+                || counts.since.fetch_add(1, Ordering::SeqCst) >= good_for =>
+        {
             let realm = format!(r#"Bearer realm="http://{own}/token",service="test""#);
             return write!(
                 client,
                 "HTTP/1.1 401 No\r\nWWW-Authenticate: {realm}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             );
         }
-        Rule::Token => {}
+        Rule::Token | Rule::TokenFor(_) => {}
         Rule::CutBlobs(bytes) if is_blob => most = bytes,
         Rule::CutBlobs(_) => {}
         Rule::IgnoreRanges(bytes) => {

@@ -157,16 +157,17 @@ impl ProcessFolder {
     }
 
     fn read_at_most(&self, name: &str, limit: u64) -> Result<Look<Vec<u8>>, Error> {
-        let read = || -> Result<Vec<u8>, CallError> {
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            let opened = rustix::fs::openat(&self.fd, name, flags, Mode::empty());
-            let file = File::from(opened.called(|| self.call("openat", name))?);
-            let mut bytes = Vec::new();
-            let read = file.take(limit).read_to_end(&mut bytes);
-            read.called(|| self.call("read", name))?;
-            Ok(bytes)
-        };
-        look(read())
+        self.look(self.content(name, limit))
+    }
+
+    fn content(&self, name: &str, limit: u64) -> Result<Vec<u8>, CallError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&self.fd, name, flags, Mode::empty());
+        let file = File::from(opened.called(|| self.call("openat", name))?);
+        let mut bytes = Vec::new();
+        let read = file.take(limit).read_to_end(&mut bytes);
+        read.called(|| self.call("read", name))?;
+        Ok(bytes)
     }
 
     /// `stat`.
@@ -197,7 +198,8 @@ impl ProcessFolder {
     pub fn namespace(&self, link: &str) -> Result<Look<NamespaceId>, Error> {
         let path = format!("ns/{link}");
         let stat = rustix::fs::statat(&self.fd, &path, AtFlags::empty());
-        Ok(look(stat.called(|| self.call("fstatat", &path)))?.map(|stat| namespace_id(&stat)))
+        let stat = self.look(stat.called(|| self.call("fstatat", &path)))?;
+        Ok(stat.map(|stat| namespace_id(&stat)))
     }
 
     /// A descriptor of the namespace that the link `ns/LINK` leads to.
@@ -205,7 +207,7 @@ impl ProcessFolder {
         let path = format!("ns/{link}");
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.fd, &path, flags, Mode::empty());
-        look(opened.called(|| self.call("openat", &path)))
+        self.look(opened.called(|| self.call("openat", &path)))
     }
 
     /// The numbers of its threads; a process of one thread is answered without listing them.
@@ -260,6 +262,28 @@ impl ProcessFolder {
             name: format!("{}/{name}", self.name),
             fd,
         }))
+    }
+
+    /// As [`look`], where a process that is about to end answers otherwise than one that has: it has no mounts and no user
+    /// namespace to show (EINVAL), and is nobody's to trace (EACCES), although nothing is hidden.
+    fn look<T>(&self, result: Result<T, CallError>) -> Result<Look<T>, Error> {
+        match &result {
+            Err(error) if matches!(error.errno(), Errno::INVAL | Errno::ACCESS | Errno::PERM) => {
+                match self.is_ending()? {
+                    true => Ok(Look::Gone),
+                    false => look(result),
+                }
+            }
+            _ => look(result),
+        }
+    }
+
+    fn is_ending(&self) -> Result<bool, Error> {
+        Ok(match look(self.content("stat", u64::MAX))? {
+            Look::Seen(text) => ProcessStat::parse(&text)?.exiting,
+            Look::Gone => true,
+            Look::Hidden => false,
+        })
     }
 
     fn list(&self, folder: &str) -> Result<Look<Vec<u32>>, Error> {
@@ -395,5 +419,27 @@ mod tests {
         assert_eq!(folder.extra_threads().unwrap(), Look::Gone);
         assert_eq!(folder.descriptors().unwrap(), Look::Gone);
         assert!(matches!(proc.process(child.id()).unwrap(), Look::Gone));
+    }
+
+    /// A zombie has given up its mounts and namespaces: gone, not refused, and no failure.
+    #[test]
+    fn of_a_process_that_is_ending_nothing_is_hidden() {
+        let proc = Proc::open().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let folder = proc.process(child.id()).unwrap().seen().unwrap();
+        assert!(folder.namespace("mnt").unwrap().seen().is_some());
+        child.kill().unwrap();
+        while folder.stat().unwrap().seen().unwrap().state != 'Z' {
+            std::thread::yield_now();
+        }
+        assert_eq!(folder.read("mountinfo").unwrap(), Look::Gone);
+        for link in ["mnt", "net", "ipc", "uts"] {
+            assert_eq!(folder.namespace(link).unwrap(), Look::Gone, "{link}");
+            assert!(matches!(folder.open_namespace(link).unwrap(), Look::Gone));
+        }
+        child.wait().unwrap();
     }
 }

@@ -16,12 +16,16 @@ pub struct ProcessStat {
     pub parent: u32,
     /// Field 9, `PF_KTHREAD`: the kernel's own.
     pub kernel_thread: bool,
+    /// Field 9, `PF_EXITING`, or a state from which there is no return: it is about to be gone, and has given up part of
+    /// what it had.
+    pub exiting: bool,
     /// Field 22: when it started, in clock ticks after boot; with the number it names a process for good.
     pub start_time: u64,
 }
 
 /// include/linux/sched.h
 const PF_KTHREAD: u32 = 0x0020_0000;
+const PF_EXITING: u32 = 0x0000_0004;
 
 impl ProcessStat {
     /// Parses the text of the file.
@@ -55,6 +59,7 @@ impl ProcessStat {
             state: char::from(state),
             parent: number(field(4)?)?,
             kernel_thread: flags & PF_KTHREAD != 0,
+            exiting: flags & PF_EXITING != 0 || matches!(state, b'Z' | b'X'),
             start_time: number(field(22)?)?,
         })
     }
@@ -84,6 +89,7 @@ mod tests {
             state: 'S',
             parent: 4590,
             kernel_thread: false,
+            exiting: false,
             start_time: 74512,
         };
         assert_eq!(stat, expected);

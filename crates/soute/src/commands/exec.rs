@@ -70,7 +70,7 @@ impl CommandLine for Exec {
         if command.is_empty() {
             bail!("a command is needed");
         }
-        let engine = super::open(places)?;
+        let engine = super::open_in_a_hurry(places)?;
         engine.shield_in(container)?;
         let request = Request {
             command: command.to_vec(),

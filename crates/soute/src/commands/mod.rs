@@ -30,7 +30,7 @@ mod version;
 mod wait;
 
 use crate::cli::Entry;
-use open::open;
+use open::{open, open_in_a_hurry};
 
 /// All commands, in the order in which help lists them.
 pub const TABLE: &[Entry] = &[

@@ -5,8 +5,15 @@ use soute_engine::{Engine, Places};
 
 use crate::error;
 
-/// Opens the engine, and tells what it could not clean up.
+/// Opens the engine, cleans up after commands that were killed, and tells what it could not clean up.
 pub fn open(places: &Places) -> Result<Engine> {
+    let engine = open_in_a_hurry(places)?;
+    engine.images().sweep_unfinished()?;
+    Ok(engine)
+}
+
+/// [`open`] without a look for what a killed pull was unpacking: for what is done many times a second.
+pub fn open_in_a_hurry(places: &Places) -> Result<Engine> {
     let engine = Engine::open(places.clone())?;
     engine.warnings().for_each(|warning| error::warn(&warning));
     Ok(engine)

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use soute_engine::Places;
+use soute_image::ImageId;
 
 use super::each::each;
 use crate::cli::CommandLine;
@@ -28,8 +29,7 @@ impl CommandLine for Rmi {
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = super::open(places)?;
         each(&self.images, |name| {
-            let containers = engine.containers()?;
-            let in_use = |id: &soute_image::ImageId| users(&containers, &id.to_string());
+            let in_use = |id: &ImageId| Ok(users(&engine.containers()?, &id.to_string()));
             let removed = engine.images().remove(name, self.force, &in_use)?;
             let untagged = removed
                 .untagged

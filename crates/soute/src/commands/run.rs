@@ -81,7 +81,7 @@ impl CommandLine for Run {
     const FAILURE: u8 = 125;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = super::open(places)?;
+        let engine = super::open_in_a_hurry(places)?;
         self.container.shield(&engine)?;
         let creation = self.container.into_request(&Machine)?;
         let attachment = self.attach.attachment(&creation.request)?;

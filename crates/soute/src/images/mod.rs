@@ -2,6 +2,7 @@
 
 pub mod archive;
 mod hello;
+mod memory;
 mod progress;
 
 pub use progress::Bars;
@@ -14,7 +15,7 @@ use soute_image::{
 };
 
 use crate::args::Pull;
-use crate::output::visible;
+use crate::output::{complain, visible};
 
 /// Sees to it that the image of `request` is here, as `--pull` says.
 pub fn ensure(engine: &Engine, request: &Request, when: Pull, quiet: bool) -> Result<()> {
@@ -40,10 +41,10 @@ pub fn ensure(engine: &Engine, request: &Request, when: Pull, quiet: bool) -> Re
         _ => {
             let reference = Reference::parse(name)?;
             if !quiet && missing.is_some() {
-                eprintln!(
-                    "soute: image {} is not here: pulling it",
+                complain(&format!(
+                    "soute: image {} is not here: pulling it\n",
                     visible(&reference.familiar())
-                );
+                ));
             }
             let options = PullOptions {
                 platform,
@@ -76,7 +77,7 @@ fn unfit(image: &Image, name: &str, wanted: Option<&Platform>) -> Option<Error> 
     })
 }
 
-/// Pulls an image, with bars unless `quiet`.
+/// Pulls an image, with bars unless `quiet`, and within bounds.
 pub fn pull(
     store: &Store,
     reference: &Reference,
@@ -85,6 +86,7 @@ pub fn pull(
 ) -> Result<Pulled> {
     let bars = Bars::new();
     let progress: &dyn Progress = if quiet { &Silent } else { &bars };
+    let _bound = memory::Bound::set()?;
     Ok(store.pull(reference, options, progress)?)
 }
 

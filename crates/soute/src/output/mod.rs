@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 pub use human::{age, decimal_size, duration};
 pub use table::{Format, Rows};
 pub use template::Template;
-pub use visible::{visible, visible_text};
+pub use visible::{visible, visible_json, visible_text};
 
 /// Writes `text` to standard output.
 ///
@@ -21,6 +21,11 @@ pub fn print(text: &str) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
+}
+
+/// Writes `text` to standard error. That nobody reads it is no reason to fail, or to fail otherwise than said.
+pub fn complain(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// As [`print`], of text from images and containers: a terminal is shown control

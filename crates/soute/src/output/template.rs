@@ -6,6 +6,8 @@ use std::sync::Arc;
 use gotmpl::{MissingKey, TemplateError, Value};
 use serde::Serialize;
 
+use super::visible::visible_json;
+
 /// A template that parses. `json` alone means `{{json .}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(String);
@@ -37,7 +39,8 @@ fn compile(text: &str) -> Result<gotmpl::Template, TemplateError> {
         // A misspelt field is an error, not "<no value>".
         .missing_key(MissingKey::Error)
         .func("json", |args| {
-            Ok(string(to_json(argument(args, 0)?)?.to_string()))
+            let json = to_json(argument(args, 0)?)?.to_string();
+            Ok(string(&*visible_json(&json)))
         })
         .func("lower", |args| Ok(string(text_of(args, 0)?.to_lowercase())))
         .func("upper", |args| Ok(string(text_of(args, 0)?.to_uppercase())))

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::output::complain;
 use crate::terminal::DetachKeys;
 
 /// A standard file, for `--attach`.
@@ -82,13 +83,15 @@ impl Ending {
             Self::Detached => 0,
             Self::Signalled(signal) => 128 + signal,
             Self::Unread => {
-                eprintln!("soute: nobody reads the output any more; container {name} goes on");
+                complain(&format!(
+                    "soute: nobody reads the output any more; container {name} goes on\n"
+                ));
                 128 + 13
             }
             Self::MonitorLost => {
-                eprintln!(
-                    "soute: error: the monitor of container {name} was killed, and the container with it"
-                );
+                complain(&format!(
+                    "soute: error: the monitor of container {name} was killed, and the container with it\n"
+                ));
                 128 + 9
             }
         };

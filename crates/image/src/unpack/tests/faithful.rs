@@ -86,6 +86,24 @@ fn times_to_the_nanosecond_and_before_the_epoch() {
     assert_eq!(time("base256"), (-1, 0));
 }
 
+/// Moby repeats a file's attributes on its other names. They are the file's, which has them.
+#[test]
+fn attributes_of_hard_links_are_their_files() {
+    let place = good(|tar| {
+        pax(tar, &[("SCHILY.xattr.user.x", b"files")]);
+        file(tar, "a", b"content");
+        pax(tar, &[("SCHILY.xattr.user.x", b"links")]);
+        hard_link(tar, "b", "a");
+        pax(tar, &[("SCHILY.xattr.trusted.overlay.redirect", b"/")]);
+        hard_link(tar, "c", "a");
+    });
+    for name in ["a", "b", "c"] {
+        let path = place.path(name);
+        assert_eq!(xattr(&path, "user.x").unwrap(), b"files", "{name}");
+        assert_eq!(xattr(&path, "trusted.overlay.redirect"), None);
+    }
+}
+
 #[test]
 fn links_devices_and_pipes() {
     let place = good(|tar| {

@@ -9,8 +9,9 @@ fn paths_that_leave_by_their_text() {
         assert_refused("\"..\"", |tar| hard_link(tar, "x", name));
     }
     assert_refused("\"..\"", |tar| folder(tar, "a/../../outside/"));
-    for name in ["/etc/passwd", "//x", "/./x"] {
-        assert_refused("absolute", |tar| file(tar, name, b""));
+    for name in ["/..", "/../outside/secret", "//../x", "/a/../../x"] {
+        assert_refused("\"..\"", |tar| file(tar, name, b""));
+        assert_refused("\"..\"", |tar| hard_link(tar, "x", name));
     }
     assert_refused("NUL", |tar| {
         pax(tar, &[("path", b"a\0b")]);
@@ -20,6 +21,38 @@ fn paths_that_leave_by_their_text() {
         pax(tar, &[("linkpath", b"a\0b")]);
         symlink(tar, "x", "y");
     });
+}
+
+/// A slash at the beginning is the layer's root, whatever the kind of the entry.
+#[test]
+fn absolute_paths_land_inside() {
+    let place = Place::new();
+    let outside = place.dir.path().join("outside");
+    let secret = outside.join("secret").display().to_string();
+    let inside = |path: &str| place.path(path.trim_start_matches('/'));
+    place
+        .unpack(&archive(|tar| {
+            folder(tar, "/");
+            file(tar, &secret, b"mine");
+            folder(tar, "//d/");
+            file(tar, "/./d/f", b"f");
+            symlink(tar, "/d/l", &outside.display().to_string());
+            hard_link(tar, "/h", &secret);
+            device(tar, EntryType::Block, "/d/b", 7, 0);
+            file(tar, "/d/.wh.gone", b"");
+            file(tar, "/d/.wh..wh..opq", b"");
+        }))
+        .unwrap();
+    assert_eq!(fs::read(inside(&secret)).unwrap(), b"mine");
+    assert_eq!(fs::read(place.path("h")).unwrap(), b"mine");
+    assert_eq!(fs::read(place.path("d/f")).unwrap(), b"f");
+    assert!(is_whiteout(&place.path("d/gone")));
+    assert!(is_opaque(&place.path("d")));
+    // Nor do links lead out: what they lead to is looked for inside.
+    place
+        .unpack(&archive(|tar| file(tar, "/d/l/new", b"")))
+        .unwrap();
+    assert!(inside(&secret).with_file_name("new").exists());
 }
 
 /// Links that lead out lead to the same place below the root, or nowhere.
@@ -339,6 +372,15 @@ fn layer_bombs() {
         ..Limits::default()
     };
     assert!(bounded(limits, &three).contains("number of entries"));
+    let deep = archive(|tar| {
+        file(tar, "1/2/3/4/5/6", b"");
+        file(tar, "7", b"");
+    });
+    let limits = Limits {
+        entries: 6,
+        ..Limits::default()
+    };
+    assert!(bounded(limits, &deep).contains("number of entries"));
     let limits = Limits {
         unpacked: 2500,
         ..Limits::default()

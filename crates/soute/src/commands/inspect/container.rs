@@ -6,6 +6,7 @@ use soute_engine::request::{
     MountKind, Network, Request, SeccompChoice, Share, Source, UserNamespace,
 };
 use soute_engine::{Container, Record, Status, signals};
+use soute_image::Image;
 use soute_runtime::capabilities::CapSet;
 use soute_runtime::cgroups::Throttle;
 use soute_runtime::idmap::IdRange;
@@ -15,8 +16,8 @@ use soute_runtime::seccomp::{KernelVersion, Summary};
 /// What Docker prints for a time that has not come.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// Docker's fields, and `Isolation`.
-pub fn describe(container: &Container) -> Result<Value> {
+/// Docker's fields, and `Isolation`. `image` is what the container was made of, if it is still here.
+pub fn describe(container: &Container, image: Option<&Image>) -> Result<Value> {
     let record = &container.record;
     let request = &record.request;
     let (path, args) = match &record.args[..] {
@@ -31,7 +32,12 @@ pub fn describe(container: &Container) -> Result<Value> {
         "Args": args,
         "State": state(&container.status),
         "Image": record.image,
-        "Config": config(record),
+        "Platform": "linux",
+        "Driver": "overlay",
+        // Of what is not built yet, what Docker has where it is not used: templates ask for it.
+        "RestartCount": 0,
+        "NetworkSettings": {"Networks": {}, "Ports": {}, "IPAddress": "", "Gateway": "", "MacAddress": ""},
+        "Config": config(record, image),
         "HostConfig": host_config(record),
         "Mounts": mounts(record),
         "GraphDriver": {"Name": "overlay", "Data": {"LowerDirs": record.layers}},
@@ -47,6 +53,9 @@ fn state(status: &Status) -> Value {
     let mut state = json!({
         "Status": status.word(),
         "Running": matches!(status, Status::Running(_)),
+        "Paused": false,
+        "Restarting": false,
+        "Dead": false,
         "OOMKilled": false,
         "Pid": 0,
         "ExitCode": 0,
@@ -73,8 +82,13 @@ fn state(status: &Status) -> Value {
     state
 }
 
-fn config(record: &Record) -> Value {
+fn config(record: &Record, image: Option<&Image>) -> Value {
     let request = &record.request;
+    let images = image.map(|image| &image.config.entrypoint);
+    let entrypoint = request.entrypoint.as_ref().or(images);
+    // All that is executed was settled when the container was made; the command is what follows the entrypoint.
+    let entrypoint = entrypoint.filter(|words| !words.is_empty() && record.args.starts_with(words));
+    let command = &record.args[entrypoint.map_or(0, Vec::len)..];
     json!({
         "Hostname": record.hostname,
         "Domainname": request.domain_name.as_deref().unwrap_or_default(),
@@ -82,8 +96,8 @@ fn config(record: &Record) -> Value {
         "Tty": request.terminal,
         "OpenStdin": request.interactive,
         "Env": record.env,
-        "Cmd": request.command,
-        "Entrypoint": request.entrypoint,
+        "Cmd": Some(command).filter(|words| !words.is_empty()),
+        "Entrypoint": entrypoint,
         "Image": match &request.source {
             Source::Image(name) => name.as_str(),
             Source::Directory(_) => "",
@@ -100,7 +114,13 @@ fn host_config(record: &Record) -> Value {
     let resources = &request.resources;
     let ulimits = request.ulimits.iter();
     let devices = request.devices.iter();
-    json!({
+    let mut described = json!({
+        "Binds": binds(request),
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "PortBindings": {},
+        "LogConfig": {"Type": "json-file", "Config": {}},
+    });
+    let asked = json!({
         "AutoRemove": request.remove,
         "NetworkMode": network(&request.network),
         "PidMode": share(&request.pid),
@@ -145,7 +165,23 @@ fn host_config(record: &Record) -> Value {
         "BlkioDeviceWriteBps": throttles(&resources.device_write_bps),
         "BlkioDeviceReadIOps": throttles(&resources.device_read_iops),
         "BlkioDeviceWriteIOps": throttles(&resources.device_write_iops),
-    })
+    });
+    if let (Value::Object(described), Value::Object(asked)) = (&mut described, asked) {
+        described.extend(asked);
+    }
+    described
+}
+
+/// As `-v` takes them; null where there are none.
+fn binds(request: &Request) -> Option<Vec<String>> {
+    let binds = request.mounts.iter().filter_map(|mount| {
+        let MountKind::Bind { path, .. } = &mount.source else {
+            return None;
+        };
+        let mode = if mount.read_only { ":ro" } else { "" };
+        Some(format!("{}:{}{mode}", path.display(), mount.target))
+    });
+    Some(binds.collect()).filter(|binds: &Vec<_>| !binds.is_empty())
 }
 
 /// -1 for no limit.

@@ -12,7 +12,7 @@ use soute_engine::{Engine, Error, Places};
 
 use crate::cli::CommandLine;
 use crate::error;
-use crate::output::{Template, print_foreign};
+use crate::output::{Template, print_foreign, visible_json};
 
 /// All that is known of containers and images, as JSON in Docker's form.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ impl CommandLine for Inspect {
             }
         }
         let text = match &self.format {
-            None => serde_json::to_string_pretty(&found)? + "\n",
+            None => visible_json(&serde_json::to_string_pretty(&found)?).into_owned() + "\n",
             Some(template) => {
                 let lines = found.iter().map(|value| template.line(value));
                 lines.collect::<Result<String, _>>()?
@@ -66,7 +66,13 @@ fn look(engine: &Engine, name: &str, kind: Option<Kind>) -> Result<Value> {
     if kind != Some(Kind::Image) {
         match engine.container(name) {
             Err(Error::NoSuchContainer(_)) if kind.is_none() => {}
-            container => return container::describe(&container?),
+            container => {
+                let container = container?;
+                // By id: the name may have gone to another.
+                let id = container.record.image.as_deref();
+                let image = id.and_then(|id| engine.images().resolve(id).ok());
+                return container::describe(&container, image.as_ref());
+            }
         }
     }
     match engine.images().inspect(name) {

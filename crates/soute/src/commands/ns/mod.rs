@@ -12,6 +12,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use soute_lens::view::{ContainerName, Table, cut};
 
+use crate::output::{complain, visible_json};
+
 /// `soute ns …`
 #[derive(Debug, Args)]
 pub struct NsArgs {
@@ -104,8 +106,8 @@ fn exists(pid: u32) -> bool {
 }
 
 fn json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    writeln!(out)?;
+    let text = serde_json::to_string_pretty(value)?;
+    writeln!(out, "{}", visible_json(&text))?;
     Ok(())
 }
 
@@ -144,7 +146,7 @@ fn facts(facts: &[(&str, String)], out: &mut dyn Write) -> Result<()> {
 /// Says what is missing in what was written: to standard error, so that the table stays a table.
 fn notes(notes: &[String]) {
     for note in notes {
-        eprintln!("soute: {note}");
+        complain(&format!("soute: {note}\n"));
     }
 }
 

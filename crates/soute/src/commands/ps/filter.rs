@@ -4,15 +4,30 @@ use std::str::FromStr;
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
+use regex_lite::Regex;
 use soute_engine::request::Source;
 use soute_engine::{Container, Engine, Status};
+use soute_image::Reference;
 
 /// One `KEY=VALUE`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Condition {
     key: Key,
     value: String,
+    /// Of a name.
+    pattern: Option<Regex>,
 }
+
+/// Docker's words. Those that no container of soute's is in are words all the same, which scripts ask for.
+const STATES: [&str; 7] = [
+    "created",
+    "running",
+    "exited",
+    "paused",
+    "restarting",
+    "removing",
+    "dead",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
@@ -48,15 +63,20 @@ impl FromStr for Condition {
             format!("unknown filter '{name}'; known are {}", known.join(", "))
         })?;
         match key {
-            Key::Status if !["created", "running", "exited", "dead"].contains(&value) => Err(
-                format!("'{value}' is not a status: created, running, exited or dead is expected"),
-            ),
+            Key::Status if !STATES.contains(&value) => Err(format!(
+                "'{value}' is not a status; known are {}",
+                STATES.join(", ")
+            )),
             Key::Exited if value.parse::<i32>().is_err() => {
                 Err(format!("'{value}' is not an exit code"))
             }
             key => Ok(Self {
                 key: *key,
                 value: value.to_owned(),
+                pattern: match key {
+                    Key::Name => Some(Regex::new(value).map_err(|e| format!("'{value}': {e}"))?),
+                    _ => None,
+                },
             }),
         }
     }
@@ -71,8 +91,17 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// Looks up the containers that `before` and `since` name.
-    pub fn new(conditions: Vec<Condition>, engine: &Engine) -> Result<Self> {
+    /// Looks up the containers that `before` and `since` name, and the images that `ancestor` does.
+    pub fn new(mut conditions: Vec<Condition>, engine: &Engine) -> Result<Self> {
+        let named = conditions
+            .iter_mut()
+            .filter(|condition| condition.key == Key::Ancestor);
+        for condition in named {
+            // One that is not here any more is compared as it is written.
+            if let Ok(image) = engine.images().resolve(&condition.value) {
+                condition.value = image.id.to_string();
+            }
+        }
         let created = |key: Key| -> Result<Option<Timestamp>> {
             let mut named = conditions.iter().filter(|condition| condition.key == key);
             let Some(first) = named.next() else {
@@ -129,7 +158,10 @@ impl Condition {
         let value = self.value.as_str();
         match self.key {
             Key::Id => record.id.starts_with(value),
-            Key::Name => record.name.contains(value.trim_start_matches('/')),
+            // Docker's names begin with a slash where nobody sees it, but a pattern may have it.
+            Key::Name => self.pattern.as_ref().is_some_and(|pattern| {
+                pattern.is_match(&record.name) || pattern.is_match(&format!("/{}", record.name))
+            }),
             Key::Label => match value.split_once('=') {
                 Some((name, value)) => record.labels.get(name).is_some_and(|label| label == value),
                 None => record.labels.contains_key(value),
@@ -145,12 +177,18 @@ impl Condition {
                     .map(|id| id.trim_start_matches("sha256:"));
                 let wanted = value.trim_start_matches("sha256:");
                 id.is_some_and(|id| wanted.len() >= 4 && id.starts_with(wanted))
-                    || matches!(&record.request.source, Source::Image(name) if name == value)
+                    || matches!(&record.request.source, Source::Image(name) if same_image(name, value))
             }
             // Settled for the whole list.
             Key::Before | Key::Since => true,
         }
     }
+}
+
+/// `debian` is `docker.io/library/debian:latest`.
+fn same_image(one: &str, other: &str) -> bool {
+    let parsed = (Reference::parse(one), Reference::parse(other));
+    matches!(parsed, (Ok(one), Ok(other)) if one == other) || one == other
 }
 
 #[cfg(test)]
@@ -191,6 +229,13 @@ mod tests {
             (&["id=ba"], false),
             (&["name=web"], true),
             (&["name=db"], false),
+            (&["name=^web"], true),
+            (&["name=^/web-1$"], true),
+            (&["name=^eb"], false),
+            (&["name=^web$"], false),
+            (&["name=w.b-[0-9]+"], true),
+            (&["status=paused"], false),
+            (&["status=dead", "status=created"], true),
             (&["name=db", "name=web"], true),
             (&["name=web", "status=running"], false),
             (&["status=created"], true),
@@ -201,6 +246,9 @@ mod tests {
             (&["label=a=2"], false),
             (&["exited=0"], false),
             (&["ancestor=debian"], true),
+            (&["ancestor=debian:latest"], true),
+            (&["ancestor=docker.io/library/debian"], true),
+            (&["ancestor=debian:12"], false),
             (&["ancestor=cdcdcd"], true),
             (&["ancestor=alpine"], false),
         ] {
@@ -210,7 +258,14 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "name", "foo=1", "status=flying", "exited=soon"] {
+        for text in [
+            "",
+            "name",
+            "foo=1",
+            "status=flying",
+            "exited=soon",
+            "name=(",
+        ] {
             assert!(text.parse::<Condition>().is_err(), "{text}");
         }
     }

@@ -57,7 +57,9 @@ const FIELDS: &[(&str, &str)] = &[
     ("Names", "NAMES"),
     ("Labels", "LABELS"),
     ("Mounts", "MOUNTS"),
+    ("LocalVolumes", "LOCAL VOLUMES"),
     ("Networks", "NETWORKS"),
+    ("Ports", "PORTS"),
 ];
 
 /// Docker's columns, but for ports: there are none to publish yet.
@@ -107,7 +109,7 @@ fn id(container: &Container, full: bool) -> String {
 }
 
 /// The fields in their order.
-fn row(container: &Container, now: Timestamp, full: bool) -> [String; 11] {
+fn row(container: &Container, now: Timestamp, full: bool) -> [String; 13] {
     let record = &container.record;
     let request = &record.request;
     let labels = record
@@ -133,11 +135,14 @@ fn row(container: &Container, now: Timestamp, full: bool) -> [String; 11] {
         record.name.clone(),
         labels.collect::<Vec<_>>().join(","),
         binds.chain(volumes).collect::<Vec<_>>().join(","),
+        record.volumes.len().to_string(),
         match &request.network {
             Network::None => "none".to_owned(),
             Network::Host => "host".to_owned(),
             Network::Container(name) => format!("container:{name}"),
         },
+        // There are none to publish yet.
+        String::new(),
     ]
 }
 
