@@ -6,7 +6,7 @@ use soute_tests::{World, wait_until};
 #[track_caller]
 fn lingering(world: &World, name: &str, flags: &[&str], seconds: u32) {
     let script = format!(
-        "trap 'echo asked; sleep {seconds}; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
+        "trap 'echo asked; sleep {seconds}; echo ended; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
     );
     let command = ["busybox", "sh", "-c", &script];
     world.detached([&["--name", name], flags, &command].concat());
@@ -48,7 +48,7 @@ fn what_the_command_says_goes_before_what_the_container_says() {
     for (name, seconds) in [("longer", "30"), ("for-ever", "-1"), ("any-negative", "-7")] {
         lingering(&world, name, &["--stop-timeout", "0"], 1);
         world.soute(["stop", "-t", seconds, name]).prints(name);
-        world.soute(["logs", name]).prints("ready\nasked");
+        world.soute(["logs", name]).prints("ready\nasked\nended");
         assert_eq!(exit_code(&world, name), 0, "{name}");
     }
 }
@@ -56,18 +56,23 @@ fn what_the_command_says_goes_before_what_the_container_says() {
 #[test]
 fn restart_is_as_patient_as_it_is_told() {
     let world = World::new();
-    // Deaf to SIGTERM: what waits for its own end waits for ten minutes.
-    let flags = ["--name", "deaf", "--stop-timeout", "600"];
-    world.detached([&flags[..], &["busybox", "sleep", "1000"]].concat());
-    let first = world.pid("deaf");
-    world.soute(["restart", "--time", "0", "deaf"]).success();
-    assert_ne!(world.pid("deaf"), first);
-
-    lingering(&world, "lingers", &["--stop-timeout", "0"], 1);
-    world.soute(["restart", "-t", "30", "lingers"]).success();
+    for (name, flags, restart) in [
+        ("its-own", &["--stop-timeout", "0"][..], &["restart"][..]),
+        ("asked", &[], &["restart", "--time", "0"]),
+    ] {
+        lingering(&world, name, flags, 8);
+        world.soute([restart, &[name]].concat()).prints(name);
+        let mut said = String::new();
+        wait_until("it lives again", || {
+            said = world.soute(["logs", name]).stdout;
+            said.matches("ready").count() == 2
+        });
+        assert!(!said.contains("ended"), "{said}");
+    }
+    lingering(&world, "longer", &["--stop-timeout", "0"], 1);
+    world.soute(["restart", "-t", "30", "longer"]).success();
     wait_until("it lives again", || {
-        let said = world.soute(["logs", "lingers"]).stdout;
-        said.starts_with("ready\nasked\n") && said.matches("ready").count() == 2
+        world.soute(["logs", "longer"]).stdout == "ready\nasked\nended\nready\n"
     });
 }
 
@@ -105,7 +110,7 @@ mod slow {
         }
         for (name, ..) in cases {
             assert_eq!(exit_code(&world, name), 0, "{name}");
-            world.soute(["logs", name]).prints("ready\nasked");
+            world.soute(["logs", name]).prints("ready\nasked\nended");
         }
     }
 }
