@@ -227,26 +227,35 @@ fn close_range(first: RawFd, last: RawFd) -> Result<(), CallError> {
 /// signalfd, and the caller (`nohup`) may ignore others; all would be inherited
 /// across execve.
 pub fn reset_signals() -> Result<(), CallError> {
+    for number in 1..=64 {
+        reset_signal(number);
+    }
+    set_mask(libc::SIG_SETMASK, &empty_set())
+}
+
+/// Gives a signal its default disposition.
+///
+/// A caller may ignore SIGCHLD, and whoever starts us inherits that: the kernel then reaps children by itself, and their
+/// exit status is lost.
+pub fn reset_signal(number: i32) {
+    // Nobody can change these two.
+    if matches!(number, libc::SIGKILL | libc::SIGSTOP) {
+        return;
+    }
     // The kernel's own structure (handler, flags, restorer, mask), all zero: the default. Not by signal(3), which
     // refuses the two that glibc keeps for itself.
     let default = [0usize; 4];
-    for number in 1..=64 {
-        if matches!(number, libc::SIGKILL | libc::SIGSTOP) {
-            continue;
-        }
-        // SAFETY: the structure outlives the call, and is as long as the longest of any architecture's; the old
-        // disposition is not asked for; a default disposition runs no code of ours.
-        unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                number,
-                default.as_ptr(),
-                std::ptr::null::<libc::c_void>(),
-                8,
-            )
-        };
-    }
-    set_mask(libc::SIG_SETMASK, &empty_set())
+    // SAFETY: the structure outlives the call, and is as long as the longest of any architecture's; the old
+    // disposition is not asked for; a default disposition runs no code of ours.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            number,
+            default.as_ptr(),
+            std::ptr::null::<libc::c_void>(),
+            8,
+        )
+    };
 }
 
 /// Blocks `signals` and returns a descriptor that reads them (signalfd(2); non-blocking, close-on-exec).

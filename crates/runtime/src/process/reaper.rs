@@ -28,6 +28,8 @@ pub(crate) fn run(program: Pid) -> ! {
     let _ = soute_sys::process::close_all_but(&mut []);
     // All that it still needs: to signal a program of another user.
     let _ = Capabilities::for_user(CapSet::of(&[Cap::KILL]), 0).apply();
+    // Ignored, it would take the program's exit status away, and nothing would wake us at its end.
+    soute_sys::process::reset_signal(Signal::CHILD.as_raw());
     let signals: Vec<Signal> = FORWARDED.iter().copied().chain([Signal::CHILD]).collect();
     let Ok(fd) = soute_sys::process::signalfd(&signals) else {
         exit_now(1)
