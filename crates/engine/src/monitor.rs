@@ -276,7 +276,8 @@ fn write_state(
     make_folder(&places.container(&record.id), 0o700)?;
     crate::etc_files::write(places, record)?;
     let listener = crate::launch::listen_in(places, record)?;
-    let signals = soute_sys::process::signalfd(&[Signal::TERM, Signal::INT, Signal::HUP])?;
+    let signals =
+        soute_sys::process::signalfd([Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw))?;
     let pid = pid.as_raw_nonzero().get();
     Running {
         pid,

@@ -258,21 +258,19 @@ pub fn reset_signal(number: i32) {
     };
 }
 
-/// Blocks `signals` and returns a descriptor that reads them (signalfd(2); non-blocking, close-on-exec).
-pub fn signalfd(signals: &[Signal]) -> Result<OwnedFd, CallError> {
+/// Blocks `signals` (by number, real-time ones included) and returns a descriptor that reads them (signalfd(2);
+/// non-blocking, close-on-exec). Those that glibc keeps for itself, 32 and 33, are left out.
+pub fn signalfd(signals: impl IntoIterator<Item = i32>) -> Result<OwnedFd, CallError> {
     let mut set = empty_set();
-    for signal in signals {
+    for number in signals {
         // SAFETY: `set` was initialised by sigemptyset.
-        unsafe { libc::sigaddset(&raw mut set, signal.as_raw()) };
+        unsafe { libc::sigaddset(&raw mut set, number) };
     }
     set_mask(libc::SIG_BLOCK, &set)?;
     // SAFETY: `set` is initialised; a new descriptor is asked for (-1).
     let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
     if fd < 0 {
-        return Err(CallError::new(
-            format!("signalfd({signals:?})"),
-            last_errno(),
-        ));
+        return Err(CallError::new("signalfd()", last_errno()));
     }
     // SAFETY: a new descriptor, owned by nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

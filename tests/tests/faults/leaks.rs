@@ -93,7 +93,8 @@ fn the_program_has_its_standard_files_and_no_more() {
     assert!(
         held.iter().all(|name| name == "/dev/null"
             || name.starts_with("pipe:")
-            || name.contains("signalfd")),
+            || name.contains("signalfd")
+            || name.contains("pidfd")),
         "{held:?}"
     );
 }

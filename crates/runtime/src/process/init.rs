@@ -179,9 +179,9 @@ impl Ready {
                 let _ = channel.send(&failure.encode(), &[]);
                 exit_now(1)
             }
-            Ok(soute_sys::process::Cloned::Parent { pid, .. }) => {
+            Ok(soute_sys::process::Cloned::Parent { pid, pidfd }) => {
                 drop(channel);
-                reaper::run(pid)
+                reaper::run(pid, pidfd)
             }
             Err(e) => {
                 let failure = Failure::setup("starting the program below --init", e);

@@ -31,7 +31,7 @@ pub struct Signals(OwnedFd);
 impl Signals {
     /// Blocks them. Before anything is started, so that none gets lost between.
     pub fn take() -> Result<Self, CallError> {
-        soute_sys::process::signalfd(SIGNALS).map(Self)
+        soute_sys::process::signalfd(SIGNALS.iter().map(|signal| signal.as_raw())).map(Self)
     }
 
     /// The next that has come, if any.
