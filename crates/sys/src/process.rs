@@ -258,6 +258,15 @@ pub fn reset_signal(number: i32) {
     };
 }
 
+/// Whether this process ignores `signal`, as its caller may have made it (nohup(1), a background job of a script).
+pub fn ignores(signal: Signal) -> bool {
+    let mut now = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: no new disposition is given, and the structure for the present one outlives the call.
+    let asked = unsafe { libc::sigaction(signal.as_raw(), std::ptr::null(), now.as_mut_ptr()) };
+    // SAFETY: a call that succeeds has filled the structure.
+    asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
 /// Blocks `signals` (by number, real-time ones included) and returns a descriptor that reads them (signalfd(2);
 /// non-blocking, close-on-exec). Those that glibc keeps for itself, 32 and 33, are left out.
 pub fn signalfd(signals: impl IntoIterator<Item = i32>) -> Result<OwnedFd, CallError> {

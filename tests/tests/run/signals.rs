@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use rustix::process::Signal;
-use soute_tests::World;
+use soute_tests::{Running, World};
 
 /// Says what it receives; ends at SIGTERM.
 const TELLS: &str = "
@@ -90,6 +90,22 @@ fn ignoring(signals: &str, world: &World, words: &[&str]) -> Command {
     env.arg(format!("--ignore-signal={signals}"));
     env.arg(soute.get_program()).args(soute.get_args());
     env
+}
+
+/// nohup(1), and a script's job in the background.
+#[test]
+fn what_the_caller_ignores_is_not_passed_on() {
+    let world = World::new();
+    let words = ["run", "--rm", "busybox", "sh", "-c", TELLS];
+    let mut run = Running::start(&mut ignoring("HUP,INT", &world, &words));
+    run.expect("ready");
+    run.signal(Signal::HUP);
+    run.signal(Signal::INT);
+    run.signal(Signal::USR1);
+    run.expect("got USR1");
+    run.signal(Signal::TERM);
+    let outcome = run.outcome();
+    outcome.code(3).shows_not("got HUP").shows_not("got INT");
 }
 
 /// The kernel reaps the children of whoever ignores SIGCHLD, and tells nobody how they ended.
