@@ -16,7 +16,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::Plan;
@@ -63,7 +62,7 @@ struct Monitor {
 /// Runs in the forked process and never returns.
 pub(crate) fn run(prepared: Prepared) -> ! {
     // Its caller's terminal, pipes and folder are not the monitor's to hold.
-    let detached = detach_from_caller();
+    let detached = soute_sys::process::detach();
     let Prepared {
         places,
         log,
@@ -252,17 +251,6 @@ enum Source {
     Input,
     Listener,
     Client(usize),
-}
-
-fn detach_from_caller() -> Result<(), soute_sys::CallError> {
-    use soute_sys::Called;
-    rustix::process::setsid().called(|| "setsid()".to_owned())?;
-    rustix::process::chdir("/").called(|| "chdir(\"/\")".to_owned())?;
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        .called(|| "open(\"/dev/null\")".to_owned())?;
-    rustix::stdio::dup2_stdin(&null).called(|| "dup2(null, 0)".to_owned())?;
-    rustix::stdio::dup2_stdout(&null).called(|| "dup2(null, 1)".to_owned())?;
-    rustix::stdio::dup2_stderr(&null).called(|| "dup2(null, 2)".to_owned())
 }
 
 /// What other commands read of a container that runs, and what its binds need; gives the socket where they come in, and

@@ -4,6 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use rustix::thread::UnshareFlags;
@@ -201,6 +202,21 @@ pub fn close_all_but(keep: &mut [RawFd]) -> Result<(), CallError> {
         first = fd + 1;
     }
     close_range(first, RawFd::MAX)
+}
+
+/// Leaves the caller's session, folder and standard files, which are not for a process to hold that outlives it.
+pub fn detach() -> Result<(), CallError> {
+    // The leader of a session has left already.
+    match rustix::process::setsid() {
+        Ok(_) | Err(Errno::PERM) => {}
+        Err(e) => return Err(CallError::new("setsid()", e)),
+    }
+    rustix::process::chdir("/").called(|| "chdir(\"/\")".to_owned())?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .called(|| "open(\"/dev/null\")".to_owned())?;
+    rustix::stdio::dup2_stdin(&null).called(|| "dup2(null, 0)".to_owned())?;
+    rustix::stdio::dup2_stdout(&null).called(|| "dup2(null, 1)".to_owned())?;
+    rustix::stdio::dup2_stderr(&null).called(|| "dup2(null, 2)".to_owned())
 }
 
 /// Closes one descriptor in a forked process that will execute a program or exit without unwinding; its owner's copy

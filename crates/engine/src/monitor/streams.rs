@@ -5,11 +5,10 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use soute_runtime::plan::Plan;
-use soute_runtime::process::Stdio;
+use soute_runtime::process::{Stdio, pipe};
 use soute_sys::{CallError, Called};
 
 use super::Source;
@@ -236,12 +235,4 @@ impl Streams {
             let _ = rustix::termios::tcsetwinsize(master.as_fd(), size);
         }
     }
-}
-
-/// A pipe with our end non-blocking: (read end, write end). `ours` is the read end if `read`.
-fn pipe(read: bool) -> Result<(OwnedFd, OwnedFd), CallError> {
-    let ends = pipe_with(PipeFlags::CLOEXEC).called(|| "pipe2()".to_owned())?;
-    let ours = if read { &ends.0 } else { &ends.1 };
-    rustix::io::ioctl_fionbio(ours, true).called(|| "ioctl(FIONBIO)".to_owned())?;
-    Ok(ends)
 }
