@@ -144,13 +144,16 @@ impl Monitor {
     /// Until the first process ends.
     fn watch(&mut self) {
         loop {
+            if self.streams.accepts_input() {
+                self.clients.ask_for_input();
+            }
             let mut wanted: Vec<(Source, PollFd<'_>)> = vec![
                 (Source::Program, PollFd::new(&self.pidfd, PollFlags::IN)),
                 (Source::Signals, PollFd::new(&self.signals, PollFlags::IN)),
             ];
             // A client that does not keep up holds the container's output back, as a full pipe would.
             self.streams.poll(&mut wanted, !self.clients.congested());
-            self.clients.poll(&mut wanted, self.streams.accepts_input());
+            self.clients.poll(&mut wanted);
             let mut fds: Vec<PollFd<'_>> = wanted.iter().map(|(_, p)| p.clone()).collect();
             if poll(&mut fds, None).is_err() {
                 continue;
@@ -184,7 +187,10 @@ impl Monitor {
     fn converse(&mut self, number: usize) {
         for frame in self.clients.receive(number) {
             match frame {
-                Frame::Input(bytes) => self.streams.input(&bytes),
+                Frame::Input(bytes) => {
+                    self.streams.input(&bytes);
+                    self.clients.owe(number);
+                }
                 Frame::InputEnd => self.streams.end_input(),
                 Frame::Resize(rows, columns) => self.streams.resize(rows, columns),
                 Frame::Signal(signal) => self.send(signal),

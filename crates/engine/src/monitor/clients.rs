@@ -26,6 +26,8 @@ struct Client {
     connection: Connection,
     /// It wants the output.
     attached: bool,
+    /// It has sent input, and sends more when it is asked to.
+    owed: bool,
     /// Packets that did not fit into its socket yet.
     queue: VecDeque<Vec<u8>>,
     gone: bool,
@@ -75,6 +77,7 @@ impl Clients {
             self.clients.push(Client {
                 connection,
                 attached: false,
+                owed: false,
                 queue: VecDeque::new(),
                 gone: false,
             });
@@ -84,6 +87,21 @@ impl Clients {
     pub(super) fn accept(&mut self) {
         if let Ok(socket) = accept_with(&self.listener, SocketFlags::CLOEXEC) {
             self.add(Connection::new(socket));
+        }
+    }
+
+    /// This client has sent input.
+    pub(super) fn owe(&mut self, number: usize) {
+        if let Some(client) = self.clients.get_mut(number) {
+            client.owed = true;
+        }
+    }
+
+    /// There is room for input: who has sent some may send more.
+    pub(super) fn ask_for_input(&mut self) {
+        for client in self.clients.iter_mut().filter(|c| c.owed) {
+            client.owed = false;
+            client.push(&Frame::InputTaken.encode());
         }
     }
 
@@ -107,13 +125,11 @@ impl Clients {
         }
     }
 
-    pub(super) fn poll<'a>(&'a self, wanted: &mut Vec<(Source, PollFd<'a>)>, input: bool) {
+    pub(super) fn poll<'a>(&'a self, wanted: &mut Vec<(Source, PollFd<'a>)>) {
         wanted.push((Source::Listener, PollFd::new(&self.listener, PollFlags::IN)));
         for (number, client) in self.clients.iter().enumerate() {
-            let mut events = PollFlags::empty();
-            if input {
-                events |= PollFlags::IN;
-            }
+            // Always: input that the program does not take must hold up neither signals nor others who come in.
+            let mut events = PollFlags::IN;
             if !client.queue.is_empty() {
                 events |= PollFlags::OUT;
             }
@@ -204,6 +220,7 @@ impl Clients {
                 self.clients.push(Client {
                     connection: Connection::new(socket),
                     attached: false,
+                    owed: false,
                     queue: VecDeque::new(),
                     gone: false,
                 });

@@ -16,7 +16,7 @@ use super::clients::Clients;
 use crate::frame::{CHUNK, Frame};
 use crate::log::{Stream, Writer};
 
-/// Input that the program does not take is held up to here; then its senders wait.
+/// From so much input that the program does not take, its senders are to wait.
 const MOST_INPUT: usize = CHUNK;
 
 /// The monitor's ends of the pipes.
@@ -128,7 +128,7 @@ impl Streams {
         }
     }
 
-    /// Whether clients may send more.
+    /// Whether there is room for more.
     pub(super) fn accepts_input(&self) -> bool {
         self.pending_input.len() < MOST_INPUT
     }
