@@ -13,9 +13,10 @@ mod clients;
 mod streams;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::Plan;
@@ -32,6 +33,10 @@ use crate::remove::Remains;
 use crate::settings::LogSettings;
 use clients::Clients;
 use streams::Streams;
+
+/// A container that ends sooner does not wait while its monitor gives back what it holds: all of it goes with the
+/// monitor's end.
+const SHORT_LIFE: Duration = Duration::from_millis(200);
 
 /// All that a monitor needs, prepared by the command that starts the container.
 pub(crate) struct Prepared {
@@ -119,16 +124,15 @@ pub(crate) fn run(prepared: Prepared) -> ! {
     // What was needed to start is not needed to watch.
     let remains = Remains::of(&record, true);
     drop(record);
-    monitor.cgroup.finish_joins();
-    monitor.close_the_rest(&lock);
-    soute_sys::process::trim_heap();
-    monitor.watch();
+    monitor.watch(&lock);
     monitor.finish(lock, &remains)
 }
 
 impl Monitor {
-    /// Descriptors that the caller had open (its shell's pipes, the image store) are nothing to hold for months.
-    fn close_the_rest(&self, lock: &Lock) {
+    /// For a long life: what the start has left behind is given back.
+    fn settle(&mut self, lock: &Lock) {
+        self.cgroup.finish_joins();
+        // Descriptors that the caller had open (its shell's pipes, the image store) are nothing to hold for months.
         let mut keep: Vec<RawFd> = [
             self.pidfd.as_raw_fd(),
             self.signals.as_raw_fd(),
@@ -139,14 +143,23 @@ impl Monitor {
         .chain(self.streams.descriptors())
         .collect();
         let _ = soute_sys::process::close_all_but(&mut keep);
+        soute_sys::process::trim_heap();
     }
 
     /// Until the first process ends.
-    fn watch(&mut self) {
+    fn watch(&mut self, lock: &Lock) {
+        let mut settling = Some(Instant::now() + SHORT_LIFE);
         loop {
+            let now = Instant::now();
+            if settling.is_some_and(|at| at <= now) {
+                self.settle(lock);
+                settling = None;
+            }
             if self.streams.accepts_input() {
                 self.clients.ask_for_input();
             }
+            let timeout = settling.map(|at| at - now);
+            let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
             let mut wanted: Vec<(Source, PollFd<'_>)> = vec![
                 (Source::Program, PollFd::new(&self.pidfd, PollFlags::IN)),
                 (Source::Signals, PollFd::new(&self.signals, PollFlags::IN)),
@@ -155,7 +168,7 @@ impl Monitor {
             self.streams.poll(&mut wanted, !self.clients.congested());
             self.clients.poll(&mut wanted);
             let mut fds: Vec<PollFd<'_>> = wanted.iter().map(|(_, p)| p.clone()).collect();
-            if poll(&mut fds, None).is_err() {
+            if poll(&mut fds, timeout.as_ref()).is_err() {
                 continue;
             }
             let ready: Vec<(Source, PollFlags)> = wanted

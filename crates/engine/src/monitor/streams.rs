@@ -100,6 +100,7 @@ impl Streams {
         .into_iter()
         .flatten()
         .map(AsRawFd::as_raw_fd)
+        .chain(self.log.descriptor())
     }
 
     fn descriptor(&self, stream: Stream) -> Option<&OwnedFd> {
