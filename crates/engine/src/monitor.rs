@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, WaitId, WaitIdOptions};
+use rustix::process::{Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, setrlimit};
 use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::Plan;
 use soute_runtime::process::{Failure, Started, spawn};
@@ -129,7 +129,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
 }
 
 impl Monitor {
-    /// For a long life: what the start has left behind is given back.
+    /// For a long life: what the start has left behind is given back, and many can talk to the container at once.
     fn settle(&mut self, lock: &Lock) {
         self.cgroup.finish_joins();
         // Descriptors that the caller had open (its shell's pipes, the image store) are nothing to hold for months.
@@ -144,6 +144,13 @@ impl Monitor {
         .collect();
         let _ = soute_sys::process::close_all_but(&mut keep);
         soute_sys::process::trim_heap();
+        // Now, and not before the clone: the program starts with the limits that it was given, or its caller's.
+        let now = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: now.maximum,
+            ..now
+        };
+        let _ = setrlimit(Resource::Nofile, raised);
     }
 
     /// Until the first process ends.
@@ -158,7 +165,8 @@ impl Monitor {
             if self.streams.accepts_input() {
                 self.clients.ask_for_input();
             }
-            let timeout = settling.map(|at| at - now);
+            let wake = [settling, self.clients.deaf_until(now)];
+            let timeout = wake.into_iter().flatten().min().map(|at| at - now);
             let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
             let mut wanted: Vec<(Source, PollFd<'_>)> = vec![
                 (Source::Program, PollFd::new(&self.pidfd, PollFlags::IN)),

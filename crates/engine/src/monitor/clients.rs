@@ -15,9 +15,14 @@ use crate::frame::{Connection, Frame, Received};
 /// and the end must be told to the others.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long nobody is let in when there is no descriptor for another client: a listener with somebody before it is
+/// ready, and asking it without a pause would take all of a processor.
+const DEAF: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(super) struct Clients {
     listener: OwnedFd,
+    deaf_until: Option<Instant>,
     clients: Vec<Client>,
 }
 
@@ -58,6 +63,7 @@ impl Clients {
     pub(super) fn new(listener: OwnedFd, first: Connection) -> Self {
         let mut clients = Self {
             listener,
+            deaf_until: None,
             clients: Vec::new(),
         };
         clients.add(first);
@@ -85,9 +91,18 @@ impl Clients {
     }
 
     pub(super) fn accept(&mut self) {
-        if let Ok(socket) = accept_with(&self.listener, SocketFlags::CLOEXEC) {
-            self.add(Connection::new(socket));
+        match accept_with(&self.listener, SocketFlags::CLOEXEC) {
+            Ok(socket) => self.add(Connection::new(socket)),
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            // Out of descriptors, or of memory.
+            Err(_) => self.deaf_until = Some(Instant::now() + DEAF),
         }
+    }
+
+    /// When the listener is to be asked again, if it is not now.
+    pub(super) fn deaf_until(&mut self, now: Instant) -> Option<Instant> {
+        self.deaf_until = self.deaf_until.filter(|until| *until > now);
+        self.deaf_until
     }
 
     /// This client has sent input.
@@ -126,7 +141,9 @@ impl Clients {
     }
 
     pub(super) fn poll<'a>(&'a self, wanted: &mut Vec<(Source, PollFd<'a>)>) {
-        wanted.push((Source::Listener, PollFd::new(&self.listener, PollFlags::IN)));
+        if self.deaf_until.is_none() {
+            wanted.push((Source::Listener, PollFd::new(&self.listener, PollFlags::IN)));
+        }
         for (number, client) in self.clients.iter().enumerate() {
             // Always: input that the program does not take must hold up neither signals nor others who come in.
             let mut events = PollFlags::IN;
@@ -173,7 +190,11 @@ impl Clients {
 
     /// Forgets those who are gone. Only between two rounds, since a round counts them.
     pub(super) fn sweep(&mut self) {
+        let before = self.clients.len();
         self.clients.retain(|c| !c.gone);
+        if self.clients.len() < before {
+            self.deaf_until = None;
+        }
     }
 
     /// Waits until all queues are empty, or those who hold them up are given up.
@@ -206,28 +227,17 @@ impl Clients {
 
     /// The last word to everybody, also to those who have just come in.
     pub(super) fn farewell(&mut self, frame: &Frame) {
-        let pending = [PollFd::new(&self.listener, PollFlags::IN)];
         let now = Timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        let mut pending = pending;
-        while matches!(poll(&mut pending, Some(&now)), Ok(n) if n > 0) {
-            let before = self.clients.len();
-            if let Ok(socket) = accept_with(&self.listener, SocketFlags::CLOEXEC)
-                && rustix::io::ioctl_fionbio(&socket, true).is_ok()
-            {
-                self.clients.push(Client {
-                    connection: Connection::new(socket),
-                    attached: false,
-                    owed: false,
-                    queue: VecDeque::new(),
-                    gone: false,
-                });
-            }
-            if self.clients.len() == before {
-                break;
-            }
+        let waiting = |listener: &OwnedFd| {
+            let mut pending = [PollFd::new(listener, PollFlags::IN)];
+            matches!(poll(&mut pending, Some(&now)), Ok(n) if n > 0)
+        };
+        self.deaf_until = None;
+        while self.deaf_until.is_none() && waiting(&self.listener) {
+            self.accept();
         }
         let packet = frame.encode();
         for client in &mut self.clients {
