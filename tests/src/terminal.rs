@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command};
 use std::time::Instant;
 
@@ -70,6 +71,12 @@ impl Terminal {
     /// The program's process id: setsid(1) has become it (it forks only where it leads a process group).
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Who owns it: user and group.
+    pub fn owner(&self) -> (u32, u32) {
+        let metadata = self.peer.metadata().expect("fstat");
+        (metadata.uid(), metadata.gid())
     }
 
     /// Types `keys`.

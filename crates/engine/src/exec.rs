@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use rustix::process::Pid;
 use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::{Process, User};
-use soute_runtime::process::{Own, Stdio, enter};
+use soute_runtime::process::{Entered, Own, Standard, enter};
 
 use crate::container::{Container, Status};
 use crate::error::{Error, io};
@@ -30,13 +30,13 @@ pub struct Exec {
 }
 
 impl Engine {
-    /// Starts a process in the container `name`. Without a terminal it gets `stdio`, or this process's standard files.
+    /// Starts a process in the container `name`. Without a terminal it gets `stdio`.
     pub fn exec(
         &self,
         name: &str,
         exec: &Exec,
-        stdio: Option<Stdio>,
-    ) -> Result<soute_runtime::process::Started, Error> {
+        stdio: Option<[Standard; 3]>,
+    ) -> Result<Entered, Error> {
         let container = self.container(name)?;
         let target = self.first_process(&container).map_err(|e| match e {
             Error::WrongState { name, is, .. } => Error::WrongState {
@@ -116,7 +116,8 @@ impl Engine {
         {
             cgroup.join_beside(first)?;
         }
-        Ok(enter(target.as_fd(), own, &process, &cgroup, stdio)?)
+        let root = record.id_maps.as_ref().and_then(|maps| maps.root());
+        Ok(enter(target.as_fd(), own, &process, &cgroup, stdio, root)?)
     }
 
     /// Once for each run of the container: rules that are there are not replaced, but added to (v2: at most 64 times)

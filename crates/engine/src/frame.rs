@@ -19,7 +19,8 @@ pub const CHUNK: usize = 32 * 1024;
 pub enum Frame {
     /// Client: I want the output; from now on I am sent it.
     Attach,
-    /// Client: bytes for standard input.
+    /// Client: bytes for standard input. Before the next such frame it waits for [`Frame::InputTaken`], so that what the
+    /// program does not read never stands in the way of the client's other frames.
     Input(Vec<u8>),
     /// Client: standard input has ended.
     InputEnd,
@@ -31,6 +32,8 @@ pub enum Frame {
     Output(Vec<u8>),
     /// Monitor: standard error.
     Error(Vec<u8>),
+    /// Monitor: there is room for more input.
+    InputTaken,
     /// Monitor: the program runs, its process number being this.
     Started(i32),
     /// Monitor: the container could not be started.
@@ -60,6 +63,7 @@ impl Frame {
             Self::Signal(number) => bytes(b's', &number.to_be_bytes()),
             Self::Output(data) => bytes(b'1', data),
             Self::Error(data) => bytes(b'2', data),
+            Self::InputTaken => bytes(b't', &[]),
             Self::Started(pid) => bytes(b'S', &pid.to_be_bytes()),
             Self::Failed(failure) => {
                 let kind = match failure.kind {
@@ -90,6 +94,7 @@ impl Frame {
             b's' => Self::Signal(number()?),
             b'1' => Self::Output(content.to_vec()),
             b'2' => Self::Error(content.to_vec()),
+            b't' => Self::InputTaken,
             b'S' => Self::Started(number()?),
             b'F' => {
                 let (kind, message) = content.split_first()?;
@@ -189,6 +194,7 @@ mod tests {
             Frame::Signal(15),
             Frame::Output(vec![0, 255]),
             Frame::Error(vec![]),
+            Frame::InputTaken,
             Frame::Started(4613),
             Frame::Failed(Failure {
                 kind: FailureKind::NotFound,

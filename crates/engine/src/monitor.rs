@@ -13,11 +13,11 @@ mod clients;
 mod streams;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, OFlags};
-use rustix::process::{Signal, WaitId, WaitIdOptions};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, setrlimit};
 use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::Plan;
 use soute_runtime::process::{Failure, Started, spawn};
@@ -33,6 +33,10 @@ use crate::remove::Remains;
 use crate::settings::LogSettings;
 use clients::Clients;
 use streams::Streams;
+
+/// A container that ends sooner does not wait while its monitor gives back what it holds: all of it goes with the
+/// monitor's end.
+const SHORT_LIFE: Duration = Duration::from_millis(200);
 
 /// All that a monitor needs, prepared by the command that starts the container.
 pub(crate) struct Prepared {
@@ -65,7 +69,7 @@ struct Monitor {
 /// Runs in the forked process and never returns.
 pub(crate) fn run(prepared: Prepared) -> ! {
     // Its caller's terminal, pipes and folder are not the monitor's to hold.
-    let detached = detach_from_caller();
+    let detached = soute_sys::process::detach();
     let Prepared {
         places,
         log,
@@ -130,16 +134,15 @@ pub(crate) fn run(prepared: Prepared) -> ! {
     // What was needed to start is not needed to watch.
     let remains = Remains::of(&record, true);
     drop(record);
-    monitor.cgroup.finish_joins();
-    monitor.close_the_rest(&lock);
-    soute_sys::process::trim_heap();
-    monitor.watch();
+    monitor.watch(&lock);
     monitor.finish(lock, &remains)
 }
 
 impl Monitor {
-    /// Descriptors that the caller had open (its shell's pipes, the image store) are nothing to hold for months.
-    fn close_the_rest(&self, lock: &Lock) {
+    /// For a long life: what the start has left behind is given back, and many can talk to the container at once.
+    fn settle(&mut self, lock: &Lock) {
+        self.cgroup.finish_joins();
+        // Descriptors that the caller had open (its shell's pipes, the image store) are nothing to hold for months.
         let mut keep: Vec<RawFd> = [
             self.pidfd.as_raw_fd(),
             self.signals.as_raw_fd(),
@@ -150,20 +153,40 @@ impl Monitor {
         .chain(self.streams.descriptors())
         .collect();
         let _ = soute_sys::process::close_all_but(&mut keep);
+        soute_sys::process::trim_heap();
+        // Now, and not before the clone: the program starts with the limits that it was given, or its caller's.
+        let now = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: now.maximum,
+            ..now
+        };
+        let _ = setrlimit(Resource::Nofile, raised);
     }
 
     /// Until the first process ends.
-    fn watch(&mut self) {
+    fn watch(&mut self, lock: &Lock) {
+        let mut settling = Some(Instant::now() + SHORT_LIFE);
         loop {
+            let now = Instant::now();
+            if settling.is_some_and(|at| at <= now) {
+                self.settle(lock);
+                settling = None;
+            }
+            if self.streams.accepts_input() {
+                self.clients.ask_for_input();
+            }
+            let wake = [settling, self.clients.deaf_until(now)];
+            let timeout = wake.into_iter().flatten().min().map(|at| at - now);
+            let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
             let mut wanted: Vec<(Source, PollFd<'_>)> = vec![
                 (Source::Program, PollFd::new(&self.pidfd, PollFlags::IN)),
                 (Source::Signals, PollFd::new(&self.signals, PollFlags::IN)),
             ];
             // A client that does not keep up holds the container's output back, as a full pipe would.
             self.streams.poll(&mut wanted, !self.clients.congested());
-            self.clients.poll(&mut wanted, self.streams.accepts_input());
+            self.clients.poll(&mut wanted);
             let mut fds: Vec<PollFd<'_>> = wanted.iter().map(|(_, p)| p.clone()).collect();
-            if poll(&mut fds, None).is_err() {
+            if poll(&mut fds, timeout.as_ref()).is_err() {
                 continue;
             }
             let ready: Vec<(Source, PollFlags)> = wanted
@@ -195,7 +218,10 @@ impl Monitor {
     fn converse(&mut self, number: usize) {
         for frame in self.clients.receive(number) {
             match frame {
-                Frame::Input(bytes) => self.streams.input(&bytes),
+                Frame::Input(bytes) => {
+                    self.streams.input(&bytes);
+                    self.clients.owe(number);
+                }
                 Frame::InputEnd => self.streams.end_input(),
                 Frame::Resize(rows, columns) => self.streams.resize(rows, columns),
                 Frame::Signal(signal) => self.send(signal),
@@ -269,17 +295,6 @@ enum Source {
     Client(usize),
 }
 
-fn detach_from_caller() -> Result<(), soute_sys::CallError> {
-    use soute_sys::Called;
-    rustix::process::setsid().called(|| "setsid()".to_owned())?;
-    rustix::process::chdir("/").called(|| "chdir(\"/\")".to_owned())?;
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        .called(|| "open(\"/dev/null\")".to_owned())?;
-    rustix::stdio::dup2_stdin(&null).called(|| "dup2(null, 0)".to_owned())?;
-    rustix::stdio::dup2_stdout(&null).called(|| "dup2(null, 1)".to_owned())?;
-    rustix::stdio::dup2_stderr(&null).called(|| "dup2(null, 2)".to_owned())
-}
-
 /// What other commands read of a container that runs; gives the socket where they come in, and
 /// the signals that the monitor heeds.
 fn write_state(
@@ -290,7 +305,8 @@ fn write_state(
 ) -> Result<(OwnedFd, OwnedFd), Error> {
     make_folder(&places.container(&record.id), 0o700)?;
     let listener = crate::launch::listen_in(places, record)?;
-    let signals = soute_sys::process::signalfd(&[Signal::TERM, Signal::INT, Signal::HUP])?;
+    let signals =
+        soute_sys::process::signalfd([Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw))?;
     let pid = pid.as_raw_nonzero().get();
     Running {
         pid,

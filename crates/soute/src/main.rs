@@ -27,6 +27,8 @@ mod terminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A caller that ignores it (and has made us inherit that) would take all exit statuses away from us.
+    soute_sys::process::reset_signal(rustix::process::Signal::CHILD.as_raw());
     match cli::parse(std::env::args_os()) {
         Ok(invocation) => match invocation.run() {
             Ok(code) => code,

@@ -4,6 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use rustix::thread::UnshareFlags;
@@ -203,6 +204,21 @@ pub fn close_all_but(keep: &mut [RawFd]) -> Result<(), CallError> {
     close_range(first, RawFd::MAX)
 }
 
+/// Leaves the caller's session, folder and standard files, which are not for a process to hold that outlives it.
+pub fn detach() -> Result<(), CallError> {
+    // The leader of a session has left already.
+    match rustix::process::setsid() {
+        Ok(_) | Err(Errno::PERM) => {}
+        Err(e) => return Err(CallError::new("setsid()", e)),
+    }
+    rustix::process::chdir("/").called(|| "chdir(\"/\")".to_owned())?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .called(|| "open(\"/dev/null\")".to_owned())?;
+    rustix::stdio::dup2_stdin(&null).called(|| "dup2(null, 0)".to_owned())?;
+    rustix::stdio::dup2_stdout(&null).called(|| "dup2(null, 1)".to_owned())?;
+    rustix::stdio::dup2_stderr(&null).called(|| "dup2(null, 2)".to_owned())
+}
+
 /// Closes one descriptor in a forked process that will execute a program or exit without unwinding; its owner's copy
 /// there must never be dropped.
 pub fn close_in_fork(descriptor: RawFd) -> Result<(), CallError> {
@@ -227,43 +243,59 @@ fn close_range(first: RawFd, last: RawFd) -> Result<(), CallError> {
 /// signalfd, and the caller (`nohup`) may ignore others; all would be inherited
 /// across execve.
 pub fn reset_signals() -> Result<(), CallError> {
-    // The kernel's own structure (handler, flags, restorer, mask), all zero: the default. Not by signal(3), which
-    // refuses the two that glibc keeps for itself.
-    let default = [0usize; 4];
     for number in 1..=64 {
-        if matches!(number, libc::SIGKILL | libc::SIGSTOP) {
-            continue;
-        }
-        // SAFETY: the structure outlives the call, and is as long as the longest of any architecture's; the old
-        // disposition is not asked for; a default disposition runs no code of ours.
-        unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                number,
-                default.as_ptr(),
-                std::ptr::null::<libc::c_void>(),
-                8,
-            )
-        };
+        reset_signal(number);
     }
     set_mask(libc::SIG_SETMASK, &empty_set())
 }
 
-/// Blocks `signals` and returns a descriptor that reads them (signalfd(2); non-blocking, close-on-exec).
-pub fn signalfd(signals: &[Signal]) -> Result<OwnedFd, CallError> {
+/// Gives a signal its default disposition.
+///
+/// A caller may ignore SIGCHLD, and whoever starts us inherits that: the kernel then reaps children by itself, and their
+/// exit status is lost.
+pub fn reset_signal(number: i32) {
+    // Nobody can change these two.
+    if matches!(number, libc::SIGKILL | libc::SIGSTOP) {
+        return;
+    }
+    // The kernel's own structure (handler, flags, restorer, mask), all zero: the default. Not by signal(3), which
+    // refuses the two that glibc keeps for itself.
+    let default = [0usize; 4];
+    // SAFETY: the structure outlives the call, and is as long as the longest of any architecture's; the old
+    // disposition is not asked for; a default disposition runs no code of ours.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            number,
+            default.as_ptr(),
+            std::ptr::null::<libc::c_void>(),
+            8,
+        )
+    };
+}
+
+/// Whether this process ignores `signal`, as its caller may have made it (nohup(1), a background job of a script).
+pub fn ignores(signal: Signal) -> bool {
+    let mut now = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: no new disposition is given, and the structure for the present one outlives the call.
+    let asked = unsafe { libc::sigaction(signal.as_raw(), std::ptr::null(), now.as_mut_ptr()) };
+    // SAFETY: a call that succeeds has filled the structure.
+    asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// Blocks `signals` (by number, real-time ones included) and returns a descriptor that reads them (signalfd(2);
+/// non-blocking, close-on-exec). Those that glibc keeps for itself, 32 and 33, are left out.
+pub fn signalfd(signals: impl IntoIterator<Item = i32>) -> Result<OwnedFd, CallError> {
     let mut set = empty_set();
-    for signal in signals {
+    for number in signals {
         // SAFETY: `set` was initialised by sigemptyset.
-        unsafe { libc::sigaddset(&raw mut set, signal.as_raw()) };
+        unsafe { libc::sigaddset(&raw mut set, number) };
     }
     set_mask(libc::SIG_BLOCK, &set)?;
     // SAFETY: `set` is initialised; a new descriptor is asked for (-1).
     let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
     if fd < 0 {
-        return Err(CallError::new(
-            format!("signalfd({signals:?})"),
-            last_errno(),
-        ));
+        return Err(CallError::new("signalfd()", last_errno()));
     }
     // SAFETY: a new descriptor, owned by nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

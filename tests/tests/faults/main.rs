@@ -5,6 +5,7 @@
     reason = "a test lays its files where nobody else knows of them"
 )]
 
+mod descriptors;
 mod flags;
 mod interrupted;
 mod killed;

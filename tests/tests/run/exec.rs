@@ -1,5 +1,6 @@
 //! `exec`: a further program in a container that runs.
 
+use rustix::process::{Pid, Signal, kill_process};
 use soute_tests::{Layout, World, layout, wait_until};
 
 fn world() -> World {
@@ -215,7 +216,7 @@ fn signals_are_passed_on() {
     let script = "trap 'echo got TERM; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
     let mut exec = world.start(["exec", "box", "sh", "-c", script]);
     exec.expect("ready");
-    exec.signal(rustix::process::Signal::TERM);
+    exec.signal(Signal::TERM);
     exec.outcome().code(3).shows("got TERM");
 }
 
@@ -279,17 +280,69 @@ fn in_one_that_does_not_run() {
     assert!(outcome.stderr.contains("created"), "{outcome}");
 }
 
+/// An ended process for which nobody waits would keep its PID namespace, and PID 1 in it, from ending.
+#[test]
+fn one_that_is_stopped_does_not_keep_the_container_from_ending() {
+    let world = world();
+    let mut exec = world.start(["exec", "box", "sh", "-c", "echo ready; exec sleep 1000"]);
+    exec.expect("ready");
+    exec.signal(Signal::STOP);
+    world.soute(["stop", "-t", "0", "box"]).success();
+    world.soute(["rm", "box"]).success();
+    exec.signal(Signal::CONT);
+    exec.outcome().code(137);
+}
+
+#[test]
+fn whoever_waits_for_it_may_be_killed() {
+    let world = world();
+    let mut exec = world.start(["exec", "box", "sh", "-c", "echo ready; exec sleep 1000"]);
+    exec.expect("ready");
+    let pid = exec.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let waits = Pid::from_raw(children.trim().parse().unwrap()).unwrap();
+    // Nothing of it is the container's.
+    let waiter = children.trim();
+    for file in ["cgroup", "ns/user", "ns/mnt", "ns/pid_for_children"] {
+        let look = |pid: &str| {
+            let path = format!("/proc/{pid}/{file}");
+            let link = std::fs::read_link(&path).map(|link| link.display().to_string());
+            link.or_else(|_| std::fs::read_to_string(&path)).unwrap()
+        };
+        assert_eq!(look(waiter), look(&pid.to_string()), "{file}");
+    }
+    kill_process(waits, Signal::KILL).unwrap();
+    wait_until("it is told so", || !exec.is_running());
+    // The program goes on, and is in nobody's way.
+    world.soute(["stop", "-t", "0", "box"]).success();
+    exec.outcome().code(137);
+}
+
+/// Written in time, everything arrives; what others write later is not waited for, however much it is.
+#[test]
+fn its_end_does_not_wait_for_who_keeps_its_output() {
+    let world = world();
+    let script = "seq 20000; sleep 1000 & exit 4";
+    let (code, shown) = world.terminal(["exec", "box", "sh", "-c", script]).finish();
+    assert_eq!(code, 4);
+    let lines: Vec<_> = shown.lines().map(str::trim).collect();
+    assert_eq!((lines.len(), lines.last()), (20_000, Some(&"20000")));
+    let script = "yes & sleep 0.1; exit 5";
+    let mut exec = world.terminal(["exec", "box", "sh", "-c", script]);
+    assert_eq!(exec.finish().0, 5);
+}
+
 /// CVE-2019-5736: the program of soute itself must not be reachable from inside, before the program is executed.
 #[test]
 fn nothing_of_soutes_is_open_in_it() {
     let world = world();
-    // sh opens nothing of its own for this; ls has the folder that it reads.
+    // sh opens nothing of its own for this (it would for a pipe); ls has the folder that it reads.
     let listed = world.soute([
         "exec",
         "box",
         "sh",
         "-c",
-        "ls -l /proc/$$/fd | grep -v -e total -e pipe: -e /dev/null",
+        "ls -l /proc/$$/fd > /tmp/open; grep -v -e total -e pipe: -e /dev/null -e /tmp/open /tmp/open",
     ]);
     assert_eq!(listed.stdout, "", "{listed}");
     world

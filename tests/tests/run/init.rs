@@ -43,6 +43,27 @@ fn signals_and_the_exit_code_are_passed_on() {
     world.sh(&["--init"], "exit 9").code(9);
 }
 
+/// All that a program can be sent by others, real-time signals (37: RTMIN+3, systemd's to halt) and job control's too.
+#[test]
+fn every_signal_is_passed_on() {
+    let world = World::new();
+    let signals = ["IO", "PWR", "VTALRM", "PROF", "URG", "TSTP", "37", "64"];
+    let traps: String = signals
+        .map(|signal| format!("trap 'echo got {signal}' {signal}; "))
+        .concat();
+    let script = traps + "echo ready; while :; do sleep 0.01; done";
+    let words = ["run", "--init", "--stop-signal", "RTMIN+3", "--name", "box"];
+    let words = [&words[..], &["busybox", "sh", "-c", &script]].concat();
+    let mut run = world.start(words);
+    run.expect("ready");
+    for signal in signals {
+        world.soute(["kill", "--signal", signal, "box"]).success();
+        run.expect(&format!("got {signal}\n"));
+    }
+    world.soute(["kill", "box"]).success();
+    run.outcome().code(137);
+}
+
 #[test]
 fn everything_ends_with_the_program() {
     let world = World::new();

@@ -101,19 +101,21 @@ fn top_shows_the_processes_here_and_there() {
     soute_tests::wait_until("both run", || {
         world.soute(["logs", &id]).stdout == "ready\n"
     });
+    // Whoever waits for it is not in the container.
+    world.soute(["exec", "-d", &id, "sleep", "999"]).success();
     let top = world.soute(["top", &id]);
     let lines: Vec<Vec<&str>> = top
         .text()
         .lines()
         .map(|line| line.split_whitespace().collect())
         .collect();
-    assert_eq!(lines.len(), 3, "{top}");
+    assert_eq!(lines.len(), 4, "{top}");
     let first = lines.iter().find(|line| line.contains(&"sh")).unwrap();
     assert_eq!(first[1], world.pid(&id).to_string());
     assert_eq!(first[2], "1");
     let second = lines
         .iter()
-        .find(|line| line.contains(&"sleep") && !line.contains(&"sh"))
+        .find(|line| line.contains(&"1000") && !line.contains(&"sh"))
         .unwrap();
     assert_eq!((second[2], second[3]), ("2", first[1]));
     world.soute(["kill", &id]).success();

@@ -1,7 +1,9 @@
 //! Signals to `soute run` are signals to the program.
 
+use std::process::Command;
+
 use rustix::process::Signal;
-use soute_tests::World;
+use soute_tests::{Running, World};
 
 /// Says what it receives; ends at SIGTERM.
 const TELLS: &str = "
@@ -79,6 +81,46 @@ fn what_the_caller_ignores_or_blocks_the_program_does_not() {
     let ignored = soute_tests::output(&mut shell);
     let mask = u64::from_str_radix(ignored.text().rsplit(':').next().unwrap().trim(), 16).unwrap();
     assert_eq!(mask & !(0b11 << 31), 0, "{ignored}");
+}
+
+/// `soute WORDS`, called by a program that ignores `signals` (not a shell: dash keeps SIGCHLD to itself).
+fn ignoring(signals: &str, world: &World, words: &[&str]) -> Command {
+    let soute = world.command(words);
+    let mut env = Command::new("env");
+    env.arg(format!("--ignore-signal={signals}"));
+    env.arg(soute.get_program()).args(soute.get_args());
+    env
+}
+
+/// nohup(1), and a script's job in the background.
+#[test]
+fn what_the_caller_ignores_is_not_passed_on() {
+    let world = World::new();
+    let words = ["run", "--rm", "busybox", "sh", "-c", TELLS];
+    let mut run = Running::start(&mut ignoring("HUP,INT", &world, &words));
+    run.expect("ready");
+    run.signal(Signal::HUP);
+    run.signal(Signal::INT);
+    run.signal(Signal::USR1);
+    run.expect("got USR1");
+    run.signal(Signal::TERM);
+    let outcome = run.outcome();
+    outcome.code(3).shows_not("got HUP").shows_not("got INT");
+}
+
+/// The kernel reaps the children of whoever ignores SIGCHLD, and tells nobody how they ended.
+#[test]
+fn a_caller_that_ignores_sigchld_takes_no_exit_code_away() {
+    let world = World::new();
+    let run = |words: &[&str]| soute_tests::output(&mut ignoring("CHLD", &world, words));
+    run(&["run", "--rm", "busybox", "sh", "-c", "exit 7"]).code(7);
+    run(&["run", "--rm", "--init", "busybox", "sh", "-c", "exit 8"]).code(8);
+    let id = run(&["run", "-d", "busybox", "sleep", "1000"])
+        .text()
+        .to_owned();
+    run(&["exec", &id, "sh", "-c", "exit 9"]).code(9);
+    run(&["stop", "-t", "0", &id]).success();
+    assert_eq!(world.inspect(&id)["State"]["ExitCode"], 137);
 }
 
 /// What ends by Ctrl-C in a terminal ends so too when the container has one.

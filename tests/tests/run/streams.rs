@@ -2,7 +2,8 @@
 
 use std::process::Stdio;
 
-use soute_tests::World;
+use rustix::process::Signal;
+use soute_tests::{Running, World};
 
 #[test]
 fn output_and_errors_stay_apart() {
@@ -50,6 +51,32 @@ fn a_program_that_closes_its_input_is_not_waited_for() {
         "exec <&-; echo closed; exit 3",
     ]);
     run.expect("closed");
+    run.outcome().code(3);
+}
+
+/// It fills all that lies between, and is nobody's business but its sender's.
+#[test]
+fn input_that_is_not_read_holds_up_no_signal_and_nobody_else() {
+    let world = World::new();
+    let file = world.path("input");
+    std::fs::write(&file, vec![b'x'; 4 << 20]).unwrap();
+    let script =
+        "trap 'echo got USR1' USR1; trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done";
+    let words = ["run", "-i", "--name", "deaf", "busybox", "sh", "-c", script];
+    let input = std::fs::File::open(&file).unwrap();
+    let mut run = Running::start(world.command(words).stdin(input));
+    run.expect("ready");
+    // As much of it is on the way as there is room for.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    run.signal(Signal::USR1);
+    run.expect("got USR1");
+    let mut attach = world.start(["attach", "--no-stdin", "deaf"]);
+    soute_tests::wait_until("it is attached", || {
+        run.signal(Signal::USR1);
+        attach.hears("got USR1")
+    });
+    attach.signal(Signal::TERM);
+    attach.outcome().code(3);
     run.outcome().code(3);
 }
 

@@ -33,6 +33,9 @@ fn both_sides_tell_the_same_inodes() {
         "import time; time.sleep(1000)",
     ]);
     let (pid, inside) = (world.pid("py"), inside(&world, "py"));
+    // Whoever waits for a process of `exec` is outside.
+    let mut exec = world.start(["exec", "py", "sh", "-c", "echo there; exec sleep 1000"]);
+    exec.expect("there");
     let shown = show(&world, "py");
     assert_eq!(
         (shown["pid"].as_u64(), shown["container"]["id"].as_str()),

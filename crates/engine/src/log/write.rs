@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,11 @@ impl Writer {
             size: 0,
             pending: [Vec::new(), Vec::new()],
         }
+    }
+
+    /// The descriptor that is in use, if there is one yet.
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
+        self.file.as_ref().map(AsRawFd::as_raw_fd)
     }
 
     /// Adds bytes as they came; whole lines go to the file at once.

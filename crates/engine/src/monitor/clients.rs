@@ -15,9 +15,14 @@ use crate::frame::{Connection, Frame, Received};
 /// and the end must be told to the others.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long nobody is let in when there is no descriptor for another client: a listener with somebody before it is
+/// ready, and asking it without a pause would take all of a processor.
+const DEAF: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(super) struct Clients {
     listener: OwnedFd,
+    deaf_until: Option<Instant>,
     clients: Vec<Client>,
 }
 
@@ -26,6 +31,8 @@ struct Client {
     connection: Connection,
     /// It wants the output.
     attached: bool,
+    /// It has sent input, and sends more when it is asked to.
+    owed: bool,
     /// Packets that did not fit into its socket yet.
     queue: VecDeque<Vec<u8>>,
     gone: bool,
@@ -56,6 +63,7 @@ impl Clients {
     pub(super) fn new(listener: OwnedFd, first: Connection) -> Self {
         let mut clients = Self {
             listener,
+            deaf_until: None,
             clients: Vec::new(),
         };
         clients.add(first);
@@ -75,6 +83,7 @@ impl Clients {
             self.clients.push(Client {
                 connection,
                 attached: false,
+                owed: false,
                 queue: VecDeque::new(),
                 gone: false,
             });
@@ -82,8 +91,32 @@ impl Clients {
     }
 
     pub(super) fn accept(&mut self) {
-        if let Ok(socket) = accept_with(&self.listener, SocketFlags::CLOEXEC) {
-            self.add(Connection::new(socket));
+        match accept_with(&self.listener, SocketFlags::CLOEXEC) {
+            Ok(socket) => self.add(Connection::new(socket)),
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            // Out of descriptors, or of memory.
+            Err(_) => self.deaf_until = Some(Instant::now() + DEAF),
+        }
+    }
+
+    /// When the listener is to be asked again, if it is not now.
+    pub(super) fn deaf_until(&mut self, now: Instant) -> Option<Instant> {
+        self.deaf_until = self.deaf_until.filter(|until| *until > now);
+        self.deaf_until
+    }
+
+    /// This client has sent input.
+    pub(super) fn owe(&mut self, number: usize) {
+        if let Some(client) = self.clients.get_mut(number) {
+            client.owed = true;
+        }
+    }
+
+    /// There is room for input: who has sent some may send more.
+    pub(super) fn ask_for_input(&mut self) {
+        for client in self.clients.iter_mut().filter(|c| c.owed) {
+            client.owed = false;
+            client.push(&Frame::InputTaken.encode());
         }
     }
 
@@ -107,13 +140,13 @@ impl Clients {
         }
     }
 
-    pub(super) fn poll<'a>(&'a self, wanted: &mut Vec<(Source, PollFd<'a>)>, input: bool) {
-        wanted.push((Source::Listener, PollFd::new(&self.listener, PollFlags::IN)));
+    pub(super) fn poll<'a>(&'a self, wanted: &mut Vec<(Source, PollFd<'a>)>) {
+        if self.deaf_until.is_none() {
+            wanted.push((Source::Listener, PollFd::new(&self.listener, PollFlags::IN)));
+        }
         for (number, client) in self.clients.iter().enumerate() {
-            let mut events = PollFlags::empty();
-            if input {
-                events |= PollFlags::IN;
-            }
+            // Always: input that the program does not take must hold up neither signals nor others who come in.
+            let mut events = PollFlags::IN;
             if !client.queue.is_empty() {
                 events |= PollFlags::OUT;
             }
@@ -157,7 +190,11 @@ impl Clients {
 
     /// Forgets those who are gone. Only between two rounds, since a round counts them.
     pub(super) fn sweep(&mut self) {
+        let before = self.clients.len();
         self.clients.retain(|c| !c.gone);
+        if self.clients.len() < before {
+            self.deaf_until = None;
+        }
     }
 
     /// Waits until all queues are empty, or those who hold them up are given up.
@@ -190,27 +227,17 @@ impl Clients {
 
     /// The last word to everybody, also to those who have just come in.
     pub(super) fn farewell(&mut self, frame: &Frame) {
-        let pending = [PollFd::new(&self.listener, PollFlags::IN)];
         let now = Timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        let mut pending = pending;
-        while matches!(poll(&mut pending, Some(&now)), Ok(n) if n > 0) {
-            let before = self.clients.len();
-            if let Ok(socket) = accept_with(&self.listener, SocketFlags::CLOEXEC)
-                && rustix::io::ioctl_fionbio(&socket, true).is_ok()
-            {
-                self.clients.push(Client {
-                    connection: Connection::new(socket),
-                    attached: false,
-                    queue: VecDeque::new(),
-                    gone: false,
-                });
-            }
-            if self.clients.len() == before {
-                break;
-            }
+        let waiting = |listener: &OwnedFd| {
+            let mut pending = [PollFd::new(listener, PollFlags::IN)];
+            matches!(poll(&mut pending, Some(&now)), Ok(n) if n > 0)
+        };
+        self.deaf_until = None;
+        while self.deaf_until.is_none() && waiting(&self.listener) {
+            self.accept();
         }
         let packet = frame.encode();
         for client in &mut self.clients {

@@ -5,11 +5,10 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use soute_runtime::plan::Plan;
-use soute_runtime::process::Stdio;
+use soute_runtime::process::{Stdio, pipe};
 use soute_sys::{CallError, Called};
 
 use super::Source;
@@ -17,7 +16,7 @@ use super::clients::Clients;
 use crate::frame::{CHUNK, Frame};
 use crate::log::{Stream, Writer};
 
-/// Input that the program does not take is held up to here; then its senders wait.
+/// From so much input that the program does not take, its senders are to wait.
 const MOST_INPUT: usize = CHUNK;
 
 /// The monitor's ends of the pipes.
@@ -101,6 +100,7 @@ impl Streams {
         .into_iter()
         .flatten()
         .map(AsRawFd::as_raw_fd)
+        .chain(self.log.descriptor())
     }
 
     fn descriptor(&self, stream: Stream) -> Option<&OwnedFd> {
@@ -129,7 +129,7 @@ impl Streams {
         }
     }
 
-    /// Whether clients may send more.
+    /// Whether there is room for more.
     pub(super) fn accepts_input(&self) -> bool {
         self.pending_input.len() < MOST_INPUT
     }
@@ -236,12 +236,4 @@ impl Streams {
             let _ = rustix::termios::tcsetwinsize(master.as_fd(), size);
         }
     }
-}
-
-/// A pipe with our end non-blocking: (read end, write end). `ours` is the read end if `read`.
-fn pipe(read: bool) -> Result<(OwnedFd, OwnedFd), CallError> {
-    let ends = pipe_with(PipeFlags::CLOEXEC).called(|| "pipe2()".to_owned())?;
-    let ours = if read { &ends.0 } else { &ends.1 };
-    rustix::io::ioctl_fionbio(ours, true).called(|| "ioctl(FIONBIO)".to_owned())?;
-    Ok(ends)
 }

@@ -2,19 +2,24 @@
 //!
 //! The same last steps as a container's first process ([`super::privileges`]).
 //! The process in between enters the namespaces in one setns on the pidfd and
-//! clones its sibling, which is then in the PID namespace and a child of the
-//! caller (CLONE_PARENT).
+//! clones its sibling, which is then in the PID namespace. The parent of both
+//! (CLONE_PARENT) stays outside, waits for the program and tells its end.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::convert::Infallible;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, WaitOptions};
 use rustix::thread::ThreadNameSpaceType;
 use soute_sys::Called;
-use soute_sys::process::{Cloned, clone3, exit_now, flags};
+use soute_sys::process::{Cloned, clone3, exit_now, flags, fork};
 
 use super::channel::Channel;
 use super::failure::{Failure, Step};
 use super::program::Program;
-use super::spawn::{Started, Stdio};
+use super::spawn::Stdio;
+use super::stdio::{self, Standard};
 use super::{console, directory, privileges, user};
 use crate::cgroups::Cgroup;
 use crate::mounts::mask;
@@ -56,30 +61,118 @@ impl Own {
     }
 }
 
+/// A process that has entered a container.
+#[derive(Debug)]
+pub struct Entered {
+    /// To send it signals.
+    pub pidfd: OwnedFd,
+    /// Tells its end.
+    pub exit: Exit,
+    /// The master side of its terminal, if it was to have one.
+    pub terminal: Option<OwnedFd>,
+    /// Our ends, non-blocking, of those of its standard files that were to be pipes.
+    pub pipes: [Option<OwnedFd>; 3],
+}
+
+/// Readable when the process has ended.
+#[derive(Debug)]
+pub struct Exit(OwnedFd);
+
+impl Exit {
+    /// Waits for the exit code, 128 + n by signal n; 137, as of a container, if whoever was to tell it was killed.
+    pub fn code(&self) -> i32 {
+        let mut code = [0; 4];
+        // So few bytes come at once or not at all.
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut code)) {
+            Ok(4) => i32::from_ne_bytes(code),
+            _ => 128 + Signal::KILL.as_raw(),
+        }
+    }
+}
+
+impl AsFd for Exit {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Runs `process` in the container whose first process `target` refers to. `cgroup` must be prepared to be joined.
 ///
-/// `stdio`: what the program gets instead of the caller's own standard files, unless it gets a terminal.
+/// `stdio`: its standard files, unless it gets a terminal. `root`: user and group that the container has for root, if
+/// they are not the machine's.
 pub fn enter(
     target: BorrowedFd<'_>,
     own: Own,
     process: &Process,
     cgroup: &Cgroup,
-    stdio: Option<Stdio>,
-) -> Result<Started, Failure> {
+    stdio: Option<[Standard; 3]>,
+    root: Option<(u32, u32)>,
+) -> Result<Entered, Failure> {
+    let made = stdio.map(|wanted| stdio::make(wanted, root)).transpose()?;
     let (ours, theirs) = Channel::pair().step("the setup channel")?;
-    let cloned = clone3(0, cgroup.v2_fd()).step("making the process")?;
-    let Cloned::Parent { pidfd: between, .. } = cloned else {
-        drop(ours);
-        in_between(target, own, process, cgroup, &theirs, stdio)
+    let (exit, told) = pipe_with(PipeFlags::CLOEXEC)
+        .called(|| "pipe2()".to_owned())
+        .step("the setup channel")?;
+    if let Cloned::Child = fork().step("making the process")? {
+        // Our ends of pipes, above all: were one open in there, the program would not see that we have closed it.
+        drop((ours, exit));
+        let stdio = made.map(|made| (made.theirs, made.pipes));
+        let between = || in_between(target, own, process, cgroup, &theirs, stdio);
+        wait_for_it(cgroup, between, &theirs, &told)
+    }
+    drop((theirs, told));
+    let pipes = made.map_or([None, None, None], |made| made.ours);
+    let (pidfd, terminal) = answers(&ours)?;
+    Ok(Entered {
+        pidfd,
+        exit: Exit(exit),
+        terminal,
+        pipes,
+    })
+}
+
+/// The parent of the process: all that it does is to wait for its end, and to tell it.
+///
+/// The caller is not to be the parent. It can be stopped (Ctrl-Z at its terminal), and an ended process for which nobody
+/// waits keeps its PID namespace, and so the whole container, from ending. So this one leaves the caller's terminal. It
+/// is outside the container in all respects: nothing in there sees it, and no limit counts it.
+fn wait_for_it(
+    cgroup: &Cgroup,
+    between: impl FnOnce() -> Infallible,
+    channel: &Channel,
+    told: &OwnedFd,
+) -> ! {
+    let _ = rustix::process::setsid();
+    let number = match clone3(0, cgroup.v2_fd()).step("making the process") {
+        Ok(Cloned::Child) => match between() {},
+        Ok(Cloned::Parent { pid, .. }) => pid,
+        Err(failure) => {
+            let _ = channel.send(&failure.encode(), &[]);
+            exit_now(1)
+        }
     };
-    drop(theirs);
-    drop(stdio);
-    let result = answers(&ours);
-    let _ = rustix::process::waitid(
-        rustix::process::WaitId::PidFd(between.as_fd()),
-        rustix::process::WaitIdOptions::EXITED,
-    );
-    result
+    // Above all our end of the channel, whose last one the program is to close.
+    let _ = soute_sys::process::close_all_but(&mut [told.as_raw_fd()]);
+    let _ = soute_sys::process::detach();
+    // The caller has blocked what it passes on to the program; who means this process shall end it.
+    let _ = soute_sys::process::reset_signals();
+    let mut code = None;
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid != number => {
+                let signal = status.terminating_signal().map(|s| 128 + s);
+                code = Some(status.exit_status().or(signal).unwrap_or(255));
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            // Nobody is left, not even the one in between. It has told the caller if there was nothing to wait for.
+            Err(_) => {
+                if let Some(code) = code {
+                    let _ = rustix::io::write(told, &code.to_ne_bytes());
+                }
+                exit_now(0)
+            }
+        }
+    }
 }
 
 /// The process that enters; it is never seen inside.
@@ -89,7 +182,7 @@ fn in_between(
     process: &Process,
     cgroup: &Cgroup,
     channel: &Channel,
-    stdio: Option<Stdio>,
+    stdio: Option<(Stdio, [bool; 3])>,
 ) -> ! {
     let entered = (|| {
         // Before the first thing in there can look at us.
@@ -136,7 +229,7 @@ fn set_up(
     process: &Process,
     own: Own,
     channel: &Channel,
-    stdio: Option<Stdio>,
+    stdio: Option<(Stdio, [bool; 3])>,
 ) -> Result<(user::Identity, Program), Failure> {
     rustix::process::setsid()
         .called(|| "setsid()".to_owned())
@@ -145,28 +238,31 @@ fn set_up(
         super::init::become_root()?;
     }
     let root = mask::open_root().step("the container's root")?;
+    let mut made = [false; 3];
     if let Some((rows, columns)) = process.terminal {
         let (master, terminal) = console::pair(&root, rows, columns).step("the terminal")?;
         console::own(&terminal).step("the terminal")?;
         channel
             .send(b"T", &[master.as_fd()])
             .step("handing out the terminal")?;
-    } else if let Some(stdio) = stdio {
-        super::init::use_stdio(&stdio)?;
+        made = [true; 3];
+    } else if let Some((stdio, pipes)) = stdio {
+        stdio::place(&stdio)?;
+        made = pipes;
     }
     let identity = user::resolve(&root, &process.user)?;
     let program = Program::new(&process.args, &process.env)?;
     directory::enter(&root, &process.working_directory, false)?;
     if identity.uid != 0 {
-        super::init::own_stdio(&identity)?;
+        stdio::own(&identity, made)?;
     }
     Ok((identity, program))
 }
 
 /// The process, perhaps a terminal, and the end of file that says that the program runs.
-fn answers(channel: &Channel) -> Result<Started, Failure> {
+fn answers(channel: &Channel) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
     let lost = || Failure::setup("entering the container", "the process ended early");
-    let mut pidfd: Option<OwnedFd> = None;
+    let mut pidfd = None;
     let mut terminal = None;
     while let Some(message) = channel.receive().step("waiting for the program to start")? {
         let descriptor = message.descriptors.into_iter().next();
@@ -176,11 +272,5 @@ fn answers(channel: &Channel) -> Result<Started, Failure> {
             other => return Err(Failure::decode(other).unwrap_or_else(lost)),
         }
     }
-    let pidfd = pidfd.ok_or_else(lost)?;
-    let pid = super::join::own_number(&pidfd).ok_or_else(lost)?;
-    Ok(Started {
-        pid,
-        pidfd,
-        terminal,
-    })
+    Ok((pidfd.ok_or_else(lost)?, terminal))
 }

@@ -3,7 +3,7 @@
 //! One linear recipe; the order is the security argument, so each step says
 //! why it stands where it does. The parent's side is in [`super::spawn`].
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Gid, Uid};
 use soute_sys::Called;
@@ -13,7 +13,7 @@ use super::channel::{Channel, Message};
 use super::failure::{Failure, Step};
 use super::program::Program;
 use super::spawn::{MOUNTS, READY};
-use super::{console, privileges, reaper, user};
+use super::{console, privileges, reaper, stdio, user};
 use crate::cgroups::Cgroup;
 use crate::mounts::{cgroup as cgroup_mounts, dev, file, kernel, mask, place};
 use crate::plan::{MountSource, Plan};
@@ -130,7 +130,7 @@ fn set_up(
                 .send(b"T", &[master.as_fd()])
                 .step("handing out the terminal")?;
         }
-        (None, Some(stdio)) => use_stdio(&stdio)?,
+        (None, Some(stdio)) => stdio::place(&stdio)?,
         (None, None) => {}
     }
 
@@ -144,7 +144,7 @@ fn set_up(
     let program = Program::new(&plan.process.args, &plan.process.env)?;
     super::directory::enter(&root, &plan.process.working_directory, true)?;
     if identity.uid != 0 {
-        own_stdio(&identity)?;
+        stdio::own(&identity, [true; 3])?;
     }
     if plan.read_only {
         place::seal_root(&root).step("the read-only root")?;
@@ -180,9 +180,9 @@ impl Ready {
                 let _ = channel.send(&failure.encode(), &[]);
                 exit_now(1)
             }
-            Ok(soute_sys::process::Cloned::Parent { pid, .. }) => {
+            Ok(soute_sys::process::Cloned::Parent { pid, pidfd }) => {
                 drop(channel);
-                reaper::run(pid)
+                reaper::run(pid, pidfd)
             }
             Err(e) => {
                 let failure = Failure::setup("starting the program below --init", e);
@@ -232,44 +232,6 @@ fn own_names(plan: &Plan) -> Result<(), Failure> {
         rustix::system::setdomainname(name.as_bytes())
             .called(|| format!("setdomainname(\"{name}\")"))
             .step("the domain name")?;
-    }
-    Ok(())
-}
-
-pub(super) fn use_stdio(stdio: &[OwnedFd; 3]) -> Result<(), Failure> {
-    let step = "standard input and output";
-    let [stdin, stdout, stderr] = stdio;
-    rustix::stdio::dup2_stdin(stdin)
-        .called(|| format!("dup2({}, 0)", stdin.as_raw_fd()))
-        .step(step)?;
-    rustix::stdio::dup2_stdout(stdout)
-        .called(|| format!("dup2({}, 1)", stdout.as_raw_fd()))
-        .step(step)?;
-    rustix::stdio::dup2_stderr(stderr)
-        .called(|| format!("dup2({}, 2)", stderr.as_raw_fd()))
-        .step(step)
-}
-
-/// The user may reopen its own standard files (`/dev/stdout`). What the parent did not give to the container's root
-/// (the machine's /dev/null, an inherited terminal) is not ours to give on.
-pub(super) fn own_stdio(identity: &user::Identity) -> Result<(), Failure> {
-    for fd in [
-        rustix::stdio::stdin(),
-        rustix::stdio::stdout(),
-        rustix::stdio::stderr(),
-    ] {
-        let Ok(stat) = rustix::fs::fstat(fd) else {
-            continue;
-        };
-        let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
-        let terminal = rustix::termios::isatty(fd);
-        if stat.st_uid != 0 || !(kind == rustix::fs::FileType::Fifo || terminal) {
-            continue;
-        }
-        match rustix::fs::fchown(fd, Some(Uid::from_raw(identity.uid)), None) {
-            Ok(()) | Err(rustix::io::Errno::PERM | rustix::io::Errno::INVAL) => {}
-            Err(e) => return Err(Failure::setup("owning standard input and output", e)),
-        }
     }
     Ok(())
 }

@@ -12,10 +12,12 @@ mod privileges;
 mod program;
 mod reaper;
 mod spawn;
+mod stdio;
 mod sysctl;
 mod user;
 
-pub use enter::{Own, enter};
+pub use enter::{Entered, Exit, Own, enter};
 pub use failure::{Failure, FailureKind};
 pub use program::DEFAULT_PATH;
 pub use spawn::{Started, Stdio, spawn};
+pub use stdio::{Standard, pipe};

@@ -1,13 +1,15 @@
 //! `soute exec`.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use rustix::fs::{FileType, makedev};
 use soute_engine::{Exec as Request, Places};
+use soute_runtime::process::Standard;
 
 use crate::args::process::working_directory;
 use crate::args::{Machine, env};
@@ -93,7 +95,7 @@ impl CommandLine for Exec {
         attachment.check_terminal()?;
         let stdio = match self.tty {
             true => None,
-            false => standard_files(attachment.stdin, !self.detach)?,
+            false => Some(standard_files(attachment.stdin, !self.detach)?),
         };
         if self.detach {
             let started = engine.exec(container, &request, stdio)?;
@@ -104,11 +106,8 @@ impl CommandLine for Exec {
         }
         // A signal from here on is for the process.
         let signals = Signals::take()?;
-        let started = engine.exec(container, &request, stdio)?;
-        let ending = match &started.terminal {
-            None => relay::wait(&started.pidfd, &signals)?,
-            Some(master) => relay::relay(&started.pidfd, master, &attachment, &signals)?,
-        };
+        let mut started = engine.exec(container, &request, stdio)?;
+        let ending = relay::relay(&mut started, &attachment, &signals)?;
         Ok(match (ending, started.terminal) {
             (Ending::Detached, Some(master)) => {
                 relay::hold(master)?;
@@ -121,25 +120,34 @@ impl CommandLine for Exec {
     }
 }
 
-/// What the process gets for standard files; `None`: those of the caller.
-fn standard_files(input: bool, output: bool) -> Result<Option<[OwnedFd; 3]>> {
-    if input && output {
-        return Ok(None);
-    }
-    let null = || -> Result<OwnedFd> {
-        let file = File::options().read(true).write(true).open("/dev/null");
-        Ok(file.context("/dev/null")?.into())
+/// What the process gets for standard files.
+fn standard_files(input: bool, output: bool) -> Result<[Standard; 3]> {
+    let standard = |wanted: bool, fd: BorrowedFd<'_>| -> Result<Standard> {
+        Ok(match wanted {
+            false => {
+                let null = File::options().read(true).write(true).open("/dev/null");
+                Standard::Given(null.context("/dev/null")?.into())
+            }
+            true if may_be_given(fd)? => Standard::Given(fd.try_clone_to_owned()?),
+            true => Standard::Pipe,
+        })
     };
-    let stdin = match input {
-        true => rustix::stdio::stdin().try_clone_to_owned()?,
-        false => null()?,
-    };
-    let (stdout, stderr) = match output {
-        true => (
-            rustix::stdio::stdout().try_clone_to_owned()?,
-            rustix::stdio::stderr().try_clone_to_owned()?,
-        ),
-        false => (null()?, null()?),
-    };
-    Ok(Some([stdin, stdout, stderr]))
+    Ok([
+        standard(input, rustix::stdio::stdin())?,
+        standard(output, rustix::stdio::stdout())?,
+        standard(output, rustix::stdio::stderr())?,
+    ])
+}
+
+/// Whether a program in the container, which is hostile and may keep it for good, gets no more by it than the bytes that
+/// it is to read or write: so it is with a file and a pipe. Who has a terminal reads what is typed there later, and
+/// changes its modes; a folder leads into the machine (CVE-2024-21626), and by a socket descriptors may come.
+fn may_be_given(fd: BorrowedFd<'_>) -> Result<bool> {
+    let stat = rustix::fs::fstat(fd).context("fstat(standard file)")?;
+    Ok(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile | FileType::Fifo => true,
+        // /dev/null
+        FileType::CharacterDevice => stat.st_rdev == makedev(1, 3),
+        _ => false,
+    })
 }

@@ -1,15 +1,18 @@
 //! Between the caller's standard files and a program in a container.
 //!
 //! A started container is talked to in frames, through its monitor
-//! ([`monitor`]); a process that `exec` started is our own child ([`exec`]).
+//! ([`monitor`]); a process that `exec` started has us at the other end of its
+//! terminal or pipes ([`exec`]).
 
 mod exec;
+mod hold;
 mod input;
 mod monitor;
 mod output;
 mod signals;
 
-pub use exec::{hold, relay, wait};
+pub use exec::relay;
+pub use hold::hold;
 pub use monitor::follow;
 pub use signals::Signals;
 

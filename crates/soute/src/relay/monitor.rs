@@ -31,6 +31,7 @@ pub fn follow(
         attachment,
         signals,
         input: Input::take(attachment)?,
+        input_wanted: true,
         queue: VecDeque::new(),
     };
     if attachment.terminal {
@@ -49,6 +50,8 @@ struct Conversation<'a> {
     attachment: &'a Attachment,
     signals: &'a Signals,
     input: Input,
+    /// The monitor has room for it.
+    input_wanted: bool,
     /// What the monitor has no room for yet.
     queue: VecDeque<Frame>,
 }
@@ -61,7 +64,8 @@ impl Conversation<'_> {
             events |= PollFlags::OUT;
         }
         // Input is read when there is room for it: what is typed ahead stays where it is.
-        let stdin = self.input.descriptor().filter(|_| self.queue.is_empty());
+        let wanted = self.input_wanted && self.queue.is_empty();
+        let stdin = self.input.descriptor().filter(|_| wanted);
         let mut fds = vec![
             PollFd::new(self.connection, events),
             PollFd::new(self.signals, PollFlags::IN),
@@ -95,6 +99,10 @@ impl Conversation<'_> {
             Received::Frame(Frame::Error(bytes)) => {
                 pass(streams.stderr, rustix::stdio::stderr(), &bytes)?
             }
+            Received::Frame(Frame::InputTaken) => {
+                self.input_wanted = true;
+                true
+            }
             Received::Frame(Frame::Exited(code)) => return Ok(Some(Ending::Exited(code))),
             Received::End => return Ok(Some(Ending::MonitorLost)),
             // Not for a client, or nothing.
@@ -124,6 +132,7 @@ impl Conversation<'_> {
             Read::End => (Frame::InputEnd, None),
         };
         if !matches!(&frame, Frame::Input(bytes) if bytes.is_empty()) {
+            self.input_wanted = false;
             self.queue.push_back(frame);
             self.flush()?;
         }

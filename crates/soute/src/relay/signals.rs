@@ -30,8 +30,14 @@ pub struct Signals(OwnedFd);
 
 impl Signals {
     /// Blocks them. Before anything is started, so that none gets lost between.
+    ///
+    /// One that the caller ignores (nohup(1), a background job of a script) is not for us, and so not for the program
+    /// either: a blocked signal would be received even so.
     pub fn take() -> Result<Self, CallError> {
-        soute_sys::process::signalfd(SIGNALS).map(Self)
+        let heeded = SIGNALS
+            .iter()
+            .filter(|signal| !soute_sys::process::ignores(**signal));
+        soute_sys::process::signalfd(heeded.map(|signal| signal.as_raw())).map(Self)
     }
 
     /// The next that has come, if any.
