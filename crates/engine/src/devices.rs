@@ -18,6 +18,22 @@ pub(crate) fn add(
     nodes: &mut Vec<Device>,
     rules: &mut Vec<DeviceRule>,
 ) -> Result<(), Error> {
+    let before = rules.len();
+    add_any(wanted, nodes, rules)?;
+    match rules.len() > before {
+        true => Ok(()),
+        false => Err(Error::Impossible(format!(
+            "--device {}: a folder without any device",
+            wanted.host.display()
+        ))),
+    }
+}
+
+fn add_any(
+    wanted: &DeviceRequest,
+    nodes: &mut Vec<Device>,
+    rules: &mut Vec<DeviceRule>,
+) -> Result<(), Error> {
     let metadata = io("--device", &wanted.host, std::fs::metadata(&wanted.host))?;
     if metadata.is_dir() {
         for entry in io("--device", &wanted.host, std::fs::read_dir(&wanted.host))? {
@@ -29,7 +45,7 @@ pub(crate) fn add(
                     container: wanted.container.join(entry.file_name()),
                     permissions: wanted.permissions.clone(),
                 };
-                add(&inner, nodes, rules)?;
+                add_any(&inner, nodes, rules)?;
             }
         }
         return Ok(());

@@ -16,7 +16,7 @@ use crate::error::{Error, io};
 use crate::etc_files::MachineFiles;
 use crate::frame::{Connection, Frame, Received};
 use crate::lock::Lock;
-use crate::monitor::{self, Prepared};
+use crate::monitor::{self, Home, Prepared};
 use crate::places::Places;
 use crate::plan::{Joined, Joins, Machine};
 use crate::record::Record;
@@ -110,7 +110,11 @@ impl Engine {
             },
             Err(e) => return Err(self.undo(&record, lock, e)),
         };
-        match clone3(0, prepared.home.as_ref().and_then(Cgroup::v2_fd))? {
+        let home = match &prepared.home {
+            Home::Own(home) => home.v2_fd(),
+            Home::Callers(_) => None,
+        };
+        match clone3(0, home)? {
             Cloned::Child => {
                 drop(ours);
                 monitor::run(prepared)
@@ -136,7 +140,7 @@ impl Engine {
         &self,
         record: &Record,
         start: Start,
-    ) -> Result<(soute_runtime::plan::Plan, Cgroup, Option<Cgroup>), Error> {
+    ) -> Result<(soute_runtime::plan::Plan, Cgroup, Home), Error> {
         crate::sealed::require(record.id_maps.as_ref())?;
         let machine = Machine {
             layout: self.layout.clone(),
@@ -165,9 +169,11 @@ impl Engine {
                 crate::propagation::check(path, propagation.as_deref())?;
             }
         }
-        // Detached, the monitor is to outlive its caller's session or unit; attended, it ends with them.
-        let home = (!start.attach).then(|| crate::monitors::cgroup(&self.layout));
-        let home = home.transpose()?;
+        // Detached, the monitor is to outlive its caller's session or unit.
+        let home = match start.attach {
+            true => Home::Callers(self.layout.clone()),
+            false => Home::Own(crate::monitors::cgroup(&self.layout)?),
+        };
         let cgroup = Cgroup::create(
             &self.layout,
             &record.cgroup,

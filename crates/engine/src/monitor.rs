@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, setrlimit};
-use soute_runtime::cgroups::Cgroup;
+use soute_runtime::cgroups::{Cgroup, Layout};
 use soute_runtime::plan::Plan;
 use soute_runtime::process::{Failure, Started, spawn};
 use soute_sys::process::exit_now;
@@ -45,11 +45,18 @@ pub(crate) struct Prepared {
     pub(crate) record: Record,
     pub(crate) plan: Plan,
     pub(crate) cgroup: Cgroup,
-    /// The monitor's own cgroup; `None`: its caller's.
-    pub(crate) home: Option<Cgroup>,
+    pub(crate) home: Home,
     pub(crate) lock: Lock,
     /// The monitor's end of the conversation with that command.
     pub(crate) connection: Connection,
+}
+
+/// The cgroup that the monitor is in.
+pub(crate) enum Home {
+    /// Its own, open.
+    Own(Cgroup),
+    /// Its caller's, for as long as a short container lasts: to move takes longer than all the rest.
+    Callers(Layout),
 }
 
 /// What stays of it while the container runs.
@@ -60,6 +67,7 @@ struct Monitor {
     stop_signal: i32,
     started: Timestamp,
     cgroup: Cgroup,
+    in_callers_cgroup: Option<Layout>,
     pidfd: OwnedFd,
     signals: OwnedFd,
     clients: Clients,
@@ -80,8 +88,11 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         lock,
         connection,
     } = prepared;
-    // On v2 it was born there.
-    let moved = home.map_or(Ok(()), |home| home.join_self_v1().map_err(Error::from));
+    let (moved, in_callers_cgroup) = match home {
+        // On v2 it was born there.
+        Home::Own(home) => (home.join_self_v1().map_err(Error::from), None),
+        Home::Callers(layout) => (Ok(()), Some(layout)),
+    };
     let pipes = moved
         .and(detached.map_err(Error::from))
         .and_then(|()| Ok(Streams::prepare(&plan, record.request.interactive)?))
@@ -124,6 +135,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         stop_signal: record.stop_signal,
         started: begun,
         cgroup,
+        in_callers_cgroup,
         pidfd,
         signals,
         clients: Clients::new(listener, connection),
@@ -142,6 +154,11 @@ impl Monitor {
     /// For a long life: what the start has left behind is given back, and many can talk to the container at once.
     fn settle(&mut self, lock: &Lock) {
         self.cgroup.finish_joins();
+        // Nobody may be there to be told; then it ends with its caller's session, as it would have.
+        if let Some(layout) = self.in_callers_cgroup.take() {
+            let _ = crate::monitors::cgroup(&layout)
+                .and_then(|home| Ok(home.join(rustix::process::getpid())?));
+        }
         // Descriptors that the caller had open (its shell's pipes, the image store) are nothing to hold for months.
         let mut keep: Vec<RawFd> = [
             self.pidfd.as_raw_fd(),

@@ -201,11 +201,24 @@ fn it_lives_in_the_cgroup_that_was_asked_for() {
 #[test]
 fn the_monitor_is_not_in_its_callers_cgroup() {
     let world = World::new();
-    let id = world.detached(["busybox", "sleep", "1000"]);
-    let monitor = world.inspect(&id)["Isolation"]["Monitor"].clone();
-    let cgroups = std::fs::read_to_string(format!("/proc/{monitor}/cgroup")).unwrap();
-    let own = cgroups.lines().filter(|line| line.ends_with("/monitors"));
-    let containers = std::fs::read_to_string(format!("/proc/{}/cgroup", world.pid(&id))).unwrap();
-    let wanted = containers.lines().filter(|line| line.ends_with(&id));
-    assert_eq!(own.count(), wanted.count(), "{cgroups}{containers}");
+    let mut attended = world.start(["run", "-i", "--name", "attended", "busybox", "cat"]);
+    attended.write("hello\n");
+    attended.expect("hello");
+    world.detached(["--name", "detached", "busybox", "sleep", "1000"]);
+    let cgroups = |pid: &str, end: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        text.lines().filter(|line| line.ends_with(end)).count()
+    };
+    for name in ["detached", "attended"] {
+        let inspected = world.inspect(name);
+        let monitor = inspected["Isolation"]["Monitor"].to_string();
+        let id = inspected["Id"].as_str().unwrap();
+        let wanted = cgroups(&world.pid(name).to_string(), id);
+        assert!(wanted > 0);
+        // One that is attended moves when it has lasted for a moment.
+        wait_until("the monitor has a cgroup of its own", || {
+            cgroups(&monitor, "/monitors") == wanted
+        });
+    }
+    attended.outcome().success();
 }

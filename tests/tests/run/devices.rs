@@ -72,3 +72,16 @@ fn nodes_that_the_container_makes_are_of_no_use() {
         )
         .shows_not("read");
 }
+
+#[test]
+fn a_folder_without_a_device_is_refused() {
+    let world = World::new();
+    let folder = world.path("empty");
+    std::fs::create_dir_all(folder.join("below")).unwrap();
+    let outcome = world.sh(
+        &["--device", &format!("{}:/dev/x", folder.display())],
+        "true",
+    );
+    outcome.code(125);
+    assert!(outcome.stderr.contains("without any device"), "{outcome}");
+}
