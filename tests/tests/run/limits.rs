@@ -229,26 +229,21 @@ fn only_the_cpus_that_were_given() {
     assert!(refused.stderr.contains("cpuset"), "{refused}");
 }
 
-/// The device that holds the world's files, as `/dev/NAME`.
+/// The device that holds the world's files, as `/dev/NAME`, and its number. The whole of it: the kernel limits no
+/// partitions.
 fn block_device(world: &World) -> (String, String) {
     let device = fs::metadata(world.root()).unwrap().dev();
-    let number = format!(
-        "{}:{}",
-        rustix::fs::major(device),
-        rustix::fs::minor(device)
-    );
-    let uevent =
-        fs::read_to_string(format!("/sys/dev/block/{number}/uevent")).unwrap_or_else(|error| {
-            panic!(
-                "{} is on no block device ({number}): {error}",
-                world.root().display()
-            )
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let mut folder =
+        fs::canonicalize(format!("/sys/dev/block/{major}:{minor}")).unwrap_or_else(|error| {
+            panic!("{} is on no block device: {error}", world.root().display())
         });
-    let name = uevent
-        .lines()
-        .find_map(|line| line.strip_prefix("DEVNAME="))
-        .expect("a name");
-    (format!("/dev/{name}"), number)
+    if folder.join("partition").exists() {
+        folder.pop();
+    }
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let number = fs::read_to_string(folder.join("dev")).unwrap();
+    (format!("/dev/{name}"), number.trim().to_owned())
 }
 
 #[test]

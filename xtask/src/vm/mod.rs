@@ -38,8 +38,23 @@ const EVERYTHING: &[Program] = &[
     Program::some(
         "soute-tests",
         "run",
-        &["limits::", "rootfs::", "detached::", "exec::", "stop::"],
+        &[
+            "binds::",
+            "detached::",
+            "devices::",
+            "exec::",
+            "limits::",
+            "neighbours::",
+            "own_files::",
+            "privileged::",
+            "restart::",
+            "rootfs::",
+            "stop::",
+            "users::",
+            "volumes::",
+        ],
     ),
+    Program::some("soute-tests", "faults", &["killed::", "wrecks::"]),
 ];
 
 /// What depends on the mount interface.
