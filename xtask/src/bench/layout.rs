@@ -125,7 +125,7 @@ pub fn measure(layout: Layout, bed: &Bed, options: Options) -> Result<()> {
     let (rounds, batch) = if options.quick { (6, 5) } else { (24, 10) };
     step("run, back to back");
     let everyone = subjects::run(bed, layout, options, docker.is_some());
-    let everyone = usable(everyone, &mut left_out)?;
+    let everyone = usable(bed, everyone, &mut left_out)?;
     let pace = Pace {
         rounds,
         batch,
@@ -137,7 +137,7 @@ pub fn measure(layout: Layout, bed: &Bed, options: Options) -> Result<()> {
         quick: true,
         docker: false,
     };
-    let lean = usable(subjects::run(bed, layout, quick, false), &mut left_out)?;
+    let lean = usable(bed, subjects::run(bed, layout, quick, false), &mut left_out)?;
     let idle_pace = Pace {
         rounds,
         batch: batch / 2,
@@ -146,7 +146,7 @@ pub fn measure(layout: Layout, bed: &Bed, options: Options) -> Result<()> {
     let after_idle = sample(&lean, idle_pace)?;
     step("exec");
     let held = subjects::Held::start(bed, layout)?;
-    let exec = sample(&usable(held.exec(), &mut left_out)?, pace)?;
+    let exec = sample(&usable(bed, held.exec(), &mut left_out)?, pace)?;
     drop(held);
     step("idle containers");
     let memory = idle::measure(bed, layout, options)?;

@@ -104,16 +104,20 @@ fn with(mut command: Command, words: &[&str]) -> Command {
 /// # Errors
 /// The floor or soute cannot run.
 pub fn usable<'a>(
+    bed: &Bed,
     subjects: Vec<Subject<'a>>,
     left_out: &mut BTreeMap<String, String>,
 ) -> Result<Vec<Subject<'a>>> {
+    // Another one each time, and nobody's who reads the report.
+    let folder = bed.folder().display().to_string();
     let mut usable = Vec::new();
     for subject in subjects {
         match output(&mut (subject.command)()) {
             Ok(_) => usable.push(subject),
             Err(error) if [FLOOR, SOUTE].contains(&subject.name) => return Err(error),
             Err(error) => {
-                left_out.insert(subject.name.to_owned(), format!("{error:#}"));
+                let why = format!("{error:#}").replace(&folder, "BED");
+                left_out.insert(subject.name.to_owned(), why);
             }
         }
     }
