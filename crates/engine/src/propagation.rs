@@ -3,6 +3,8 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use soute_runtime::mountinfo::unescape;
+
 use crate::error::{Error, io};
 
 /// Refuses to share with a mount that shares nothing: the flag would do nothing.
@@ -57,21 +59,6 @@ fn parse(line: &[u8]) -> Option<MountPoint> {
         shared: has(b"shared:"),
         slave: has(b"master:"),
     })
-}
-
-/// Blanks and backslashes are written as `\\` and three octal digits.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&first, after)) = rest.split_first() {
-        let octal = after.get(..3).filter(|_| first == b'\\');
-        let code = octal
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        bytes.push(code.unwrap_or(first));
-        rest = if code.is_some() { &after[3..] } else { after };
-    }
-    bytes
 }
 
 #[cfg(test)]

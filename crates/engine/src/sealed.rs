@@ -15,6 +15,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, Mode, SealFlags};
 use rustix::io::Errno;
@@ -97,6 +98,19 @@ fn is_safe(maps: Option<&IdMaps>) -> Result<bool, Error> {
     is_sealed()
 }
 
+/// Seals `file`. The kernel says "busy" while one of its pages is held for a moment, by its own housekeeping even: asked
+/// again, for a second at most.
+fn seal(file: &File) -> Result<(), CallError> {
+    let mut tries = 100;
+    loop {
+        match rustix::fs::fcntl_add_seals(file, SEALS) {
+            Err(Errno::BUSY) if tries > 0 => tries -= 1,
+            other => return other.called(|| format!("fcntl(F_ADD_SEALS, {SEALS:?})")),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn is_sealed() -> Result<bool, Error> {
     let executable = open_executable()?;
     match rustix::fs::fcntl_get_seals(&executable) {
@@ -126,8 +140,7 @@ fn begin_anew() -> Result<Infallible, Error> {
     io("copying", Path::new(EXECUTABLE), copied)?;
     rustix::fs::fchmod(&copy, Mode::from_raw_mode(0o555))
         .called(|| "fchmod(memfd, 0555)".to_owned())?;
-    rustix::fs::fcntl_add_seals(&copy, SEALS)
-        .called(|| format!("fcntl(F_ADD_SEALS, {SEALS:?})"))?;
+    seal(&copy)?;
     let text = |s: OsString| CString::new(s.into_vec()).unwrap_or_default();
     let arguments: Vec<CString> = std::env::args_os().map(text).collect();
     let environment: Vec<CString> = std::env::vars_os()

@@ -7,6 +7,7 @@
 pub mod capabilities;
 pub mod cgroups;
 pub mod idmap;
+pub mod mountinfo;
 pub mod mounts;
 pub mod plan;
 pub mod process;

@@ -207,3 +207,37 @@ fn nothing_survives_the_first_process() {
         );
     }
 }
+
+/// Each ends when it sees that the other has been asked, too.
+#[test]
+fn several_are_asked_before_one_is_waited_for() {
+    let world = World::new();
+    world
+        .soute(["run", "--rm", "-v", "meet:/meet", "busybox", "true"])
+        .success();
+    for (name, other) in [("one", "two"), ("two", "one")] {
+        let script = format!(
+            "trap 'touch /meet/{name}; while [ ! -e /meet/{other} ]; do sleep 0.05; done; exit 7' TERM;
+            echo ready; while :; do sleep 0.01; done"
+        );
+        let words = [
+            "--name",
+            name,
+            "-v",
+            "meet:/meet",
+            "busybox",
+            "sh",
+            "-c",
+            &script,
+        ];
+        world.detached(words);
+        ready(&world, name);
+    }
+    world
+        .soute(["stop", "-t", "600", "one", "no-such", "two"])
+        .code(1)
+        .prints("one\ntwo");
+    for name in ["one", "two"] {
+        assert_eq!(world.inspect(name)["State"]["ExitCode"], 7, "{name}");
+    }
+}

@@ -272,28 +272,9 @@ fn is_visible(id: u64, mount: &Path) -> bool {
     }
 }
 
-/// Undoes mountinfo's octal escapes (`\040` for a space).
 fn unescape(field: &str) -> String {
-    let mut out = String::with_capacity(field.len());
-    let mut rest = field;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        match rest
-            .get(at + 1..at + 4)
-            .and_then(|o| u8::from_str_radix(o, 8).ok())
-        {
-            Some(byte) if byte.is_ascii() => {
-                out.push(char::from(byte));
-                rest = &rest[at + 4..];
-            }
-            _ => {
-                out.push('\\');
-                rest = &rest[at + 1..];
-            }
-        }
-    }
-    out.push_str(rest);
-    out
+    let bytes = crate::mountinfo::unescape(field.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -386,11 +367,5 @@ mod tests {
             .is_err()
         );
         assert!(Layout::parse("", "0\n", |_, _| true).is_err());
-    }
-
-    #[test]
-    fn escapes() {
-        assert_eq!(unescape("/a\\040b\\134c\\x"), "/a b\\c\\x");
-        assert_eq!(unescape("\\"), "\\");
     }
 }

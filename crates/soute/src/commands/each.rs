@@ -24,3 +24,28 @@ pub fn each(names: &[String], mut act: impl FnMut(&str) -> Result<String>) -> Re
 pub fn each_named(names: &[String], mut act: impl FnMut(&str) -> Result<()>) -> Result<ExitCode> {
     each(names, |name| act(name).map(|()| name.to_owned()))
 }
+
+/// As many as are waited for at once.
+const AT_ONCE: usize = 50;
+
+/// As [`each_named`], for what waits: all at once, told in the order of `names`.
+pub fn each_at_once(names: &[String], act: impl Fn(&str) -> Result<()> + Sync) -> Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for names in names.chunks(AT_ONCE) {
+        let mut outcomes = std::thread::scope(|scope| {
+            let acting: Vec<_> = names.iter().map(|name| scope.spawn(|| act(name))).collect();
+            let outcome = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            acting.into_iter().map(outcome).collect::<Vec<_>>()
+        })
+        .into_iter();
+        let told = each_named(names, |_| outcomes.next().unwrap_or(Ok(())))?;
+        if told != ExitCode::SUCCESS {
+            code = told;
+        }
+    }
+    Ok(code)
+}

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use soute_engine::Places;
 
-use super::each::each_named;
+use super::each::{each_at_once, each_named};
 use crate::args::process::signal;
 use crate::cli::CommandLine;
 
@@ -49,7 +49,7 @@ impl CommandLine for Stop {
             time,
             containers,
         } = self.asking;
-        each_named(&containers, |name| Ok(engine.stop(name, signal, time)?))
+        each_at_once(&containers, |name| Ok(engine.stop(name, signal, time)?))
     }
 }
 
