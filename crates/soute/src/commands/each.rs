@@ -30,6 +30,9 @@ const AT_ONCE: usize = 50;
 
 /// As [`each_named`], for what waits: all at once, told in the order of `names`.
 pub fn each_at_once(names: &[String], act: impl Fn(&str) -> Result<()> + Sync) -> Result<ExitCode> {
+    if names.len() == 1 {
+        return each_named(names, act);
+    }
     let mut code = ExitCode::SUCCESS;
     for names in names.chunks(AT_ONCE) {
         let mut outcomes = std::thread::scope(|scope| {
