@@ -51,7 +51,10 @@ pub(crate) fn files(record: &Record, machine: &MachineFiles) -> Vec<(&'static st
     [
         (RESOLV_CONF, resolv_conf(request, &machine.resolv_conf)),
         (HOSTNAME, format!("{hostname}\n")),
-        (HOSTS, hosts(request, shared.then_some(&machine.hosts))),
+        (
+            HOSTS,
+            hosts(request, shared.then_some(machine.hosts.as_str())),
+        ),
     ]
     .map(|(path, content)| (path, MountSource::File { content }))
     .to_vec()
@@ -65,7 +68,7 @@ pub(crate) fn machine_hostname() -> String {
         .into_owned()
 }
 
-fn hosts(request: &Request, machine: Option<&String>) -> String {
+fn hosts(request: &Request, machine: Option<&str>) -> String {
     let mut text = machine.map_or_else(
         || {
             "127.0.0.1\tlocalhost\n\
@@ -76,7 +79,7 @@ fn hosts(request: &Request, machine: Option<&String>) -> String {
              ff02::2\tip6-allrouters\n"
                 .to_owned()
         },
-        Clone::clone,
+        str::to_owned,
     );
     for (name, address) in &request.extra_hosts {
         text.push_str(&format!("{address}\t{name}\n"));

@@ -7,8 +7,9 @@ use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::{Process, User};
 use soute_runtime::process::{Entered, Own, Standard, enter};
 
-use crate::container::{Container, Status};
+use crate::container::Status;
 use crate::error::{Error, io};
+use crate::record::{Record, Running};
 use crate::request::{Network, Share};
 use crate::{Engine, plan};
 
@@ -47,7 +48,7 @@ impl Engine {
             },
             other => other,
         })?;
-        let crate::Status::Running(running) = &container.status else {
+        let Status::Running(running) = &container.status else {
             return Err(Error::NoSuchContainer(name.to_owned()));
         };
         let record = &container.record;
@@ -109,11 +110,9 @@ impl Engine {
         if exec.privileged && !request.privileged {
             // CAP_SYS_ADMIN comes into the container, which may have been started without it and then without rules
             // for devices: nodev could now be taken off the image's own nodes.
-            self.restrict_devices(&container, &cgroup)?;
+            self.restrict_devices(record, running, &cgroup)?;
         }
-        if let Status::Running(running) = &container.status
-            && let Some(first) = Pid::from_raw(running.pid)
-        {
+        if let Some(first) = Pid::from_raw(running.pid) {
             cgroup.join_beside(first)?;
         }
         let root = record.id_maps.as_ref().and_then(|maps| maps.root());
@@ -122,14 +121,16 @@ impl Engine {
 
     /// Once for each run of the container: rules that are there are not replaced, but added to (v2: at most 64 times)
     /// or taken away for a moment, in which the container has no device at all (v1).
-    fn restrict_devices(&self, container: &Container, cgroup: &Cgroup) -> Result<(), Error> {
-        let Status::Running(running) = &container.status else {
-            return Ok(());
-        };
-        let folder = self.places.running(&container.record.id);
+    fn restrict_devices(
+        &self,
+        record: &Record,
+        running: &Running,
+        cgroup: &Cgroup,
+    ) -> Result<(), Error> {
+        let folder = self.places.running(&record.id);
         let done = folder.join(format!("devices-{}", running.start_time));
         if !done.exists() {
-            cgroup.restrict_devices(&plan::device_rules(&container.record.request)?)?;
+            cgroup.restrict_devices(&plan::device_rules(&record.request)?)?;
             io("writing", &done, std::fs::write(&done, ""))?;
         }
         Ok(())
