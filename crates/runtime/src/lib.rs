@@ -6,6 +6,7 @@
 
 pub mod capabilities;
 pub mod cgroups;
+pub mod hooks;
 pub mod idmap;
 pub mod mountinfo;
 pub mod mounts;

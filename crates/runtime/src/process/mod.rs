@@ -19,5 +19,6 @@ mod user;
 pub use enter::{Entered, Exit, Own, enter};
 pub use failure::{Failure, FailureKind};
 pub use program::DEFAULT_PATH;
+pub(crate) use program::leads_through_magic;
 pub use spawn::{Started, Stdio, spawn};
 pub use stdio::{Standard, pipe};

@@ -117,7 +117,7 @@ impl Program {
 
 /// Whether `path` leads through a link of /proc that jumps anywhere: /proc/self/exe is, until execve, the engine's own
 /// program, which is nothing for a container to run (CVE-2019-5736).
-fn leads_through_magic(path: &CStr) -> bool {
+pub(crate) fn leads_through_magic(path: &CStr) -> bool {
     let opened = rustix::fs::openat2(
         CWD,
         path,
