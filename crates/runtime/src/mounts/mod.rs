@@ -12,6 +12,7 @@ pub(crate) mod kernel;
 pub(crate) mod mask;
 pub mod overlay;
 pub(crate) mod place;
+pub mod procfs;
 pub(crate) mod root;
 
 use std::os::fd::{AsFd, OwnedFd};
