@@ -1,6 +1,7 @@
 //! From a plan to a process: [`spawn()`] makes a container, its first process
 //! runs `init`, and both end in `privileges`, which `exec` shares.
 
+pub mod attributes;
 pub(crate) mod channel;
 mod console;
 mod directory;
