@@ -15,6 +15,7 @@ mod reaper;
 mod spawn;
 mod stdio;
 mod sysctl;
+pub mod time;
 mod user;
 
 pub use enter::{Entered, Exit, Own, enter};
