@@ -131,7 +131,7 @@ pub fn clone_in(
 }
 
 /// Enters an existing time namespace for good, with all later children: for the process in between of `exec`, before it
-/// enters the user namespace. Inside it would not be allowed to (setns(2), "Time namespaces"), nor to come back.
+/// enters the user namespace. Inside it would not be allowed to (EPERM: the namespace belongs to the machine's), nor to come back.
 pub fn join(namespace: impl AsFd) -> Result<(), Failure> {
     move_into(namespace.as_fd()).step("the time namespace")
 }

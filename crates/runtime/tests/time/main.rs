@@ -23,6 +23,10 @@ fn main() {
         ),
         ("one_can_be_joined", one_can_be_joined),
         (
+            "exec_enters_it_before_the_user_namespace",
+            exec_enters_it_before_the_user_namespace,
+        ),
+        (
             "a_refused_clock_leaves_nothing",
             a_refused_clock_leaves_nothing,
         ),
