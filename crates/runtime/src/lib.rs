@@ -10,6 +10,7 @@ pub mod hooks;
 pub mod idmap;
 pub mod mountinfo;
 pub mod mounts;
+pub mod netdev;
 pub mod plan;
 pub mod process;
 pub mod seccomp;

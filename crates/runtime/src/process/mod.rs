@@ -6,7 +6,7 @@ pub(crate) mod channel;
 mod console;
 mod directory;
 mod enter;
-mod failure;
+pub(crate) mod failure;
 mod init;
 mod join;
 mod privileges;
