@@ -15,13 +15,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
 };
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::LinkFlags;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use soute_sys::Called;
 
 use crate::process::failure::{Failure, Step};
-use route::Socket;
+use route::{Link, Socket};
 
 /// `IFNAMSIZ` of linux/if.h, which counts a NUL.
 const LONGEST_NAME: usize = 15;
@@ -102,7 +102,7 @@ impl NetDevice {
         let addresses = here.addresses(index).step(&step)?;
         let addresses = addresses.into_iter().filter_map(lasting).collect();
         // Moved and renamed at once: with its old name it could be in the way in there.
-        here.set_link(&moving(index, &name, container))
+        here.set_link(Link::to(container, index, &name))
             .map_err(|e| match e.errno() {
                 Errno::INVAL => Failure::setup(
                     &step,
@@ -172,7 +172,7 @@ impl Moved {
                 .step(format_args!("{step}: its address in the container"))?;
         }
         self.inside
-            .set_link(&up(index))
+            .set_link(Link::up(index))
             .step(format_args!("{step}: bringing it up in the container"))
     }
 
@@ -191,7 +191,7 @@ impl Moved {
         let index = self.index()?;
         let name = &self.device.name;
         self.inside
-            .set_link(&moving(index, name, self.own.as_fd()))
+            .set_link(Link::to(self.own.as_fd(), index, name))
             .step(&step)?;
         let mut here = Socket::open_in(self.own.as_fd())?;
         let Some((index, _)) = here.link(name).step(&step)? else {
@@ -201,7 +201,7 @@ impl Moved {
             here.add_address(&on(index, address)).step(&step)?;
         }
         if self.was_up {
-            here.set_link(&up(index)).step(&step)?;
+            here.set_link(Link::up(index)).step(&step)?;
         }
         Ok(())
     }
@@ -235,29 +235,6 @@ fn same(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> Result<bool, soute_sys::CallErr
     let stat = |fd| rustix::fs::fstat(fd).called(|| "fstat(network namespace)".to_owned());
     let (a, b) = (stat(a)?, stat(b)?);
     Ok((a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
-}
-
-fn link(index: u32) -> LinkMessage {
-    let mut message = LinkMessage::default();
-    message.header.index = index;
-    message
-}
-
-fn moving(index: u32, name: &str, namespace: BorrowedFd<'_>) -> LinkMessage {
-    use std::os::fd::AsRawFd as _;
-    let mut message = link(index);
-    message.attributes = vec![
-        LinkAttribute::NetNsFd(namespace.as_raw_fd()),
-        LinkAttribute::IfName(name.to_owned()),
-    ];
-    message
-}
-
-fn up(index: u32) -> LinkMessage {
-    let mut message = link(index);
-    message.header.flags = LinkFlags::Up;
-    message.header.change_mask = LinkFlags::Up;
-    message
 }
 
 /// The address as it is to be given again, if it is one that stays: global, and neither learnt (it has a lifetime) nor
