@@ -12,6 +12,7 @@ pub mod hooks;
 pub mod idmap;
 pub mod mountinfo;
 pub mod mounts;
+pub mod netdev;
 pub mod plan;
 pub mod proc_stat;
 pub mod process;

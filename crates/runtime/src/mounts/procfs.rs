@@ -23,8 +23,9 @@ impl Procfs {
     /// A new one, detached, of the caller's PID namespace, which shows processes alone (`subset=pid`, Linux 5.8).
     ///
     /// # Errors
-    /// `EPERM`: the caller's user namespace does not own its PID namespace, or the procfs in its sight is covered in
-    /// part (mount_too_revealing of the kernel): [`Self::machine`], before pivot_root.
+    /// `EPERM`: the caller's user namespace does not own its PID namespace, or no procfs is in its sight that is not
+    /// covered in part by mounts that it may not undo (mount_too_revealing of the kernel). So before pivot_root; or
+    /// [`Self::machine`], which shows the same namespaces to whoever opens a file.
     pub fn processes() -> Result<Self, CallError> {
         Self::new(&[("subset", "pid")])
     }

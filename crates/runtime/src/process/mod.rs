@@ -1,11 +1,12 @@
 //! From a plan to a process: [`spawn()`] makes a container, its first process
 //! runs `init`, and both end in `privileges`, which `exec` shares.
 
+pub mod attributes;
 pub(crate) mod channel;
 mod console;
 mod directory;
 mod enter;
-mod failure;
+pub(crate) mod failure;
 pub mod gate;
 mod init;
 mod join;
@@ -15,6 +16,7 @@ mod reaper;
 mod spawn;
 mod stdio;
 mod sysctl;
+pub mod time;
 mod user;
 
 pub use enter::{Entered, Exit, Inside, Own, enter, enter_as_child};

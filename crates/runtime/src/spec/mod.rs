@@ -4,6 +4,7 @@
 //! Every field is applied or refused; properties that the specification does
 //! not know are ignored, as it asks ("Extensibility").
 
+mod attributes;
 mod devices;
 mod error;
 mod mounts;
@@ -248,6 +249,7 @@ pub fn plan(
             devices,
             masked_paths: list(linux.map(|linux| linux.masked_paths())),
             readonly_paths: list(linux.map(|linux| linux.readonly_paths())),
+            net_devices: attributes::net_devices(spec, &namespaces)?,
             sysctls,
             process,
             init: false,

@@ -69,14 +69,16 @@ impl Operation for Events {
             Ok(print(&(line.to_string() + "\n"))?)
         };
         look()?;
-        while !self.stats {
+        if self.stats {
+            return Ok(ExitCode::SUCCESS);
+        }
+        loop {
             std::thread::sleep(self.interval);
             if context.containers.container(&self.id)?.pid.is_none() {
-                break;
+                return Ok(ExitCode::SUCCESS);
             }
             look()?;
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
