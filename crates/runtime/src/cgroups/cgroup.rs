@@ -60,7 +60,7 @@ impl Cgroup {
         if layout.hierarchies().is_empty() {
             return Err(CgroupError::NoHierarchy);
         }
-        resources.validate(layout)?;
+        resources.check(layout)?;
         let settings = settings::plan(resources, layout)?;
         let device_plan = DevicePlan::new(layout, device_rules)?;
 
@@ -337,7 +337,7 @@ fn enable_controllers(
     };
     let mut wanted: Vec<&str> = WANTED_V2.into_iter().filter(|c| hierarchy.has(c)).collect();
     for setting in settings.iter().filter(|s| s.hierarchy.v2) {
-        if !wanted.contains(&setting.controller) {
+        if !setting.controller.is_empty() && !wanted.contains(&setting.controller) {
             wanted.push(setting.controller);
         }
     }
@@ -398,7 +398,7 @@ fn enable_controllers(
                 });
             return Err(CgroupError::Enable {
                 limit: setting.limit,
-                controller: setting.controller,
+                controller: controller.to_owned(),
                 source,
             });
         }
@@ -420,7 +420,7 @@ fn is_inhabited(dir: &Path) -> Result<bool, CgroupError> {
 /// Writes one limit to the cgroup's folder in its hierarchy.
 pub(super) fn apply(setting: &Setting<'_>, dir: &Path) -> Result<(), CgroupError> {
     for (file, text) in &setting.writes {
-        match files::write(&dir.join(file), text) {
+        match files::write(&dir.join(file.as_ref()), text) {
             Ok(()) => return Ok(()),
             Err(e) if e.errno() == Errno::NOENT => {}
             Err(source) => {
@@ -434,7 +434,11 @@ pub(super) fn apply(setting: &Setting<'_>, dir: &Path) -> Result<(), CgroupError
     if setting.moot_if_absent {
         return Ok(());
     }
-    let names: Vec<&str> = setting.writes.iter().map(|(file, _)| *file).collect();
+    let names: Vec<&str> = setting
+        .writes
+        .iter()
+        .map(|(file, _)| file.as_ref())
+        .collect();
     Err(CgroupError::MissingFile {
         limit: setting.limit,
         files: names.join(" or "),

@@ -48,7 +48,7 @@ pub enum CgroupError {
         /// The flag that asked, e.g. `--memory`.
         limit: &'static str,
         /// The kernel's name of the controller.
-        controller: &'static str,
+        controller: String,
         /// What the machine has.
         layout: LayoutKind,
         /// The controllers there are, with their version.
@@ -61,7 +61,7 @@ pub enum CgroupError {
         /// The flag that asked.
         limit: &'static str,
         /// The kernel's name of the controller.
-        controller: &'static str,
+        controller: String,
         /// The write to `cgroup.subtree_control`. EBUSY: that folder holds processes itself
         /// (cgroups(7), "no internal processes"), as the root of a cgroup namespace does.
         source: CallError,
@@ -75,7 +75,27 @@ pub enum CgroupError {
         /// The flag that asked.
         limit: &'static str,
         /// The kernel's name of the controller.
-        controller: &'static str,
+        controller: String,
+    },
+
+    /// A file of `unified` that cannot be one, or that no cgroup v2 hierarchy of this machine has.
+    #[error("unified \"{file}\": {why}")]
+    Unified {
+        /// The file as given.
+        file: String,
+        /// The rule that it breaks.
+        why: String,
+    },
+
+    /// The limit is below what is in use, and the caller asked for that to be refused.
+    #[error("{limit} {asked}: {used} bytes are in use already")]
+    BelowUsage {
+        /// The flag that asked.
+        limit: &'static str,
+        /// Bytes.
+        asked: u64,
+        /// Bytes.
+        used: u64,
     },
 
     /// The controller is there, but the kernel was built or booted without this file of it.

@@ -185,7 +185,7 @@ impl Layout {
     pub(super) fn missing(&self, limit: &'static str, controller: &'static str) -> CgroupError {
         CgroupError::MissingController {
             limit,
-            controller,
+            controller: controller.to_owned(),
             layout: self.kind(),
             offered: self.offered(),
         }

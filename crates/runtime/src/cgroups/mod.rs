@@ -14,6 +14,7 @@ mod members;
 mod path;
 mod resources;
 mod settings;
+mod spec;
 mod stats;
 mod update;
 mod validate;
@@ -24,6 +25,9 @@ pub use error::CgroupError;
 pub use layout::{Hierarchy, Layout, LayoutKind, default_parent};
 pub use members::remove_if_empty;
 pub use path::CgroupPath;
-pub use resources::{DeviceRule, Resources, Throttle};
+pub use resources::{
+    DeviceRule, DeviceWeight, HugepageLimit, InterfacePriority, RdmaLimit, Resources, Throttle,
+};
+pub use spec::{SpecResources, always_allowed};
 pub use stats::{CpuStats, HugetlbStats, IoStats, MemoryStats, PidsStats, Stats, Throttling};
 pub use validate::{MEMORY_MIN, ResourceError};

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use soute_runtime::cgroups::{Cgroup, CgroupError, DeviceRule, Resources, Throttle};
+use soute_runtime::cgroups::{Cgroup, CgroupError, DeviceRule, HugepageLimit, Resources, Throttle};
 
 use crate::scene::{Scene, Shell, until};
 
@@ -15,7 +15,7 @@ const MIB: u64 = 1 << 20;
 fn a_memory_hog_is_killed_and_counted() {
     let scene = Scene::new("oom");
     let resources = Resources {
-        memory: Some(16 * MIB),
+        memory: Some(16 * MIB as i64),
         memory_swap: Some(16 * MIB as i64),
         ..Resources::default()
     };
@@ -100,7 +100,7 @@ fn a_spinner_gets_its_share() {
 fn updates_are_live_and_whole() {
     let scene = Scene::new("update");
     let memory = |memory: u64, swap: i64| Resources {
-        memory: Some(memory * MIB),
+        memory: Some((memory * MIB) as i64),
         memory_swap: Some(if swap < 0 { swap } else { swap * MIB as i64 }),
         ..Resources::default()
     };
@@ -277,7 +277,7 @@ fn weight_is(scene: &Scene, controller: &str, files: &[&str]) {
 fn a_parent_with_processes_hands_no_memory_down() {
     let scene = Scene::new("internal");
     let memory = Resources {
-        memory: Some(64 * MIB),
+        memory: Some(64 * MIB as i64),
         ..Resources::default()
     };
     if scene.refused_without("memory", &memory) {
@@ -300,9 +300,9 @@ fn a_parent_with_processes_hands_no_memory_down() {
                 error,
                 CgroupError::Enable {
                     limit: "--memory",
-                    controller: "memory",
+                    ref controller,
                     ..
-                }
+                } if controller == "memory"
             ),
             "{error}"
         );
@@ -323,9 +323,22 @@ fn nonsense_is_refused_before_anything_is_made() {
         let created = Cgroup::create(&scene.layout, path, &Resources::default(), &[]);
         assert!(matches!(created, Err(CgroupError::Path { .. })), "{path}");
     }
+    // Docker's rules are the callers' to ask for: an OCI bundle may have less memory than Docker gives.
+    let too_little = Resources {
+        memory: Some(MIB as i64),
+        ..Resources::default()
+    };
+    let too_much = Resources {
+        cpu_quota: Some(i64::MAX),
+        ..Resources::default()
+    };
+    for resources in [too_little, too_much] {
+        let refused = resources.validate(&scene.layout);
+        assert!(matches!(refused, Err(CgroupError::Resources(_))));
+    }
     let bad = [
         Resources {
-            memory: Some(MIB),
+            memory: Some(-2),
             ..Resources::default()
         },
         Resources {
@@ -333,7 +346,10 @@ fn nonsense_is_refused_before_anything_is_made() {
             ..Resources::default()
         },
         Resources {
-            cpu_quota: Some(i64::MAX),
+            hugepage_limits: vec![HugepageLimit {
+                page_size: "../2MB".into(),
+                limit: 0,
+            }],
             ..Resources::default()
         },
     ];

@@ -6,4 +6,5 @@
 mod devices;
 mod life;
 mod limits;
+mod rare;
 mod scene;

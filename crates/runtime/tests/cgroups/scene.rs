@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
-use soute_runtime::cgroups::{Cgroup, CgroupError, Layout, Resources};
+use soute_runtime::cgroups::{Cgroup, CgroupError, DeviceRule, Layout, Resources};
 
 /// A parent cgroup for one test; goes away with all below it, however the test ends.
 pub struct Scene {
@@ -36,7 +36,16 @@ impl Scene {
     }
 
     pub fn create(&self, name: &str, resources: &Resources) -> Result<Cgroup, CgroupError> {
-        Cgroup::create(&self.layout, &self.path(name), resources, &[])
+        self.create_with(name, resources, &[])
+    }
+
+    pub fn create_with(
+        &self,
+        name: &str,
+        resources: &Resources,
+        rules: &[DeviceRule],
+    ) -> Result<Cgroup, CgroupError> {
+        Cgroup::create(&self.layout, &self.path(name), resources, rules)
     }
 
     /// The text of a file of the cgroup, in the hierarchy with the controller.
