@@ -33,6 +33,31 @@ pub enum CgroupError {
         dir: String,
     },
 
+    /// The cgroup that is there has processes, which the container's limits and end would reach.
+    #[error("cgroup {dir} is not empty: it has {count} process(es)")]
+    Inhabited {
+        /// The folder.
+        dir: String,
+        /// Those in it and below it.
+        count: usize,
+    },
+
+    /// The cgroup that is there is frozen: nothing would start in it.
+    #[error("cgroup {dir} is frozen")]
+    Frozen {
+        /// The folder.
+        dir: String,
+    },
+
+    /// The v2 cgroup that is there takes no processes.
+    #[error("cgroup {dir}: no process can be put there, since {why}")]
+    NoEntry {
+        /// The folder.
+        dir: String,
+        /// What keeps them out.
+        why: String,
+    },
+
     /// The cgroup is in no hierarchy.
     #[error("no cgroup \"{path}\" in any hierarchy")]
     NotFound {

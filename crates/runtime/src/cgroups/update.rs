@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-use super::cgroup::{Cgroup, apply};
+use super::cgroup::Cgroup;
+use super::make::apply;
 use super::settings::{self, Setting};
 use super::{CgroupError, ResourceError, Resources, files};
 

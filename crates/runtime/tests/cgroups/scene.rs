@@ -80,6 +80,11 @@ impl Scene {
 
     /// Nothing is left below the parent (which may not exist either).
     pub fn assert_empty(&self) {
+        self.assert_has_only(&[]);
+    }
+
+    /// Below the parent are those alone.
+    pub fn assert_has_only(&self, names: &[&str]) {
         for h in self.layout.hierarchies() {
             let dir = h.mount.join(&self.parent[1..]);
             let Ok(entries) = fs::read_dir(&dir) else {
@@ -88,7 +93,8 @@ impl Scene {
             for entry in entries {
                 let entry = entry.unwrap();
                 assert!(
-                    !entry.file_type().unwrap().is_dir(),
+                    !entry.file_type().unwrap().is_dir()
+                        || names.iter().any(|name| entry.file_name() == *name),
                     "left behind: {:?}",
                     entry.path()
                 );
