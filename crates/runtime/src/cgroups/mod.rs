@@ -15,8 +15,10 @@ mod files;
 mod layout;
 mod make;
 mod members;
+mod oom;
 mod path;
 mod place;
+pub mod report;
 mod resources;
 mod settings;
 mod spec;
@@ -31,6 +33,7 @@ pub use devices::default_device_rules;
 pub use error::CgroupError;
 pub use layout::{Hierarchy, Layout, LayoutKind, default_parent};
 pub use members::remove_if_empty;
+pub use oom::{OomEvent, OomWatch};
 pub use path::CgroupPath;
 pub use place::Place;
 pub use resources::{

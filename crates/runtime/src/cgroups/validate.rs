@@ -280,7 +280,7 @@ fn within(limit: &'static str, list: &str, online: &str) -> Result<(), ResourceE
 }
 
 /// A list as in cpuset(7), "List format": `0-4,9`. Numbers above 65535 are no CPU of any kernel.
-fn parse_list(list: &str) -> Option<BTreeSet<u32>> {
+pub(super) fn parse_list(list: &str) -> Option<BTreeSet<u32>> {
     let number = |text: &str| match text.parse::<u32>() {
         Ok(n) if n <= 65_535 && text.bytes().all(|b| b.is_ascii_digit()) => Some(n),
         _ => None,

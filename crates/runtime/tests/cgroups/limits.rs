@@ -5,7 +5,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use soute_runtime::cgroups::{Cgroup, CgroupError, DeviceRule, HugepageLimit, Resources, Throttle};
+use soute_runtime::cgroups::{
+    Cgroup, CgroupError, DeviceRule, HugepageLimit, OomEvent, Resources, Throttle,
+};
 
 use crate::scene::{Scene, Shell, until};
 
@@ -381,4 +383,60 @@ fn nonsense_is_refused_before_anything_is_made() {
             .iter()
             .any(|h| h.mount.join(&scene.parent[1..]).exists())
     );
+}
+
+#[test]
+fn an_oom_kill_is_told_when_it_happens() {
+    let scene = Scene::new("oom-watch");
+    let resources = Resources {
+        memory: Some(16 * MIB as i64),
+        memory_swap: Some(16 * MIB as i64),
+        ..Resources::default()
+    };
+    if scene.refused_without("memory", &resources) {
+        return;
+    }
+    let cgroup = scene.create("c", &resources).unwrap();
+    let mut hog = Shell::within("tail /dev/zero; sleep 100", &cgroup);
+    let mut watch = cgroup.watch_oom().unwrap();
+    let within = |millis| Some(Duration::from_millis(millis));
+    assert_eq!(watch.wait(within(20)).unwrap(), OomEvent::Nothing);
+    hog.go();
+    assert_eq!(watch.wait(within(10_000)).unwrap(), OomEvent::Oom);
+    // The end is told once the last process is gone (v2), or the cgroup (v1).
+    cgroup.kill().unwrap();
+    hog.wait();
+    cgroup.remove().unwrap();
+    let mut last = watch.wait(within(10_000)).unwrap();
+    while last == OomEvent::Oom {
+        last = watch.wait(within(10_000)).unwrap();
+    }
+    assert_eq!(last, OomEvent::Gone);
+}
+
+#[test]
+fn a_report_has_what_was_used() {
+    let scene = Scene::new("report");
+    let cgroup = scene.create("c", &Resources::default()).unwrap();
+    let mut shell = Shell::within(
+        "head -c 30000000 /dev/zero | tail -c 1; sleep 100; :",
+        &cgroup,
+    );
+    shell.go();
+    until("it works", || {
+        cgroup.report().unwrap().cpu.usage.total > 1_000_000
+    });
+    let report = cgroup.report().unwrap();
+    assert!(report.pids.current > 0, "{report:?}");
+    if scene.layout.carrier("memory").is_some() {
+        let memory = &report.memory;
+        assert!(
+            memory.usage.limit > 1 << 40 && !memory.raw.is_empty(),
+            "{memory:?}"
+        );
+    }
+    if scene.layout.carrier("cpuacct").is_some() {
+        let usage = &report.cpu.usage;
+        assert!(usage.percpu.len() == usage.percpu_user.len() && !usage.percpu.is_empty());
+    }
 }
