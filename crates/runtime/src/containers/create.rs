@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rustix::process::Pid;
+use soute_sys::mount::RDONLY;
 
 use super::error::io;
 use super::folder::Folder;
@@ -14,8 +15,10 @@ use super::state::{has_been_made, write_config, write_init};
 use super::{Containers, Error, State, console, machine};
 use crate::cgroups::{Cgroup, Place};
 use crate::hooks::HookState;
+use crate::plan::{Mount, MountSource, Plan, User};
 use crate::process::gate::Gate;
 use crate::process::{Birth, Failure, spawn};
+use crate::socket;
 use crate::spec::{self, CONFIG, Config, Machine};
 
 /// How a container is to be made.
@@ -106,6 +109,9 @@ impl Containers {
                     &planned.resources.resources,
                     &planned.resources.device_rules,
                 )?;
+                if let Some(owner) = delegate(&planned.plan) {
+                    cgroup.delegate(owner)?;
+                }
                 Ok(cgroup)
             });
         let cgroup = match made {
@@ -127,12 +133,7 @@ impl Containers {
 }
 
 /// The process, and all that its caller is told of it. On failure the process is dead.
-fn populate(
-    folder: &Folder,
-    plan: &crate::plan::Plan,
-    cgroup: &Cgroup,
-    how: &Create,
-) -> Result<Made, Error> {
+fn populate(folder: &Folder, plan: &Plan, cgroup: &Cgroup, how: &Create) -> Result<Made, Error> {
     let gate = match how.start {
         true => None,
         false => Some(Gate::make(folder.path())?),
@@ -171,9 +172,8 @@ fn hand_out(folder: &Folder, mut made: Made, how: &Create) -> Result<Made, (Made
         if let (Some(socket), Some(master)) = (&how.console_socket, made.terminal.take()) {
             console::send(socket, master)?;
         }
-        if let Some(socket) = &how.pidfd_socket {
-            let stream = console::connected(socket)?;
-            console::send_descriptor(&stream, b"pidfd", &made.pidfd)?;
+        if let Some(path) = &how.pidfd_socket {
+            socket::send_descriptor(socket::connected(path)?, b"pidfd", &made.pidfd)?;
         }
         if let Some(file) = &how.pid_file {
             write_pid_file(file, made.pid)?;
@@ -218,6 +218,25 @@ fn place(config: &Config, machine: &Machine, id: &str) -> Result<Place, Error> {
         .map(|path| path.to_string_lossy())
         .unwrap_or_default();
     Ok(Place::from_spec(&machine.layout, &wanted, id)?)
+}
+
+/// Who gets the cgroup to make others in, as systemd does inside: whoever the container's user is outside, if its own
+/// part of the hierarchy is mounted such that it can be written to.
+fn delegate(plan: &Plan) -> Option<u32> {
+    let writable = |mount: &Mount| {
+        matches!(mount.source, MountSource::Cgroup { .. })
+            && (mount.attributes.set | mount.all.set) & RDONLY == 0
+    };
+    if plan.namespaces.cgroup.is_host() || !plan.mounts.iter().any(writable) {
+        return None;
+    }
+    let User::Ids { uid, .. } = plan.process.user else {
+        return None;
+    };
+    match plan.namespaces.user.maps() {
+        Some(maps) => maps.host_uid(uid),
+        None => Some(uid),
+    }
 }
 
 /// The error, and that of the undoing if there was one.

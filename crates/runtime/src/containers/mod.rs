@@ -20,7 +20,6 @@ mod state;
 
 use std::path::PathBuf;
 
-pub use console::send as send_console;
 pub use create::{Create, Made};
 pub use error::Error;
 pub use exec::{Exec, ProcessChoice};
