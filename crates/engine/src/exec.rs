@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use rustix::process::Pid;
 use soute_runtime::cgroups::Cgroup;
-use soute_runtime::plan::{Process, User};
+use soute_runtime::plan::{Grant, Process, User};
 use soute_runtime::process::{Entered, Own, Standard, enter};
 
 use crate::container::Status;
@@ -75,16 +75,18 @@ impl Engine {
                 .working_directory
                 .clone()
                 .unwrap_or_else(|| record.working_directory.clone()),
-            user: User {
+            user: User::Named {
                 spec: exec.user.clone().unwrap_or_else(|| record.user.clone()),
                 additional_groups: request.additional_groups.clone(),
             },
-            capabilities,
+            umask: plan::UMASK,
+            grant: Grant::AtMost(capabilities),
             no_new_privileges: request.security.no_new_privileges,
             seccomp: plan::filter(&own, capabilities, self.kernel)?,
             rlimits: plan::limits_of(request)?,
             oom_score_adj: None,
             terminal: exec.terminal,
+            preserved_descriptors: 0,
         };
         // One that joins another container may share the machine's by way of it.
         let joined = |kind: &str| crate::launch::shares_with_us(running.pid, kind).map(|us| !us);

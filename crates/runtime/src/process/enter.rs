@@ -10,13 +10,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Signal, WaitOptions};
+use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::ThreadNameSpaceType;
-use soute_sys::Called;
 use soute_sys::process::{Cloned, clone3, exit_now, flags, fork};
+use soute_sys::{CallError, Called};
 
 use super::channel::Channel;
 use super::failure::{Failure, Step};
+use super::join::own_number;
+use super::privileges::Door;
 use super::program::Program;
 use super::spawn::Stdio;
 use super::stdio::{self, Standard};
@@ -43,6 +45,33 @@ pub struct Own {
 }
 
 impl Own {
+    /// Those that the process `pid` does not share with this one.
+    ///
+    /// # Errors
+    /// They cannot be looked at.
+    pub fn of(pid: i32) -> Result<Self, Failure> {
+        let own = |kind: &str| {
+            let look = |whose: &str| {
+                let path = format!("/proc/{whose}/ns/{kind}");
+                rustix::fs::stat(&path)
+                    .called(|| format!("stat(\"{path}\")"))
+                    .map(|stat| (stat.st_dev, stat.st_ino))
+            };
+            Ok::<_, CallError>(look(&pid.to_string())? != look("self")?)
+        };
+        let all = || {
+            Ok(Self {
+                user: own("user")?,
+                pid: own("pid")?,
+                net: own("net")?,
+                ipc: own("ipc")?,
+                uts: own("uts")?,
+                cgroup: own("cgroup")?,
+            })
+        };
+        all().step("looking at the container's namespaces")
+    }
+
     fn flags(self) -> ThreadNameSpaceType {
         let mut flags = ThreadNameSpaceType::MOUNT;
         for (own, flag) in [
@@ -131,6 +160,49 @@ pub fn enter(
     })
 }
 
+/// A process in a container that is the caller's own child.
+#[derive(Debug)]
+pub struct Inside {
+    /// As the caller's PID namespace numbers it.
+    pub pid: Pid,
+    /// A descriptor of it.
+    pub pidfd: OwnedFd,
+    /// The master side of its terminal, if it was to have one.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// As [`enter`], with the caller's standard files and as the caller's own child: whoever takes over its children when
+/// it ends can wait for the process.
+pub fn enter_as_child(
+    target: BorrowedFd<'_>,
+    own: Own,
+    process: &Process,
+    cgroup: &Cgroup,
+) -> Result<Inside, Failure> {
+    let (ours, theirs) = Channel::pair().step("the setup channel")?;
+    let between = match clone3(0, cgroup.v2_fd()).step("making the process")? {
+        Cloned::Child => {
+            drop(ours);
+            in_between(target, own, process, cgroup, &theirs, None)
+        }
+        Cloned::Parent { pidfd, .. } => pidfd,
+    };
+    drop(theirs);
+    let answers = answers(&ours);
+    let _ = rustix::process::waitid(
+        rustix::process::WaitId::PidFd(between.as_fd()),
+        rustix::process::WaitIdOptions::EXITED,
+    );
+    let (pidfd, terminal) = answers?;
+    let pid = own_number(&pidfd)
+        .ok_or_else(|| Failure::setup("entering the container", "the process ended early"))?;
+    Ok(Inside {
+        pid,
+        pidfd,
+        terminal,
+    })
+}
+
 /// The parent of the process: all that it does is to wait for its end, and to tell it.
 ///
 /// The caller is not to be the parent. It can be stopped (Ctrl-Z at its terminal), and an ended process for which nobody
@@ -204,16 +276,19 @@ fn in_between(
         clone3(flags::PARENT, None).step("making the process in the container")
     })();
     match entered {
-        Ok(Cloned::Child) => {
-            let failure = match set_up(process, own, channel, stdio) {
-                Ok((identity, program)) => {
-                    privileges::become_program(process, &identity, program, channel.as_fd(), false)
-                }
-                Err(failure) => failure,
-            };
-            let _ = channel.send(&failure.encode(), &[]);
-            exit_now(1)
-        }
+        Ok(Cloned::Child) => match set_up(process, own, channel, stdio) {
+            Ok((identity, program)) => Door {
+                channel,
+                tied: false,
+                gate: None,
+                hooks: None,
+            }
+            .become_program(process, &identity, program),
+            Err(failure) => {
+                let _ = channel.send(&failure.encode(), &[]);
+                exit_now(1)
+            }
+        },
         Ok(Cloned::Parent { pidfd, .. }) => {
             let _ = channel.send(b"P", &[pidfd.as_fd()]);
             exit_now(0)

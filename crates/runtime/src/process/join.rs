@@ -90,7 +90,7 @@ fn decode(answer: Option<super::channel::Message>) -> Result<Cloned, CallError> 
 }
 
 /// The process number of a pidfd in this PID namespace (proc_pid_fdinfo(5), "Pid").
-fn own_number(pidfd: impl AsFd) -> Option<rustix::process::Pid> {
+pub(super) fn own_number(pidfd: impl AsFd) -> Option<rustix::process::Pid> {
     use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd());
     let text = std::fs::read_to_string(path).ok()?;
