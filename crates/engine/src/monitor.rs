@@ -110,6 +110,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         stdio,
         lock: lock.as_fd(),
         tied: true,
+        keep_keyring: false,
         gate: None,
     };
     let spawned = spawn(&plan, birth, &mut |pid| {

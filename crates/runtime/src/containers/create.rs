@@ -25,10 +25,16 @@ pub struct Create {
     pub bundle: PathBuf,
     /// Where the terminal's master goes. Without, [`Made`] has it.
     pub console_socket: Option<PathBuf>,
+    /// Where a descriptor of the first process goes, besides.
+    pub pidfd_socket: Option<PathBuf>,
     /// A file for the number of the first process.
     pub pid_file: Option<PathBuf>,
     /// How many descriptors, from 3 on, the program keeps.
     pub preserved_descriptors: u32,
+    /// The caller's session keyring stays in use.
+    pub keep_keyring: bool,
+    /// cgroupsPath names a slice and a scope of systemd.
+    pub systemd: bool,
     /// The program starts at once, and need not be waited for at the gate.
     pub start: bool,
 }
@@ -51,6 +57,11 @@ impl Containers {
     /// On any, nothing is left of it.
     pub fn create(&self, id: &str, how: &Create) -> Result<Made, Error> {
         self.folder(id)?;
+        if how.systemd {
+            return Err(Error::Impossible(
+                "--systemd-cgroup: cgroups that are systemd's are not there yet".to_owned(),
+            ));
+        }
         let text = {
             let file = how.bundle.join(CONFIG);
             io("reading", &file, std::fs::read(&file))?
@@ -131,6 +142,7 @@ fn populate(
         stdio: None,
         lock: folder.as_fd(),
         tied: false,
+        keep_keyring: how.keep_keyring,
         gate: gate.as_ref(),
     };
     let started = spawn(plan, birth, &mut |pid| {
@@ -158,6 +170,10 @@ fn hand_out(folder: &Folder, mut made: Made, how: &Create) -> Result<Made, (Made
     let mut told = || -> Result<(), Error> {
         if let (Some(socket), Some(master)) = (&how.console_socket, made.terminal.take()) {
             console::send(socket, master)?;
+        }
+        if let Some(socket) = &how.pidfd_socket {
+            let stream = console::connected(socket)?;
+            console::send_descriptor(&stream, b"pidfd", &made.pidfd)?;
         }
         if let Some(file) = &how.pid_file {
             write_pid_file(file, made.pid)?;

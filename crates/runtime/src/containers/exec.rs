@@ -16,6 +16,10 @@ use crate::spec::{self, Config};
 pub struct Exec {
     /// Where the terminal's master goes. Without, [`Made`](super::Made) has it.
     pub console_socket: Option<PathBuf>,
+    /// Where a descriptor of the process goes, besides.
+    pub pidfd_socket: Option<PathBuf>,
+    /// cgroups below the container's, as `[CONTROLLER[,CONTROLLER]:]PATH`.
+    pub cgroups: Vec<String>,
     /// A file for the number of the process.
     pub pid_file: Option<PathBuf>,
     /// How many descriptors, from 3 on, the program keeps.
@@ -72,6 +76,10 @@ impl Containers {
         };
         if let (Some(socket), Some(master)) = (&how.console_socket, made.terminal.take()) {
             console::send(socket, master)?;
+        }
+        if let Some(socket) = &how.pidfd_socket {
+            let stream = console::connected(socket)?;
+            console::send_descriptor(&stream, b"pidfd", &made.pidfd)?;
         }
         if let Some(file) = &how.pid_file {
             create::write_pid_file(file, made.pid)?;

@@ -2,13 +2,14 @@
 
 use std::os::fd::AsFd as _;
 
+use oci_spec::runtime::LinuxResources;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 use super::folder::Folder;
 use super::state::{Container, Status};
 use super::{Containers, Error};
-use crate::cgroups::{Cgroup, Resources, Stats};
+use crate::cgroups::{Cgroup, Stats};
 use crate::hooks::{self, Tree};
 use crate::process::gate;
 use crate::spec;
@@ -154,9 +155,10 @@ impl Containers {
     ///
     /// # Errors
     /// It is stopped, or a limit cannot be kept.
-    pub fn update(&self, id: &str, limits: &Resources) -> Result<(), Error> {
+    pub fn update(&self, id: &str, wanted: &LinuxResources) -> Result<(), Error> {
         let (_folder, container) = self.hold(id)?;
-        Ok(self.live_cgroup(&container)?.update(limits)?)
+        let (limits, _) = spec::resources(wanted)?;
+        Ok(self.live_cgroup(&container)?.update(&limits)?)
     }
 
     /// What it uses.

@@ -258,7 +258,7 @@ fn in_between(
 ) -> ! {
     let entered = (|| {
         // Before the first thing in there can look at us.
-        privileges::leave_caller()?;
+        privileges::leave_caller(false)?;
         cgroup
             .join_self_v1()
             .map_err(|e| Failure::setup("joining the container's cgroups", e))?;

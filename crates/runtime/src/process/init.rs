@@ -30,9 +30,12 @@ pub(crate) fn run(plan: &Plan, birth: Birth<'_>, channel: Channel) -> ! {
         stdio,
         tied,
         gate,
+        keep_keyring,
         ..
     } = birth;
-    match privileges::leave_caller().and_then(|()| set_up(plan, cgroup, &channel, stdio)) {
+    match privileges::leave_caller(keep_keyring)
+        .and_then(|()| set_up(plan, cgroup, &channel, stdio))
+    {
         Ok(ready) => ready.go(plan, channel, tied, gate),
         Err(failure) => {
             // Nobody is left to tell if this fails, too.

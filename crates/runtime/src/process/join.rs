@@ -22,7 +22,7 @@ pub(crate) fn clone_inside(
             drop(ours);
             // Before it can be seen in there: root of that user namespace, given CAP_SYS_PTRACE, may trace whoever is
             // dumpable, and this is still a process of the machine's root. The clone inherits it.
-            if super::privileges::leave_caller().is_err() {
+            if super::privileges::leave_caller(true).is_err() {
                 exit_now(1)
             }
             match enter_and_clone(joins, clone_flags, cgroup) {

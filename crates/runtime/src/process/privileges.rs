@@ -172,7 +172,7 @@ fn become_user(identity: &Identity) -> Result<(), Failure> {
 
 /// First thing in a process that is going to be the container's: nothing of the engine's or of its caller's is to be
 /// found in it from inside.
-pub(crate) fn leave_caller() -> Result<(), Failure> {
+pub(crate) fn leave_caller(keep_keyring: bool) -> Result<(), Failure> {
     let step = "leaving the caller";
     // Another process in there must not look at this one: memory, descriptors and executable are the machine's until
     // execve, which makes the program dumpable again (CVE-2016-9962, CVE-2019-5736).
@@ -180,7 +180,10 @@ pub(crate) fn leave_caller() -> Result<(), Failure> {
         .called(|| "prctl(PR_SET_DUMPABLE, 0)".to_owned())
         .step(step)?;
     // Whoever possesses a session keyring may use the keys in it, whatever its user namespace.
-    soute_sys::process::new_session_keyring().step(step)
+    match keep_keyring {
+        true => Ok(()),
+        false => soute_sys::process::new_session_keyring().step(step),
+    }
 }
 
 /// Raises this process's hard limits to those that the program is to have, as only the machine's root can.

@@ -58,6 +58,8 @@ pub struct Birth<'a> {
     pub lock: BorrowedFd<'a>,
     /// It dies with its parent, also once its program runs. Until then it does in any case.
     pub tied: bool,
+    /// It keeps the caller's session keyring (session-keyring(7)).
+    pub keep_keyring: bool,
     /// Where it waits, all set up, for the start of its program. Without, the program starts at once.
     pub gate: Option<&'a Gate>,
 }
