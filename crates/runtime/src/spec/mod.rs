@@ -4,6 +4,7 @@
 //! Every field is applied or refused; properties that the specification does
 //! not know are ignored, as it asks ("Extensibility").
 
+pub mod attributes;
 mod devices;
 mod error;
 mod mounts;
