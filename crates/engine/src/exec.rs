@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use rustix::process::Pid;
 use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::{Grant, Process, User};
+use soute_runtime::process::attributes::Attributes;
 use soute_runtime::process::{Entered, Own, Standard, enter};
 
 use crate::container::Status;
@@ -86,6 +87,7 @@ impl Engine {
             rlimits: plan::limits_of(request)?,
             oom_score_adj: None,
             terminal: exec.terminal,
+            attributes: Attributes::default(),
             preserved_descriptors: 0,
         };
         // One that joins another container may share the machine's by way of it.
@@ -106,6 +108,7 @@ impl Engine {
             ipc: own_share(&request.ipc, "ipc")?,
             uts: request.uts != Share::Host,
             cgroup: request.cgroupns != Share::Host,
+            time: false,
         };
         let mut cgroup = Cgroup::open(&self.layout, &record.cgroup)?;
         cgroup.prepare_join()?;

@@ -12,6 +12,7 @@ use soute_runtime::plan::{
     Device, Grant, Hooks, Layers, Namespace, Namespaces, Plan, Process, Rootfs, Upper, User,
     UserNamespace,
 };
+use soute_runtime::process::attributes::Attributes;
 use soute_runtime::seccomp::profile::Profile;
 use soute_runtime::seccomp::{Filter, KernelVersion};
 use soute_sys::Called;
@@ -126,6 +127,7 @@ pub(crate) fn plan(
         devices,
         masked_paths: list(MASKED),
         readonly_paths: list(READ_ONLY),
+        net_devices: Vec::new(),
         sysctls: sysctls::check(request, &namespaces)?,
         process: Process {
             args: record.args.clone(),
@@ -142,6 +144,7 @@ pub(crate) fn plan(
             rlimits: limits::rlimits(request)?,
             oom_score_adj: request.oom_score_adj,
             terminal: request.terminal.then_some(terminal_size),
+            attributes: Attributes::default(),
             preserved_descriptors: 0,
         },
         init: request.init,
@@ -229,6 +232,7 @@ fn namespaces(record: &Record, joins: Joins) -> Namespaces {
         ipc: shared(&request.ipc, joins.ipc),
         uts: shared(&request.uts, None),
         cgroup: shared(&request.cgroupns, None),
+        time: None,
         net: match (&request.network, joins.net) {
             (_, Some(joined)) => joined.into(),
             (Network::Host, None) => Namespace::Host,

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use crate::capabilities::{CapSet, Capabilities};
 use crate::hooks::{self, Hook, HookError, HookState, Status, Tree};
 use crate::idmap::IdMaps;
+use crate::netdev::NetDevice;
+use crate::process::attributes;
+use crate::process::time::Time;
 use crate::seccomp::Filter;
 
 /// One container.
@@ -36,6 +39,8 @@ pub struct Plan {
     pub masked_paths: Vec<String>,
     /// Made read-only. Missing ones are skipped, as in runc.
     pub readonly_paths: Vec<String>,
+    /// Interfaces of the machine that move into the container's network namespace.
+    pub net_devices: Vec<NetDevice>,
     /// Written below /proc/sys: name with dots or slashes, value.
     pub sysctls: Vec<(String, String)>,
     /// The program and what it may do.
@@ -122,6 +127,8 @@ pub struct Namespaces {
     pub uts: Namespace,
     /// cgroup_namespaces(7); entered once the process sits in its cgroup.
     pub cgroup: Namespace,
+    /// time_namespaces(7), if it is not the caller's.
+    pub time: Option<Time>,
 }
 
 /// The user namespace, which owns all the others that are new.
@@ -413,6 +420,8 @@ pub struct Process {
     pub oom_score_adj: Option<i32>,
     /// The program gets a terminal; its size in rows and columns.
     pub terminal: Option<(u16, u16)>,
+    /// Scheduling, memory policy, labels.
+    pub attributes: attributes::Attributes,
     /// How many of the caller's descriptors, from 3 on, the program keeps.
     pub preserved_descriptors: u32,
 }

@@ -12,11 +12,11 @@ use super::error::io;
 use super::folder::Folder;
 use super::state::{has_been_made, write_config, write_init};
 use super::{Containers, Error, State, console, machine};
-use crate::cgroups::{Cgroup, CgroupPath};
+use crate::cgroups::{Cgroup, Place};
 use crate::hooks::HookState;
 use crate::process::gate::Gate;
 use crate::process::{Birth, Failure, spawn};
-use crate::spec::{self, CONFIG, Config};
+use crate::spec::{self, CONFIG, Config, Machine};
 
 /// How a container is to be made.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +73,7 @@ impl Containers {
         )?;
         let config = Config::parse(&text, bundle)?;
         let machine = machine::look()?;
-        let cgroup = cgroup_path(&config, id)?;
+        let cgroup = place(&config, &machine, id)?;
         let annotations = config.spec.annotations().clone().unwrap_or_default();
         let state = State {
             id: id.to_owned(),
@@ -83,7 +83,6 @@ impl Containers {
             created: Timestamp::now().to_string(),
             owner: rustix::process::getuid().as_raw(),
             cgroup: cgroup.clone(),
-            owns_cgroup: true,
             own_pids: false,
             annotations: annotations.into_iter().collect(),
         };
@@ -101,12 +100,13 @@ impl Containers {
             .write(&folder)
             .and_then(|()| write_config(&folder, &text))
             .and_then(|()| {
-                Ok(Cgroup::create(
-                    &machine.layout,
-                    &cgroup,
-                    &planned.resources,
-                    &planned.device_rules,
-                )?)
+                let (cgroup, _) = Cgroup::create_or_adopt(
+                    &cgroup.layout(&machine.layout),
+                    cgroup.path(),
+                    &planned.resources.resources,
+                    &planned.resources.device_rules,
+                )?;
+                Ok(cgroup)
             });
         let cgroup = match made {
             Ok(cgroup) => cgroup,
@@ -207,19 +207,17 @@ pub(super) fn write_pid_file(file: &Path, pid: Pid) -> Result<(), Error> {
     io("renaming to", file, std::fs::rename(&part, file))
 }
 
-/// Where its cgroup is, below the mounts of the hierarchies.
-fn cgroup_path(config: &Config, id: &str) -> Result<String, Error> {
+/// Where its cgroup is to be.
+fn place(config: &Config, machine: &Machine, id: &str) -> Result<Place, Error> {
     let wanted = config
         .spec
         .linux()
         .as_ref()
         .and_then(|linux| linux.cgroups_path().as_ref());
-    let path = match wanted.map(|path| path.to_string_lossy()) {
-        None => format!("/{id}"),
-        Some(path) if path.is_empty() => format!("/{id}"),
-        Some(path) => format!("/{}", path.trim_matches('/')),
-    };
-    Ok(CgroupPath::new(&path)?.as_str().to_owned())
+    let wanted = wanted
+        .map(|path| path.to_string_lossy())
+        .unwrap_or_default();
+    Ok(Place::from_spec(&machine.layout, &wanted, id)?)
 }
 
 /// The error, and that of the undoing if there was one.

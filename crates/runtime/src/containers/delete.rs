@@ -64,7 +64,7 @@ impl Containers {
 /// Ends all its processes, and removes its cgroup.
 fn end(container: &Container) -> Result<(), Error> {
     let process = container.process();
-    let cgroup = container.cgroup()?.filter(|_| container.state.owns_cgroup);
+    let cgroup = container.cgroup()?;
     if let Ok(process) = &process {
         let _ = soute_sys::process::pidfd_send_signal(process, Signal::KILL.as_raw());
     }

@@ -7,6 +7,7 @@ use rustix::process::Pid;
 
 use super::state::{Container, Status};
 use super::{Containers, Error, console, create, machine};
+use crate::cgroups::SubPaths;
 use crate::plan::Process;
 use crate::process::{Inside, Own, enter_as_child};
 use crate::spec::{self, Config};
@@ -68,7 +69,7 @@ impl Containers {
         let machine = machine::look()?;
         let mut process = spec::process(&config, &choose(&config)?, &machine)?;
         process.preserved_descriptors = how.preserved_descriptors;
-        let inside = self.enter(&container, &process)?;
+        let inside = self.enter(&container, &process, &SubPaths::parse(&how.cgroups)?)?;
         let mut made = super::Made {
             pid: inside.pid,
             pidfd: inside.pidfd,
@@ -87,7 +88,12 @@ impl Containers {
         Ok(made)
     }
 
-    fn enter(&self, container: &Container, process: &Process) -> Result<Inside, Error> {
+    fn enter(
+        &self,
+        container: &Container,
+        process: &Process,
+        below: &SubPaths,
+    ) -> Result<Inside, Error> {
         let target: OwnedFd = container.process()?;
         let number = container.pid.unwrap_or_default();
         let own = Own::of(number)?;
@@ -95,9 +101,14 @@ impl Containers {
             id: container.state.id.clone(),
             is: container.status,
         })?;
-        cgroup.prepare_join()?;
-        if let Some(first) = Pid::from_raw(number) {
-            cgroup.join_beside(first)?;
+        if below.is_empty() {
+            cgroup.prepare_join()?;
+            if let Some(first) = Pid::from_raw(number) {
+                cgroup.join_beside(first)?;
+            }
+        } else {
+            cgroup = cgroup.sub(below)?;
+            cgroup.prepare_join()?;
         }
         Ok(enter_as_child(target.as_fd(), own, process, &cgroup)?)
     }

@@ -9,7 +9,8 @@ use rustix::process::{Pid, Signal};
 use super::folder::Folder;
 use super::state::{Container, Status};
 use super::{Containers, Error};
-use crate::cgroups::{Cgroup, Stats};
+use crate::cgroups::report::Report;
+use crate::cgroups::{Cgroup, OomWatch, SpecResources};
 use crate::hooks::{self, Tree};
 use crate::process::gate;
 use crate::spec;
@@ -157,16 +158,24 @@ impl Containers {
     /// It is stopped, or a limit cannot be kept.
     pub fn update(&self, id: &str, wanted: &LinuxResources) -> Result<(), Error> {
         let (_folder, container) = self.hold(id)?;
-        let (limits, _) = spec::resources(wanted)?;
+        let limits = SpecResources::new(wanted)?.resources;
         Ok(self.live_cgroup(&container)?.update(&limits)?)
     }
 
-    /// What it uses.
+    /// What it uses, under runc's names.
     ///
     /// # Errors
     /// It is stopped, or its cgroup cannot be read.
-    pub fn stats(&self, id: &str) -> Result<Stats, Error> {
-        Ok(self.live_cgroup(&self.container(id)?)?.stats()?)
+    pub fn report(&self, id: &str) -> Result<Report, Error> {
+        Ok(self.live_cgroup(&self.container(id)?)?.report()?)
+    }
+
+    /// Hears of its processes that are killed for want of memory.
+    ///
+    /// # Errors
+    /// It is stopped, or its cgroup cannot be watched.
+    pub fn watch(&self, id: &str) -> Result<OomWatch, Error> {
+        Ok(self.live_cgroup(&self.container(id)?)?.watch_oom()?)
     }
 
     fn live_cgroup(&self, container: &Container) -> Result<Cgroup, Error> {

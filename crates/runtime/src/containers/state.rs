@@ -13,7 +13,7 @@ use soute_sys::{CallError, Called as _};
 use super::error::io;
 use super::folder::Folder;
 use super::{Containers, Error};
-use crate::cgroups::{Cgroup, CgroupError, Layout};
+use crate::cgroups::{Cgroup, CgroupError, Layout, Place};
 use crate::proc_stat;
 use crate::process::gate;
 use crate::spec::{CONFIG, Config};
@@ -39,10 +39,8 @@ pub struct State {
     pub created: String,
     /// The user who made it.
     pub owner: u32,
-    /// Below the mounts of the hierarchies.
-    pub cgroup: String,
-    /// Whether the cgroup was made for it.
-    pub owns_cgroup: bool,
+    /// Where its cgroup is.
+    pub cgroup: Place,
     /// Whether it has a PID namespace of its own, whose end ends all its processes.
     pub own_pids: bool,
     /// The configuration's.
@@ -243,7 +241,7 @@ impl Container {
     /// The hierarchies cannot be found.
     pub fn cgroup(&self) -> Result<Option<Cgroup>, Error> {
         let layout = Layout::discover()?;
-        match Cgroup::open(&layout, &self.state.cgroup) {
+        match self.state.cgroup.open(&layout) {
             Ok(cgroup) => Ok(Some(cgroup)),
             Err(CgroupError::NotFound { .. }) => Ok(None),
             Err(e) => Err(e.into()),

@@ -15,12 +15,13 @@ use rustix::thread::ThreadNameSpaceType;
 use soute_sys::process::{Cloned, clone3, exit_now, flags, fork};
 use soute_sys::{CallError, Called};
 
+use super::attributes::{Attributes, Label};
 use super::channel::Channel;
 use super::failure::{Failure, Step};
 use super::join::own_number;
 use super::privileges::Door;
 use super::program::Program;
-use super::spawn::Stdio;
+use super::spawn::{OUTSIDE, Stdio};
 use super::stdio::{self, Standard};
 use super::{console, directory, privileges, user};
 use crate::cgroups::Cgroup;
@@ -42,6 +43,8 @@ pub struct Own {
     pub uts: bool,
     /// cgroup_namespaces(7)
     pub cgroup: bool,
+    /// time_namespaces(7)
+    pub time: bool,
 }
 
 impl Own {
@@ -67,6 +70,7 @@ impl Own {
                 ipc: own("ipc")?,
                 uts: own("uts")?,
                 cgroup: own("cgroup")?,
+                time: own("time")?,
             })
         };
         all().step("looking at the container's namespaces")
@@ -151,7 +155,7 @@ pub fn enter(
     }
     drop((theirs, told));
     let pipes = made.map_or([None, None, None], |made| made.ours);
-    let (pidfd, terminal) = answers(&ours)?;
+    let (pidfd, terminal) = answers(&ours, &process.attributes)?;
     Ok(Entered {
         pidfd,
         exit: Exit(exit),
@@ -188,7 +192,7 @@ pub fn enter_as_child(
         Cloned::Parent { pidfd, .. } => pidfd,
     };
     drop(theirs);
-    let answers = answers(&ours);
+    let answers = answers(&ours, &process.attributes);
     let _ = rustix::process::waitid(
         rustix::process::WaitId::PidFd(between.as_fd()),
         rustix::process::WaitIdOptions::EXITED,
@@ -257,6 +261,7 @@ fn in_between(
     stdio: Option<(Stdio, [bool; 3])>,
 ) -> ! {
     let entered = (|| {
+        process.attributes.begin()?;
         // Before the first thing in there can look at us.
         privileges::leave_caller(false)?;
         cgroup
@@ -264,6 +269,12 @@ fn in_between(
             .map_err(|e| Failure::setup("joining the container's cgroups", e))?;
         // In the container's user namespace nobody may.
         privileges::raise_hard_limits(&process.rlimits)?;
+        if own.time {
+            // Of the machine's user namespace, and so before that is left.
+            rustix::thread::move_into_thread_name_spaces(target, ThreadNameSpaceType::TIME)
+                .called(|| "setns(pidfd, CLONE_NEWTIME)".to_owned())
+                .step("entering the container's time namespace")?;
+        }
         rustix::thread::move_into_thread_name_spaces(target, own.flags()).map_err(|e| match e {
             rustix::io::Errno::SRCH => {
                 Failure::setup("entering the container", "it has just ended")
@@ -277,13 +288,13 @@ fn in_between(
     })();
     match entered {
         Ok(Cloned::Child) => match set_up(process, own, channel, stdio) {
-            Ok((identity, program)) => Door {
+            Ok((identity, program, label)) => Door {
                 channel,
                 tied: false,
                 gate: None,
                 hooks: None,
             }
-            .become_program(process, &identity, program),
+            .become_program(process, &identity, program, label),
             Err(failure) => {
                 let _ = channel.send(&failure.encode(), &[]);
                 exit_now(1)
@@ -305,7 +316,7 @@ fn set_up(
     own: Own,
     channel: &Channel,
     stdio: Option<(Stdio, [bool; 3])>,
-) -> Result<(user::Identity, Program), Failure> {
+) -> Result<(user::Identity, Program, Option<Label>), Failure> {
     rustix::process::setsid()
         .called(|| "setsid()".to_owned())
         .step("a new session")?;
@@ -325,17 +336,21 @@ fn set_up(
         stdio::place(&stdio)?;
         made = pipes;
     }
+    let label = Label::of(&process.attributes)?;
     let identity = user::resolve(&root, &process.user)?;
     let program = Program::new(&process.args, &process.env)?;
     directory::enter(&root, &process.working_directory, false)?;
     if identity.uid != 0 {
         stdio::own(&identity, made)?;
     }
-    Ok((identity, program))
+    Ok((identity, program, label))
 }
 
 /// The process, perhaps a terminal, and the end of file that says that the program runs.
-fn answers(channel: &Channel) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
+fn answers(
+    channel: &Channel,
+    attributes: &Attributes,
+) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
     let lost = || Failure::setup("entering the container", "the process ended early");
     let mut pidfd = None;
     let mut terminal = None;
@@ -344,6 +359,12 @@ fn answers(channel: &Channel) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
         match message.bytes.as_slice() {
             b"P" => pidfd = descriptor,
             b"T" => terminal = descriptor,
+            &[OUTSIDE] => {
+                // It comes after the process's own number, from the process.
+                let number = pidfd.as_ref().and_then(own_number).ok_or_else(lost)?;
+                attributes.apply_from_outside(number)?;
+                channel.send(&[OUTSIDE], &[]).step("telling the process")?;
+            }
             other => return Err(Failure::decode(other).unwrap_or_else(lost)),
         }
     }

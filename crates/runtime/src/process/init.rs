@@ -10,12 +10,13 @@ use rustix::io::Errno;
 use soute_sys::process::exit_now;
 use soute_sys::{CallError, Called};
 
+use super::attributes::Label;
 use super::channel::{Channel, Message};
 use super::failure::{Failure, Step};
 use super::gate::Gate;
 use super::privileges::Door;
 use super::program::Program;
-use super::spawn::{Birth, HOOKS, MOUNTS, READY, TERMINAL};
+use super::spawn::{Birth, HOOKS, MOUNTS, NETWORK, READY, TERMINAL};
 use super::{console, privileges, reaper, stdio, user};
 use crate::cgroups::Cgroup;
 use crate::hooks::{Status, Tree};
@@ -47,6 +48,7 @@ pub(crate) fn run(plan: &Plan, birth: Birth<'_>, channel: Channel) -> ! {
 
 /// Everything done but the program itself.
 struct Ready {
+    label: Option<Label>,
     identity: user::Identity,
     program: Program,
 }
@@ -88,6 +90,9 @@ fn set_up(
         .iter()
         .map(|m| kernel::make(m, &plan.namespaces).step(format!("mounting {}", m.target)))
         .collect::<Result<Vec<_>, _>>()?;
+
+    // By a procfs that no path of the image leads to.
+    let label = Label::of(&plan.process.attributes)?;
 
     // Rooted where this process now sits.
     if plan.namespaces.cgroup.is_new() {
@@ -169,6 +174,10 @@ fn set_up(
             .and_then(dev::complete)
             .step("the devices")?;
     }
+    if !plan.net_devices.is_empty() {
+        channel.send(&[NETWORK], &[]).step("telling the parent")?;
+        expect(channel, NETWORK)?;
+    }
     if hooks {
         channel.send(&[HOOKS], &[]).step("telling the parent")?;
         expect(channel, HOOKS)?;
@@ -215,7 +224,11 @@ fn set_up(
     if let Some(propagation) = plan.root_propagation {
         place::propagate_root(&root, propagation).step("the root's mount propagation")?;
     }
-    Ok(Ready { identity, program })
+    Ok(Ready {
+        label,
+        identity,
+        program,
+    })
 }
 
 impl Ready {
@@ -228,13 +241,13 @@ impl Ready {
             hooks: Some(&plan.hooks),
         };
         if !plan.init {
-            door.become_program(process, &self.identity, self.program)
+            door.become_program(process, &self.identity, self.program, self.label)
         }
         // PID 1 stays ours and reaps; the program is its child.
         match soute_sys::process::fork() {
             Ok(soute_sys::process::Cloned::Child) => {
                 reaper::take_foreground(process.terminal.is_some());
-                door.become_program(process, &self.identity, self.program)
+                door.become_program(process, &self.identity, self.program, None)
             }
             Ok(soute_sys::process::Cloned::Parent { pid, pidfd }) => {
                 drop(channel);

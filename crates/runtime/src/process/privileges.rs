@@ -9,11 +9,12 @@ use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal};
 use soute_sys::process::exit_now;
 use soute_sys::{CallError, Called};
 
+use super::attributes::Label;
 use super::channel::Channel;
 use super::failure::{Failure, Step};
 use super::gate::Gate;
 use super::program::Program;
-use super::spawn::WAITING;
+use super::spawn::{OUTSIDE, WAITING};
 use super::user::Identity;
 use crate::hooks::{Status, Tree};
 use crate::plan::{Hooks, Process};
@@ -40,8 +41,9 @@ impl Door<'_> {
         process: &Process,
         identity: &Identity,
         mut program: Program,
+        label: Option<Label>,
     ) -> ! {
-        let failure = match self.leave(process, identity, &mut program) {
+        let failure = match self.leave(process, identity, &mut program, label) {
             Ok(()) => program.execute(),
             Err(failure) => failure,
         };
@@ -58,8 +60,9 @@ impl Door<'_> {
         process: &Process,
         identity: &Identity,
         program: &mut Program,
+        label: Option<Label>,
     ) -> Result<(), Failure> {
-        self.prepare(process, identity, program)?;
+        self.prepare(process, identity, program, label)?;
         if let Some(gate) = self.gate {
             // By write and read: a filter that is there by now knows these two calls.
             rustix::io::write(self.channel.as_fd(), &[WAITING])
@@ -86,6 +89,7 @@ impl Door<'_> {
         process: &Process,
         identity: &Identity,
         program: &mut Program,
+        label: Option<Label>,
     ) -> Result<(), Failure> {
         program.default_env("HOME", &identity.home)?;
         // Nothing of the engine's may reach the program (CVE-2024-21626). Closed, not close-on-exec: execve looks its
@@ -94,6 +98,8 @@ impl Door<'_> {
         let mut kept = vec![self.channel.as_fd().as_raw_fd()];
         kept.extend(self.gate.iter().flat_map(|gate| gate.descriptors()));
         kept.extend((3..).take(process.preserved_descriptors as usize));
+        // Labels are written to files that are open already.
+        kept.extend(label.iter().flat_map(Label::descriptors));
         soute_sys::process::close_all_but(&mut kept).step("closing descriptors")?;
         // The engine makes its own files with exact modes; the program starts as after a login.
         rustix::process::umask(Mode::from_raw_mode(process.umask));
@@ -111,6 +117,17 @@ impl Door<'_> {
         }
         program.avoid_magic();
         soute_sys::process::reset_signals().step("signals")?;
+        if process.attributes.is_set_from_outside() {
+            self.channel
+                .send(&[OUTSIDE], &[])
+                .step("telling the parent")?;
+            match self.channel.receive().step("waiting for the parent")? {
+                Some(message) if message.bytes == [OUTSIDE] => {}
+                // It gave up (it knows why) or died.
+                _ => exit_now(1),
+            }
+        }
+        process.attributes.apply(label)?;
         let capabilities = process.grant.for_user(identity.uid);
         // The bounding set shrinks while CAP_SETPCAP is still effective.
         capabilities.apply_bounding().step("capabilities")?;

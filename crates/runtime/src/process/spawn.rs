@@ -16,11 +16,12 @@ use soute_sys::{CallError, Called};
 use super::channel::Channel;
 use super::failure::{Failure, Step};
 use super::gate::Gate;
-use super::privileges;
+use super::{privileges, time};
 use crate::cgroups::Cgroup;
 use crate::hooks::{Status, Tree};
 use crate::idmap;
 use crate::mounts::{bind, dev, rootfs};
+use crate::netdev::Moved;
 use crate::plan::{Mount, MountSource, Namespace, Namespaces, Plan, UserNamespace};
 
 /// The maps are written.
@@ -31,6 +32,10 @@ pub(super) const MOUNTS: u8 = b'M';
 pub(super) const TERMINAL: u8 = b'T';
 /// All is mounted: it is the machine's hooks' turn, says the child; they have run, says the parent.
 pub(super) const HOOKS: u8 = b'H';
+/// The network is there for devices to move in, says the child; they have, says the parent.
+pub(super) const NETWORK: u8 = b'N';
+/// It is time for what only the machine's privileges can set, says the process; it is set, says its maker.
+pub(super) const OUTSIDE: u8 = b'O';
 /// The program waits at the gate.
 pub(super) const WAITING: u8 = b'W';
 
@@ -87,12 +92,15 @@ pub fn spawn(
     let (ours, theirs) = Channel::pair().step("the setup channel")?;
     let joins = joined(&plan.namespaces);
     let v2 = birth.cgroup.v2_fd();
-    let cloned = if joins.is_empty() {
-        clone3(clone_flags(&plan.namespaces), v2)
-    } else {
-        super::join::clone_inside(&joins, clone_flags(&plan.namespaces), v2)
+    let clone = || match joins.is_empty() {
+        true => clone3(clone_flags(&plan.namespaces), v2),
+        false => super::join::clone_inside(&joins, clone_flags(&plan.namespaces), v2),
     };
-    match cloned.step("making the process and its namespaces")? {
+    let cloned = match &plan.namespaces.time {
+        Some(time) => time::clone_in(time, clone)?,
+        None => clone().step("making the process and its namespaces")?,
+    };
+    match cloned {
         Cloned::Child => {
             drop(ours);
             let _ = soute_sys::process::close_in_fork(birth.lock.as_raw_fd());
@@ -211,6 +219,31 @@ fn answer(
     child: &Child,
     gated: bool,
 ) -> Result<Option<OwnedFd>, Failure> {
+    let mut moved = Vec::new();
+    let answered = answer_all(plan, channel, child, gated, &mut moved);
+    answered.map_err(|failure| {
+        // While there is still a network to take them from: with it the kernel would destroy what is virtual.
+        moved
+            .into_iter()
+            .rev()
+            .map(Moved::back)
+            .fold(failure, |failure, back| match back {
+                Ok(()) => failure,
+                Err(e) => Failure {
+                    message: format!("{failure} (and taking an interface back failed: {e})"),
+                    ..failure
+                },
+            })
+    })
+}
+
+fn answer_all(
+    plan: &Plan,
+    channel: &Channel,
+    child: &Child,
+    gated: bool,
+    moved: &mut Vec<Moved>,
+) -> Result<Option<OwnedFd>, Failure> {
     let hooks = &plan.hooks;
     let mut terminal = None;
     loop {
@@ -226,6 +259,17 @@ fn answer(
         match message.bytes.first() {
             Some(&TERMINAL) => terminal = message.descriptors.into_iter().next(),
             Some(&WAITING) => return Ok(terminal),
+            Some(&NETWORK) => {
+                let network = idmap::open_namespace(child.pid, "net").step("network devices")?;
+                for device in &plan.net_devices {
+                    moved.push(device.carry(network.as_fd())?);
+                }
+                channel.send(&[NETWORK], &[]).step("telling the child")?;
+            }
+            Some(&OUTSIDE) => {
+                plan.process.attributes.apply_from_outside(child.pid)?;
+                channel.send(&[OUTSIDE], &[]).step("telling the child")?;
+            }
             Some(&HOOKS) => {
                 hooks
                     .run(

@@ -1,255 +1,190 @@
-//! The fields of `process` and `linux` that are neither limits nor rights: scheduling, affinity, memory policy,
-//! personality, labels, clocks, network devices.
-//!
-//! They are read by types of our own. Those of `oci-spec` 0.10 know two flags of a scheduler under other names than the
-//! specification's (`SCHED_FLAG_RESET_ON_FORK`, `SCHED_FLAG_DL_OVERRUN`), and take a required field that is missing for
-//! a default. [`readable`] keeps such a scheduler from them.
+//! `process.scheduler` and its kin, `linux.personality`, `linux.memoryPolicy`, labels.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::str::FromStr;
 
-use serde::Deserialize;
+use oci_spec::runtime as oci;
+use serde::Serialize;
 
-use super::SpecError;
+use super::{Config, SpecError};
 use crate::netdev::NetDevice;
-use crate::process::Failure;
+use crate::plan::Namespaces;
 use crate::process::attributes::{
-    Affinity, Attributes, BadNumbers, IoPriority, MemoryPolicy, Numbers, Scheduler,
+    Affinity, Attributes, IoClass, IoPriority, MemoryPolicy, Numbers, Personality, Policy,
+    SchedFlag, Scheduler,
 };
-use crate::process::time::Offset;
+use crate::process::time::{Offset, Time};
 
-/// What a configuration says of all that.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Extras {
-    /// Of its process; the affinity is for `exec` alone.
-    pub attributes: Attributes,
-    /// `linux.timeOffsets`, by the clocks' names.
-    pub time_offsets: Vec<Offset>,
-    /// `linux.netDevices`, by their names on the machine.
-    pub net_devices: Vec<NetDevice>,
-}
-
-#[derive(Deserialize)]
-struct ConfigPart {
-    process: Option<ProcessPart>,
-    linux: Option<LinuxPart>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ProcessPart {
-    scheduler: Option<SchedulerPart>,
-    io_priority: Option<IoPriorityPart>,
-    #[serde(rename = "execCPUAffinity")]
-    exec_cpu_affinity: Option<AffinityPart>,
-    apparmor_profile: Option<String>,
-    selinux_label: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct SchedulerPart {
-    policy: String,
-    nice: Option<i32>,
-    priority: Option<i32>,
-    flags: Option<Vec<String>>,
-    runtime: Option<u64>,
-    deadline: Option<u64>,
-    period: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct IoPriorityPart {
-    class: String,
-    priority: i64,
-}
-
-#[derive(Deserialize)]
-struct AffinityPart {
-    initial: Option<String>,
-    #[serde(rename = "final")]
-    last: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LinuxPart {
-    personality: Option<PersonalityPart>,
-    memory_policy: Option<MemoryPolicyPart>,
-    mount_label: Option<String>,
-    time_offsets: Option<BTreeMap<String, OffsetPart>>,
-    net_devices: Option<BTreeMap<String, NetDevicePart>>,
-}
-
-#[derive(Deserialize)]
-struct PersonalityPart {
-    domain: String,
-    flags: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-struct MemoryPolicyPart {
-    mode: String,
-    nodes: Option<String>,
-    flags: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-struct OffsetPart {
-    secs: Option<i64>,
-    nanosecs: Option<u32>,
-}
-
-#[derive(Deserialize)]
-struct NetDevicePart {
-    name: Option<String>,
-}
-
-/// What the `config.json` of this text says.
-///
-/// # Errors
-/// The first field that is no such field, or that cannot be had on any machine.
-pub fn of_config(text: &[u8]) -> Result<Extras, SpecError> {
-    let config: ConfigPart =
-        serde_json::from_slice(text).map_err(|e| SpecError::new("not a configuration", e))?;
-    let mut extras = Extras::default();
-    if let Some(part) = config.process {
-        extras.attributes = attributes(part, "process.")?;
-    }
-    if let Some(part) = config.linux {
-        part.add_to(&mut extras)?;
-    }
-    Ok(extras)
-}
-
-/// What the process file of `exec` says: a configuration's `process` by itself.
-///
-/// # Errors
-/// As [`of_config`].
-pub fn of_process(text: &[u8]) -> Result<Attributes, SpecError> {
-    let part: ProcessPart =
-        serde_json::from_slice(text).map_err(|e| SpecError::new("not a process", e))?;
-    attributes(part, "")
-}
-
-/// The text of a `config.json` or of a process file such that `oci-spec` can read it: without a scheduler that has
-/// flags, which is all that it is changed in. Text that is no JSON is left to be refused there.
-pub fn readable(text: &[u8]) -> Cow<'_, [u8]> {
-    const FLAG: &[u8] = b"SCHED_FLAG_";
-    if !text.windows(FLAG.len()).any(|window| window == FLAG) {
-        return Cow::Borrowed(text);
-    }
-    let Ok(mut document) = serde_json::from_slice::<serde_json::Value>(text) else {
-        return Cow::Borrowed(text);
+/// Of a process in the container of `config`. `exec`: not of the container's own process.
+pub(super) fn attributes(
+    config: &Config,
+    process: &oci::Process,
+    exec: bool,
+) -> Result<Attributes, SpecError> {
+    let linux = config.spec.linux().as_ref();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let attributes = Attributes {
+        scheduler: process.scheduler().as_ref().map(scheduler).transpose()?,
+        io_priority: process.io_priority().map(io_priority).transpose()?,
+        affinity: match process.exec_cpu_affinity() {
+            Some(wanted) if exec => affinity(wanted)?,
+            _ => Affinity::default(),
+        },
+        personality: match linux.and_then(|linux| linux.personality().as_ref()) {
+            Some(wanted) => Some(personality(wanted)?),
+            None => None,
+        },
+        memory_policy: match linux.and_then(|linux| linux.memory_policy().as_ref()) {
+            Some(wanted) => Some(memory_policy(wanted)?),
+            None => None,
+        },
+        apparmor_profile: text(process.apparmor_profile()),
+        selinux_label: text(process.selinux_label()),
+        mount_label: linux
+            .map(|linux| text(linux.mount_label()))
+            .unwrap_or_default(),
     };
-    if let Some(object) = document.as_object_mut() {
-        object.remove("scheduler");
-        if let Some(process) = object.get_mut("process").and_then(|p| p.as_object_mut()) {
-            process.remove("scheduler");
-        }
-    }
-    serde_json::to_vec(&document).map_or(Cow::Borrowed(text), Cow::Owned)
+    attributes
+        .check()
+        .map_err(|e| SpecError::new("process, linux", e))?;
+    Ok(attributes)
 }
 
-fn attributes(part: ProcessPart, within: &str) -> Result<Attributes, SpecError> {
-    let at = |field: &str| format!("{within}{field}");
-    let scheduler = part.scheduler.map(scheduler).transpose();
-    let io_priority = part.io_priority.map(|part| {
-        Ok::<_, Failure>(IoPriority {
-            class: part.class.parse()?,
-            level: part.priority,
-        })
-    });
-    let affinity = part
-        .exec_cpu_affinity
-        .map_or(Ok(Affinity::default()), |part| {
-            Ok::<_, BadNumbers>(Affinity {
-                initial: numbers(part.initial)?,
-                last: numbers(part.last)?,
-            })
-        });
-    Ok(Attributes {
-        scheduler: scheduler.map_err(|e| SpecError::new(at("scheduler"), e))?,
-        io_priority: io_priority
-            .transpose()
-            .map_err(|e| SpecError::new(at("ioPriority"), e))?,
-        affinity: affinity.map_err(|e| SpecError::new(at("execCPUAffinity"), e))?,
-        apparmor_profile: part.apparmor_profile.unwrap_or_default(),
-        selinux_label: part.selinux_label.unwrap_or_default(),
-        ..Attributes::default()
-    })
+/// The word that a value is in the document; this house knows it by that name.
+fn word<T: FromStr>(at: &str, value: impl Serialize) -> Result<T, SpecError>
+where
+    T::Err: std::fmt::Display,
+{
+    let word = serde_json::to_value(value).map_err(|e| SpecError::new(at, e))?;
+    let word = word.as_str().unwrap_or_default();
+    word.parse().map_err(|e| SpecError::new(at, e))
 }
 
-fn scheduler(part: SchedulerPart) -> Result<Scheduler, Failure> {
+fn scheduler(wanted: &oci::Scheduler) -> Result<Scheduler, SpecError> {
+    let flags = wanted.flags().iter().flatten();
     Ok(Scheduler {
-        policy: part.policy.parse()?,
-        nice: part.nice.unwrap_or_default(),
-        priority: part.priority.unwrap_or_default(),
-        flags: parse_all(part.flags)?,
-        runtime: part.runtime.unwrap_or_default(),
-        deadline: part.deadline.unwrap_or_default(),
-        period: part.period.unwrap_or_default(),
+        policy: word::<Policy>("process.scheduler.policy", wanted.policy())?,
+        nice: wanted.nice().unwrap_or(0),
+        priority: wanted.priority().unwrap_or(0),
+        flags: flags
+            .map(|flag| word::<SchedFlag>("process.scheduler.flags", flag))
+            .collect::<Result<_, _>>()?,
+        runtime: wanted.runtime().unwrap_or(0),
+        deadline: wanted.deadline().unwrap_or(0),
+        period: wanted.period().unwrap_or(0),
     })
 }
 
-fn parse_all<T: std::str::FromStr>(words: Option<Vec<String>>) -> Result<Vec<T>, T::Err> {
-    let words = words.unwrap_or_default();
-    words.iter().map(|word| word.parse()).collect()
+fn io_priority(wanted: oci::LinuxIOPriority) -> Result<IoPriority, SpecError> {
+    Ok(IoPriority {
+        class: word::<IoClass>("process.ioPriority.class", wanted.class())?,
+        level: wanted.priority(),
+    })
 }
 
-/// Empty is as good as missing.
-fn numbers(text: Option<String>) -> Result<Option<Numbers>, BadNumbers> {
-    text.filter(|text| !text.is_empty())
-        .map(|text| text.parse())
-        .transpose()
+fn affinity(wanted: &oci::ExecCPUAffinity) -> Result<Affinity, SpecError> {
+    let list = |at: &str, text: &Option<String>| match text.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => text
+            .parse::<Numbers>()
+            .map(Some)
+            .map_err(|e| SpecError::new(at, e)),
+    };
+    Ok(Affinity {
+        initial: list("process.execCPUAffinity.initial", wanted.initial())?,
+        last: list("process.execCPUAffinity.final", wanted.cpu_affinity_final())?,
+    })
 }
 
-impl LinuxPart {
-    fn add_to(self, extras: &mut Extras) -> Result<(), SpecError> {
-        let attributes = &mut extras.attributes;
-        attributes.mount_label = self.mount_label.unwrap_or_default();
-        if let Some(part) = self.personality {
-            let at = "linux.personality";
-            if let Some(flag) = part.flags.iter().flatten().next() {
-                return Err(SpecError::new(
-                    format!("{at}.flags"),
-                    format!("there is no {flag:?}"),
-                ));
-            }
-            let domain = part.domain.parse();
-            attributes.personality = Some(domain.map_err(|e| SpecError::new(at, e))?);
-        }
-        if let Some(part) = self.memory_policy {
-            let at = "linux.memoryPolicy";
-            let failed = |e: Failure| SpecError::new(at, e);
-            attributes.memory_policy = Some(MemoryPolicy {
-                mode: part.mode.parse().map_err(failed)?,
-                nodes: numbers(part.nodes).map_err(|e| SpecError::new(format!("{at}.nodes"), e))?,
-                flags: parse_all(part.flags).map_err(failed)?,
-            });
-        }
-        for (clock, part) in self.time_offsets.unwrap_or_default() {
-            let clock = clock
-                .parse()
+fn personality(wanted: &oci::LinuxPersonality) -> Result<Personality, SpecError> {
+    if wanted.flags().iter().flatten().next().is_some() {
+        let why = "the specification defines none";
+        return Err(SpecError::new("linux.personality.flags", why));
+    }
+    word("linux.personality.domain", wanted.domain())
+}
+
+fn memory_policy(wanted: &oci::LinuxMemoryPolicy) -> Result<MemoryPolicy, SpecError> {
+    let flags = wanted.flags().iter().flatten();
+    Ok(MemoryPolicy {
+        mode: word("linux.memoryPolicy.mode", wanted.mode())?,
+        nodes: match wanted.nodes().as_deref() {
+            None | Some("") => None,
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|e| SpecError::new("linux.memoryPolicy.nodes", e))?,
+            ),
+        },
+        flags: flags
+            .map(|flag| word("linux.memoryPolicy.flags", flag))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// `linux.timeOffsets` for the time namespace that is listed; `joined`: one that there was.
+pub(super) fn time(
+    spec: &oci::Spec,
+    joined: Option<std::os::fd::OwnedFd>,
+) -> Result<Time, SpecError> {
+    let offsets = offsets(spec)?;
+    match joined {
+        Some(_) if !offsets.is_empty() => Err(SpecError::new(
+            "linux.timeOffsets",
+            "the clocks of a time namespace that is joined are as they are",
+        )),
+        Some(fd) => Ok(Time::Join(fd)),
+        None => {
+            let time = Time::New(offsets);
+            time.check()
                 .map_err(|e| SpecError::new("linux.timeOffsets", e))?;
-            extras.time_offsets.push(Offset {
-                clock,
-                secs: part.secs.unwrap_or_default(),
-                nanosecs: part.nanosecs.unwrap_or_default(),
-            });
+            Ok(time)
         }
-        for (name, part) in self.net_devices.unwrap_or_default() {
-            let device = NetDevice {
-                name,
-                new_name: part.name,
-            };
-            device
-                .check()
-                .map_err(|e| SpecError::new("linux.netDevices", e))?;
-            extras.net_devices.push(device);
-        }
-        Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests;
+pub(super) fn offsets(spec: &oci::Spec) -> Result<Vec<Offset>, SpecError> {
+    let linux = spec.linux().as_ref();
+    let wanted = linux.and_then(|linux| linux.time_offsets().as_ref());
+    wanted
+        .into_iter()
+        .flatten()
+        .map(|(clock, offset)| {
+            Ok(Offset {
+                clock: clock
+                    .parse()
+                    .map_err(|e| SpecError::new("linux.timeOffsets", e))?,
+                secs: offset.secs().unwrap_or(0),
+                nanosecs: offset.nanosecs().unwrap_or(0),
+            })
+        })
+        .collect()
+}
+
+/// `linux.netDevices`, in an order of our own, since the document has none.
+pub(super) fn net_devices(
+    spec: &oci::Spec,
+    namespaces: &Namespaces,
+) -> Result<Vec<NetDevice>, SpecError> {
+    let linux = spec.linux().as_ref();
+    let wanted = linux.and_then(|linux| linux.net_devices().as_ref());
+    let mut devices: Vec<NetDevice> = wanted
+        .into_iter()
+        .flatten()
+        .map(|(name, device)| NetDevice {
+            name: name.clone(),
+            new_name: device.name().clone(),
+        })
+        .collect();
+    devices.sort_by(|a, b| a.name.cmp(&b.name));
+    if !devices.is_empty() && namespaces.net.is_host() {
+        return Err(SpecError::new(
+            "linux.netDevices",
+            "the container has no network namespace that they could move to",
+        ));
+    }
+    for device in &devices {
+        device
+            .check()
+            .map_err(|e| SpecError::new("linux.netDevices", e))?;
+    }
+    Ok(devices)
+}

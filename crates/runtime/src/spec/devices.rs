@@ -3,21 +3,16 @@
 use oci_spec::runtime::{LinuxDeviceType, Spec};
 
 use super::SpecError;
-use crate::cgroups::{DeviceRule, default_device_rules};
 use crate::plan::{Device, DeviceKind, Mount, MountSource};
 
-/// The nodes, and the rules that let them be used.
-pub(super) fn devices(
-    spec: &Spec,
-    mounts: &[Mount],
-) -> Result<(Vec<Device>, Vec<DeviceRule>), SpecError> {
-    let rules = default_device_rules();
+/// The nodes. Whether they can be used, `linux.resources.devices` says.
+pub(super) fn devices(spec: &Spec, mounts: &[Mount]) -> Result<Vec<Device>, SpecError> {
     // The machine's own /dev is as it is (as in runc).
     let bound = mounts
         .iter()
         .any(|m| m.target == "/dev" && matches!(m.source, MountSource::Bind { .. }));
     if bound {
-        return Ok((Vec::new(), rules));
+        return Ok(Vec::new());
     }
     let mut nodes = Device::of_every_container();
     let linux = spec.linux().as_ref();
@@ -64,5 +59,5 @@ pub(super) fn devices(
         nodes.retain(|node| node.path != device.path);
         nodes.push(device);
     }
-    Ok((nodes, rules))
+    Ok(nodes)
 }

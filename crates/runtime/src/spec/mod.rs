@@ -4,14 +4,13 @@
 //! Every field is applied or refused; properties that the specification does
 //! not know are ignored, as it asks ("Extensibility").
 
-pub mod attributes;
+mod attributes;
 mod devices;
 mod error;
 mod mounts;
 mod namespaces;
 mod options;
 mod process;
-mod resources;
 
 use std::path::{Path, PathBuf};
 
@@ -21,9 +20,8 @@ use serde::Deserialize;
 pub use error::SpecError;
 pub use options::OPTIONS as MOUNT_OPTIONS;
 pub use process::process;
-pub use resources::resources;
 
-use crate::cgroups::{DeviceRule, Layout, Resources};
+use crate::cgroups::{Layout, Place, SpecResources};
 use crate::hooks::Hook;
 use crate::plan::{Hooks, Plan, Propagation, Rootfs};
 use crate::seccomp::KernelVersion;
@@ -62,10 +60,8 @@ pub struct Machine {
 pub struct Planned {
     /// The container.
     pub plan: Plan,
-    /// Its limits.
-    pub resources: Resources,
-    /// Its devices: the last rule that matches counts.
-    pub device_rules: Vec<DeviceRule>,
+    /// Its limits, and its devices.
+    pub resources: SpecResources,
 }
 
 /// Of the configuration only the filter.
@@ -146,13 +142,13 @@ fn check_version(version: &str) -> Result<(), SpecError> {
 
 /// The plan that the configuration asks for.
 ///
-/// `cgroup` is the container's path below the mounts of the hierarchies; `state` is what hooks are told.
+/// `cgroup` is where the container's is; `state` is what hooks are told.
 ///
 /// # Errors
 /// The first field that cannot be had.
 pub fn plan(
     config: &Config,
-    cgroup: &str,
+    cgroup: &Place,
     machine: &Machine,
     state: crate::hooks::HookState,
 ) -> Result<Planned, SpecError> {
@@ -207,15 +203,11 @@ pub fn plan(
         &machine.layout,
         slave(root_propagation),
     )?;
-    let (devices, mut device_rules) = devices::devices(spec, &mounts)?;
-    let resources = match linux.and_then(|linux| linux.resources().as_ref()) {
-        Some(wanted) => {
-            let (resources, rules) = resources::resources(wanted)?;
-            device_rules.splice(0..0, rules);
-            resources
-        }
-        None => Resources::default(),
-    };
+    let devices = devices::devices(spec, &mounts)?;
+    let none = oci_spec::runtime::LinuxResources::default();
+    let wanted = linux.and_then(|linux| linux.resources().as_ref());
+    let resources = SpecResources::new(wanted.unwrap_or(&none))
+        .map_err(|e| SpecError::new("linux.resources", e))?;
     let list = |paths: Option<&Option<Vec<String>>>| paths.cloned().flatten().unwrap_or_default();
     let sysctls = match linux.and_then(|linux| linux.sysctl().as_ref()) {
         Some(wanted) => {
@@ -249,6 +241,7 @@ pub fn plan(
             devices,
             masked_paths: list(linux.map(|linux| linux.masked_paths())),
             readonly_paths: list(linux.map(|linux| linux.readonly_paths())),
+            net_devices: attributes::net_devices(spec, &namespaces)?,
             sysctls,
             process,
             init: false,
@@ -256,7 +249,6 @@ pub fn plan(
             namespaces,
         },
         resources,
-        device_rules,
     })
 }
 

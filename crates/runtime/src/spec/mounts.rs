@@ -8,7 +8,7 @@ use soute_sys::mount::SLAVE;
 use super::namespaces::ranges;
 use super::options::Options;
 use super::{Config, SpecError};
-use crate::cgroups::Layout;
+use crate::cgroups::{Layout, Place};
 use crate::idmap::IdMaps;
 use crate::mounts::cgroup::hierarchies;
 use crate::plan::{Idmap, Mount, MountSource, Namespaces, Propagation};
@@ -17,7 +17,7 @@ use crate::plan::{Idmap, Mount, MountSource, Namespaces, Propagation};
 pub(super) fn mounts(
     config: &Config,
     namespaces: &Namespaces,
-    cgroup: &str,
+    cgroup: &Place,
     layout: &Layout,
     slave: bool,
 ) -> Result<Vec<Mount>, SpecError> {
@@ -157,7 +157,7 @@ fn cgroups(
     wanted: &oci::Mount,
     options: &Options,
     namespaces: &Namespaces,
-    cgroup: &str,
+    cgroup: &Place,
     layout: &Layout,
     mounts: &mut Vec<Mount>,
 ) -> Result<(), SpecError> {
@@ -184,7 +184,8 @@ fn cgroups(
         recursive: false,
         idmap: Idmap::None,
     };
-    let folders = layout.hierarchies().iter().map(|h| h.dir(cgroup));
+    let based = cgroup.layout(layout);
+    let folders = based.hierarchies().iter().map(|h| h.dir(cgroup.path()));
     if let [only] = hierarchies.as_slice()
         && only.folder.is_empty()
     {

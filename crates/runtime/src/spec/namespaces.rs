@@ -7,6 +7,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Type, Spec};
 use rustix::fs::{CWD, Mode, OFlags};
 
 use super::SpecError;
+use super::attributes::{offsets, time};
 use crate::idmap::{IdMaps, IdRange};
 use crate::plan::{Namespace, Namespaces, UserNamespace};
 
@@ -24,6 +25,7 @@ pub(super) fn namespaces(spec: &Spec) -> Result<Namespaces, SpecError> {
         ipc: Namespace::Host,
         uts: Namespace::Host,
         cgroup: Namespace::Host,
+        time: None,
     };
     let mut mount = false;
     let maps = maps(spec)?;
@@ -75,7 +77,8 @@ pub(super) fn namespaces(spec: &Spec) -> Result<Namespaces, SpecError> {
                 continue;
             }
             Type::Time => {
-                return Err(SpecError::new(at, "time namespaces are not supported yet"));
+                namespaces.time = Some(time(spec, joined)?);
+                continue;
             }
         };
         *slot = match joined {
@@ -87,6 +90,12 @@ pub(super) fn namespaces(spec: &Spec) -> Result<Namespaces, SpecError> {
         return Err(SpecError::new(
             "linux.namespaces",
             "none of type mount: a root file system of its own takes one",
+        ));
+    }
+    if namespaces.time.is_none() && !offsets(spec)?.is_empty() {
+        return Err(SpecError::new(
+            "linux.timeOffsets",
+            "there is no namespace of type time that they could be of",
         ));
     }
     let has_maps = !maps.uids.is_empty() || !maps.gids.is_empty();

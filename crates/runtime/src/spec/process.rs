@@ -11,7 +11,7 @@ use crate::seccomp::Filter;
 /// The container's own process.
 pub(super) fn process_of(config: &Config, machine: &Machine) -> Result<Process, SpecError> {
     match config.spec.process() {
-        Some(wanted) => process(config, wanted, machine),
+        Some(wanted) => any_process(config, wanted, machine, false),
         None => Err(SpecError::new("process", "there is none")),
     }
 }
@@ -24,6 +24,15 @@ pub fn process(
     config: &Config,
     wanted: &oci::Process,
     machine: &Machine,
+) -> Result<Process, SpecError> {
+    any_process(config, wanted, machine, true)
+}
+
+fn any_process(
+    config: &Config,
+    wanted: &oci::Process,
+    machine: &Machine,
+    exec: bool,
 ) -> Result<Process, SpecError> {
     let args = wanted.args().clone().unwrap_or_default();
     if args.is_empty() {
@@ -67,6 +76,7 @@ pub fn process(
         rlimits: rlimits(wanted)?,
         oom_score_adj: oom_score(wanted)?,
         terminal: terminal(wanted)?,
+        attributes: super::attributes::attributes(config, wanted, exec)?,
         preserved_descriptors: 0,
     })
 }

@@ -1,10 +1,12 @@
 //! `events`
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
+use serde_json::{Value, json};
+use soute_runtime::cgroups::OomEvent;
 
 use super::{Context, Operation};
 use crate::output::print;
@@ -64,19 +66,39 @@ impl Operation for Events {
 
     fn run(self, context: &Context) -> Result<ExitCode> {
         let look = || -> Result<()> {
-            let stats = context.containers.stats(&self.id)?;
-            let line = serde_json::json!({ "type": "stats", "id": self.id, "data": stats });
-            Ok(print(&(line.to_string() + "\n"))?)
+            let report = context.containers.report(&self.id)?;
+            self.print("stats", Some(serde_json::to_value(report)?))
         };
         look()?;
-        while !self.stats {
-            std::thread::sleep(self.interval);
-            if context.containers.container(&self.id)?.pid.is_none() {
-                break;
-            }
-            look()?;
+        if self.stats {
+            return Ok(ExitCode::SUCCESS);
         }
-        Ok(ExitCode::SUCCESS)
+        let mut watch = context.containers.watch(&self.id)?;
+        let mut next = Instant::now() + self.interval;
+        loop {
+            let patience = next.saturating_duration_since(Instant::now());
+            match watch.wait(Some(patience))? {
+                OomEvent::Oom => self.print("oom", None)?,
+                OomEvent::Gone => return Ok(ExitCode::SUCCESS),
+                OomEvent::Nothing => {
+                    if context.containers.container(&self.id)?.pid.is_none() {
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                    look()?;
+                    next += self.interval;
+                }
+            }
+        }
+    }
+}
+
+impl Events {
+    fn print(&self, kind: &str, data: Option<Value>) -> Result<()> {
+        let mut line = json!({ "type": kind, "id": self.id });
+        if let Some(data) = data {
+            line["data"] = data;
+        }
+        Ok(print(&(line.to_string() + "\n"))?)
     }
 }
 

@@ -25,7 +25,9 @@ const HOOKS: &[&str] = &[
     "poststop",
 ];
 
-const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "user", "uts"];
+const NAMESPACES: &[&str] = &[
+    "cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts",
+];
 
 const ACTIONS: &[&str] = &[
     "SCMP_ACT_ALLOW",
@@ -96,7 +98,7 @@ impl Operation for Features {
                 "selinux": { "enabled": false },
                 "intelRdt": { "enabled": false },
                 "mountExtensions": { "idmap": { "enabled": true } },
-                "netDevices": { "enabled": false },
+                "netDevices": { "enabled": true },
             },
             "annotations": {
                 "org.soute.version": env!("CARGO_PKG_VERSION"),

@@ -4,7 +4,7 @@
 //! file is opened through a handle that no container can change: a procfs of the container's would let an image take
 //! the label for itself (CVE-2019-16884), or lead it elsewhere (CVE-2025-52881).
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -23,6 +23,19 @@ const SELINUX: &str = "thread-self/attr/exec";
 pub struct Label(Vec<(OwnedFd, &'static str, String)>);
 
 impl Label {
+    /// [`Label::open`] with a procfs of this process's own, if there is anything to open.
+    pub(in crate::process) fn of(attributes: &Attributes) -> Result<Option<Self>, Failure> {
+        match attributes.apparmor_profile.is_empty() && attributes.selinux_label.is_empty() {
+            true => Ok(None),
+            false => Self::open(attributes, &Procfs::processes().step("the labels")?),
+        }
+    }
+
+    /// Its files, by number.
+    pub(in crate::process) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.0.iter().map(|(file, ..)| file.as_raw_fd())
+    }
+
     /// Opens what `attributes` needs, if anything. The kernel takes a label only from the memory that has opened the
     /// file: neither from a parent nor from a child made by fork(2).
     pub fn open(attributes: &Attributes, procfs: &Procfs) -> Result<Option<Self>, Failure> {
