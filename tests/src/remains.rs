@@ -52,11 +52,18 @@ fn collect(folder: &Path, ids: &[String], found: &mut Vec<String>) {
             continue;
         }
         let name = entry.file_name().to_string_lossy().into_owned();
-        if ids.iter().any(|id| name.contains(id.as_str())) {
+        if is_cgroup(&entry.path()) && ids.iter().any(|id| name.contains(id.as_str())) {
             found.push(format!("cgroup {}", entry.path().display()));
         }
         collect(&entry.path(), ids, found);
     }
+}
+
+/// Around the hierarchies, /sys/fs/cgroup is memory, in which crun leaves folders that are no cgroups.
+fn is_cgroup(folder: &Path) -> bool {
+    const MAGICS: [u64; 2] = [0x27_e0eb, 0x6367_7270]; // statfs(2): version 1, version 2
+    let system = rustix::fs::statfs(folder).map(|system| system.f_type.cast_unsigned());
+    system.is_ok_and(|magic| MAGICS.contains(&magic))
 }
 
 /// The names in a folder of containers; none if there is no such folder.
