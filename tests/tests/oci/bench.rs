@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -188,9 +188,11 @@ impl Bench {
     /// Waits until `state` shows that status.
     #[track_caller]
     pub fn becomes(&self, id: &str, status: &str) {
-        wait_until(&format!("{id} is {status}"), || {
-            self.state(id)["status"] == status
-        });
+        let end = Instant::now() + 3 * SETTLE;
+        while self.state(id)["status"] != status {
+            assert!(Instant::now() < end, "{id} does not become {status}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The machine's pid of a container's first process.
@@ -237,7 +239,7 @@ impl Bench {
         let outcome = self.run_as_it_is(bundle, &[]);
         assert_ne!(outcome.code, 0, "{outcome}");
         self.has_logged_an_error();
-        let left = self.remains();
+        let left = self.settled();
         assert!(left.is_empty(), "left: {left:?} by {outcome}");
         outcome
     }
@@ -246,11 +248,10 @@ impl Bench {
     #[track_caller]
     pub fn has_logged_an_error(&self) -> String {
         let log = fs::read_to_string(self.path("log")).unwrap_or_default();
-        let lines = log.lines().map(|line| {
-            serde_json::from_str::<Value>(line)
-                .unwrap_or_else(|e| panic!("no JSON in the log: {e}: {line}"))
-        });
-        let errors: Vec<Value> = lines.filter(|line| line["level"] == "error").collect();
+        // A stream of objects, as containerd reads it: crun's have several lines.
+        let entries = serde_json::Deserializer::from_str(&log).into_iter::<Value>();
+        let entries = entries.map(|entry| entry.unwrap_or_else(|e| panic!("no JSON: {e}: {log}")));
+        let errors: Vec<Value> = entries.filter(|entry| entry["level"] == "error").collect();
         let error = errors
             .last()
             .unwrap_or_else(|| panic!("no error in {log:?}"));
@@ -292,6 +293,17 @@ impl Bench {
         found
     }
 
+    /// The same, when what is going has gone.
+    fn settled(&self) -> Vec<String> {
+        let end = Instant::now() + SETTLE;
+        let mut left = self.remains();
+        while !left.is_empty() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+            left = self.remains();
+        }
+        left
+    }
+
     /// Removes all containers.
     ///
     /// # Errors
@@ -300,12 +312,7 @@ impl Bench {
         for id in self.ids() {
             self.call(&["delete", "--force", "--", &id]);
         }
-        let end = Instant::now() + SETTLE;
-        let mut left = self.remains();
-        while !left.is_empty() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(10));
-            left = self.remains();
-        }
+        let left = self.settled();
         if left.is_empty() {
             return Ok(());
         }
@@ -327,12 +334,11 @@ impl Bench {
             let _ = rustix::mount::unmount(place, rustix::mount::UnmountFlags::DETACH);
         }
         for _ in 0..100 {
-            let mut cgroups = remains::cgroups(&[self.tag()]);
-            cgroups.reverse();
+            let mut cgroups = remains::cgroups_below(&[self.tag()]);
+            cgroups.sort_by_key(|cgroup| std::cmp::Reverse(cgroup.as_os_str().len()));
             for cgroup in &cgroups {
-                let path = cgroup.trim_start_matches("cgroup ");
-                let _ = fs::write(Path::new(path).join("freezer.state"), "THAWED");
-                let _ = fs::remove_dir(path);
+                let _ = fs::write(cgroup.join("freezer.state"), "THAWED");
+                let _ = fs::remove_dir(cgroup);
             }
             if cgroups.is_empty() {
                 break;
