@@ -321,8 +321,8 @@ fn with_short_path<T>(
 /// As much swap as memory where `--memory` comes alone: Docker's default, and without it a limit on memory is none.
 fn limits(wanted: &Resources) -> Resources {
     let mut limits = wanted.clone();
-    if let (None, Some(memory)) = (limits.memory_swap, limits.memory) {
-        limits.memory_swap = i64::try_from(memory.saturating_mul(2)).ok();
+    if let (None, Some(memory @ 1..)) = (limits.memory_swap, limits.memory) {
+        limits.memory_swap = Some(memory.saturating_mul(2));
         limits.memory_swap_where_accounted = true;
     }
     limits

@@ -11,6 +11,9 @@ use crate::CallError;
 
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_ATTACH: libc::c_long = 8;
+const BPF_PROG_DETACH: libc::c_long = 9;
+const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
+const BPF_PROG_QUERY: libc::c_long = 16;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 2;
@@ -134,11 +137,42 @@ struct AttachAttr {
     attach_flags: u32,
 }
 
+/// `union bpf_attr` for `BPF_PROG_QUERY`.
+#[repr(C)]
+struct QueryAttr {
+    target_fd: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    padding: u32,
+}
+
+/// `union bpf_attr` for `BPF_PROG_GET_FD_BY_ID`.
+#[repr(C)]
+struct IdAttr {
+    prog_id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
 fn bpf<T>(command: libc::c_long, attr: &T) -> Result<libc::c_long, Errno> {
     // SAFETY: `attr` is a live, initialised `repr(C)` struct without padding,
     // whose size is passed with it, and the kernel only reads it; the pointers
-    // in it are to data that outlives the call (both callers below).
+    // in it are to data that outlives the call (all callers below).
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, attr as *const T, size_of::<T>()) };
+    checked(answer)
+}
+
+/// [`bpf`] for commands whose answer the kernel writes to `attr`.
+fn bpf_mut<T>(command: libc::c_long, attr: &mut T) -> Result<libc::c_long, Errno> {
+    // SAFETY: as in `bpf`, and `attr` is borrowed for writing; any value is valid for its integers.
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, command, attr as *mut T, size_of::<T>()) };
+    checked(answer)
+}
+
+fn checked(answer: libc::c_long) -> Result<libc::c_long, Errno> {
     if answer < 0 {
         return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
     }
@@ -191,4 +225,74 @@ pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: impl AsFd) -> Resu
             errno,
         )
     })
+}
+
+/// Attaches a device program to the cgroup v2 folder `cgroup`, and detaches those that were there, in this
+/// order: at no time is everything allowed.
+pub fn replace_device_programs(
+    cgroup: BorrowedFd<'_>,
+    program: impl AsFd,
+) -> Result<(), CallError> {
+    let old = attached_device_programs(cgroup)?;
+    attach_device_program(cgroup, program)?;
+    let failed = |call, errno| {
+        CallError::new(
+            format!(
+                "bpf({call}, BPF_CGROUP_DEVICE, cgroup {})",
+                cgroup.as_raw_fd()
+            ),
+            errno,
+        )
+    };
+    for id in old {
+        let attr = IdAttr {
+            prog_id: id,
+            next_id: 0,
+            open_flags: 0,
+        };
+        let fd = match bpf(BPF_PROG_GET_FD_BY_ID, &attr) {
+            // SAFETY: the kernel returned this descriptor just now, close-on-exec, and nobody else has it.
+            Ok(fd) => unsafe { OwnedFd::from_raw_fd(fd as i32) },
+            // Detached by somebody else meanwhile.
+            Err(Errno::NOENT) => continue,
+            Err(errno) => return Err(failed("BPF_PROG_GET_FD_BY_ID", errno)),
+        };
+        let attr = AttachAttr {
+            target_fd: cgroup.as_raw_fd() as u32,
+            attach_bpf_fd: fd.as_raw_fd() as u32,
+            attach_type: BPF_CGROUP_DEVICE,
+            attach_flags: 0,
+        };
+        match bpf(BPF_PROG_DETACH, &attr) {
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(failed("BPF_PROG_DETACH", errno)),
+        }
+    }
+    Ok(())
+}
+
+/// The identities of the device programs that are attached to the folder itself.
+pub fn attached_device_programs(cgroup: BorrowedFd<'_>) -> Result<Vec<u32>, CallError> {
+    // cgroup-bpf allows 64 (BPF_CGROUP_MAX_PROGS).
+    let mut ids = vec![0u32; 64];
+    let mut attr = QueryAttr {
+        target_fd: cgroup.as_raw_fd() as u32,
+        attach_type: BPF_CGROUP_DEVICE,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: ids.as_mut_ptr() as u64,
+        prog_cnt: ids.len() as u32,
+        padding: 0,
+    };
+    bpf_mut(BPF_PROG_QUERY, &mut attr).map_err(|errno| {
+        CallError::new(
+            format!(
+                "bpf(BPF_PROG_QUERY, BPF_CGROUP_DEVICE, cgroup {})",
+                cgroup.as_raw_fd()
+            ),
+            errno,
+        )
+    })?;
+    ids.truncate(attr.prog_cnt as usize);
+    Ok(ids)
 }

@@ -28,6 +28,8 @@ pub mod flags {
     pub const NEWUSER: u64 = libc::CLONE_NEWUSER as u64;
     /// `CLONE_NEWCGROUP`
     pub const NEWCGROUP: u64 = libc::CLONE_NEWCGROUP as u64;
+    /// `CLONE_NEWTIME`: for [`unshare`] alone, and for the children alone; in [`clone3`] it would be without offsets.
+    pub const NEWTIME: u64 = linux_raw_sys::general::CLONE_NEWTIME as u64;
     /// `CLONE_PARENT`: the new process is a sibling, not a child.
     pub const PARENT: u64 = libc::CLONE_PARENT as u64;
 }
@@ -131,7 +133,8 @@ pub fn unshare(namespaces: u64) -> Result<(), CallError> {
         | flags::NEWPID
         | flags::NEWNET
         | flags::NEWUSER
-        | flags::NEWCGROUP;
+        | flags::NEWCGROUP
+        | flags::NEWTIME;
     if namespaces & !known != 0 {
         return Err(CallError::new(
             format!("unshare({namespaces:#x})"),

@@ -1,20 +1,18 @@
 //! Making a cgroup, finding it again, and entering it.
 
-use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
-use soute_sys::{CallError, Called, bpf};
+use serde::{Deserialize, Serialize};
+use soute_sys::{CallError, Called};
 
-use super::layout::WANTED_V2;
-use super::settings::{self, Setting};
-use super::{CgroupError, CgroupPath, DeviceRule, Hierarchy, Layout, Resources, devices, files};
-
-/// How often a parent may vanish (its last child's remover may take it along) before we give up.
-const MAKE_TRIES: u32 = 16;
+use super::device_plan::DevicePlan;
+use super::make::{self, unmake};
+use super::settings;
+use super::{CgroupError, CgroupPath, DeviceRule, Hierarchy, Layout, Resources, files};
 
 /// One cgroup, in every hierarchy of the machine.
 ///
@@ -24,6 +22,16 @@ pub struct Cgroup {
     path: CgroupPath,
     pub(super) layout: Layout,
     pub(super) nodes: Vec<Node>,
+}
+
+/// How a cgroup came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// All of it was made.
+    Made,
+    /// At least in one hierarchy it had been there, without processes.
+    Adopted,
 }
 
 /// The cgroup's folder in one hierarchy.
@@ -56,54 +64,77 @@ impl Cgroup {
         resources: &Resources,
         device_rules: &[DeviceRule],
     ) -> Result<Self, CgroupError> {
+        Self::build(layout, path, resources, device_rules, &refuse).map(|(cgroup, _)| cgroup)
+    }
+
+    /// [`Cgroup::create`], where folders that are there already, each judged by `take_over`, are used as they are.
+    pub(super) fn build(
+        layout: &Layout,
+        path: &str,
+        resources: &Resources,
+        device_rules: &[DeviceRule],
+        take_over: &dyn Fn(&Node) -> Result<(), CgroupError>,
+    ) -> Result<(Self, Origin), CgroupError> {
         let path = CgroupPath::new(path)?;
         if layout.hierarchies().is_empty() {
             return Err(CgroupError::NoHierarchy);
         }
-        resources.validate(layout)?;
-        let settings = settings::plan(resources, layout)?;
+        resources.check(layout)?;
+        let mut settings = settings::plan(resources, layout)?;
         let device_plan = DevicePlan::new(layout, device_rules)?;
 
+        let mut cgroup = Self {
+            path,
+            layout: layout.clone(),
+            nodes: Vec::with_capacity(layout.hierarchies().len()),
+        };
         let mut made = Vec::with_capacity(16);
-        match Self::build(layout, &path, &settings, &device_plan, &mut made) {
-            Ok(nodes) => Ok(Self {
-                path,
-                layout: layout.clone(),
-                nodes,
-            }),
+        let result = cgroup
+            .make_folders(&settings, &mut made, take_over)
+            .and_then(|origin| {
+                // Limits that are there already may stand in each other's way.
+                if origin == Origin::Adopted {
+                    cgroup.order(resources, &mut settings)?;
+                }
+                for setting in &settings {
+                    make::apply(setting, &setting.hierarchy.dir(cgroup.path.as_str()))?;
+                }
+                device_plan.apply(&cgroup.nodes, origin == Origin::Adopted)?;
+                Ok(origin)
+            });
+        match result {
+            Ok(origin) => Ok((cgroup, origin)),
             Err(error) => Err(error.undone(unmake(&made))),
         }
     }
 
-    fn build(
-        layout: &Layout,
-        path: &CgroupPath,
-        settings: &[Setting<'_>],
-        device_plan: &DevicePlan,
+    fn make_folders(
+        &mut self,
+        settings: &[settings::Setting<'_>],
         made: &mut Vec<PathBuf>,
-    ) -> Result<Vec<Node>, CgroupError> {
-        let mut nodes = Vec::with_capacity(layout.hierarchies().len());
-        for hierarchy in layout.hierarchies() {
-            let dir = hierarchy.dir(path.as_str());
-            make(hierarchy, path, &dir, made)?;
-            if hierarchy.v2 {
-                enable_controllers(hierarchy, path, &dir, settings)?;
-            } else if hierarchy.has("cpuset") {
-                fill_cpuset(hierarchy, path.as_str())?;
-            }
+        take_over: &dyn Fn(&Node) -> Result<(), CgroupError>,
+    ) -> Result<Origin, CgroupError> {
+        let mut origin = Origin::Made;
+        for hierarchy in self.layout.hierarchies() {
+            let dir = hierarchy.dir(self.path.as_str());
             let mut node = Node {
                 hierarchy: hierarchy.clone(),
                 dir,
                 entry: None,
             };
+            if !make::make(hierarchy, &self.path, &node.dir, made)? {
+                take_over(&node)?;
+                origin = Origin::Adopted;
+            }
+            if hierarchy.v2 {
+                make::enable_controllers(hierarchy, &self.path, &node.dir, settings)?;
+            } else if hierarchy.has("cpuset") {
+                make::fill_cpuset(hierarchy, self.path.as_str())?;
+            }
             node.open_entry()?;
-            nodes.push(node);
+            self.nodes.push(node);
         }
-        for setting in settings {
-            apply(setting, &setting.hierarchy.dir(path.as_str()))?;
-        }
-        device_plan.apply(&nodes)?;
-        Ok(nodes)
+        Ok(origin)
     }
 
     /// Finds the cgroup `path` in whichever hierarchies have it. [`CgroupError::NotFound`] if none does.
@@ -146,7 +177,7 @@ impl Cgroup {
     /// Denies all devices but those that `rules` allow, to a cgroup that may have processes already. After
     /// [`Cgroup::open`], [`Cgroup::prepare_join`] must have been called.
     pub fn restrict_devices(&self, rules: &[DeviceRule]) -> Result<(), CgroupError> {
-        DevicePlan::new(&self.layout, rules)?.apply(&self.nodes)
+        DevicePlan::new(&self.layout, rules)?.apply(&self.nodes, false)
     }
 
     /// Closes what [`Cgroup::prepare_join`] opened: a monitor that lives for months need not hold it.
@@ -224,284 +255,9 @@ impl Node {
     }
 }
 
-fn mkdir(dir: &Path) -> Result<(), Errno> {
-    rustix::fs::mkdir(dir, Mode::from_raw_mode(0o755))
-}
-
-/// Makes the folder and, if they are missing, its parents. Every folder that
-/// was made here goes on the list, parents first.
-fn make(
-    hierarchy: &Hierarchy,
-    path: &CgroupPath,
-    dir: &Path,
-    made: &mut Vec<PathBuf>,
-) -> Result<(), CgroupError> {
-    let failed =
-        |dir: &Path, errno| CallError::new(format!("mkdir(\"{}\", 0755)", dir.display()), errno);
-    let mut tries = 0;
-    loop {
-        match mkdir(dir) {
-            Ok(()) => {
-                made.push(dir.to_owned());
-                return Ok(());
-            }
-            Err(Errno::EXIST) => {
-                return Err(CgroupError::Exists {
-                    dir: dir.display().to_string(),
-                });
-            }
-            Err(Errno::NOENT) if tries < MAKE_TRIES => tries += 1,
-            Err(errno) => return Err(failed(dir, errno).into()),
-        }
-        for parent in path.ancestors() {
-            let parent_dir = hierarchy.dir(parent);
-            match mkdir(&parent_dir) {
-                Ok(()) => made.push(parent_dir),
-                // Another creator was first, or it was there all along.
-                Err(Errno::EXIST) => {}
-                // Another remover took its parent meanwhile: begin again.
-                Err(Errno::NOENT) => break,
-                Err(errno) => return Err(failed(&parent_dir, errno).into()),
-            }
-            if !hierarchy.v2 && hierarchy.has("cpuset") {
-                match fill_cpuset(hierarchy, parent) {
-                    // Removed again meanwhile; ENODEV if that was between open and read.
-                    Err(CgroupError::Call(e))
-                        if matches!(e.errno(), Errno::NOENT | Errno::NODEV) =>
-                    {
-                        break;
-                    }
-                    done => done?,
-                }
-            }
-        }
-    }
-}
-
-/// Removes what [`make`] made, children first. A parent that another container
-/// lives in by now stays, as does one that somebody else has removed already.
-fn unmake(made: &[PathBuf]) -> Vec<CgroupError> {
-    made.iter()
-        .rev()
-        .filter_map(|dir| match rustix::fs::rmdir(dir) {
-            Ok(()) | Err(Errno::NOENT | Errno::BUSY) => None,
-            Err(errno) => {
-                Some(CallError::new(format!("rmdir(\"{}\")", dir.display()), errno).into())
-            }
-        })
-        .collect()
-}
-
-/// Gives a v1 cpuset the CPUs and memory nodes of its parent: it is made empty, and
-/// then no process may join it (ENOSPC). Parents that are empty themselves are filled first.
-///
-/// Sets `cgroup.clone_children`, so that the kernel does this for cgroups made
-/// below: one read then says that all is well. It is set last, so that a
-/// creator at work at the same time never sees it before the lists are there.
-fn fill_cpuset(hierarchy: &Hierarchy, path: &str) -> Result<(), CgroupError> {
-    let dir = hierarchy.dir(path);
-    if !files::read(&dir.join("cpuset.mems"))?.trim().is_empty()
-        && !files::read(&dir.join("cpuset.cpus"))?.trim().is_empty()
-    {
-        return Ok(());
-    }
-    let parent = match path.rfind('/') {
-        Some(0) | None => hierarchy.dir(""),
-        Some(at) => {
-            fill_cpuset(hierarchy, &path[..at])?;
-            hierarchy.dir(&path[..at])
-        }
-    };
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        let list = files::read(&parent.join(file))?;
-        files::write(&dir.join(file), list.trim())?;
-    }
-    files::write(&dir.join("cgroup.clone_children"), "1")?;
-    Ok(())
-}
-
-/// Makes the v2 controllers available in `path`: each ancestor must hand them on.
-///
-/// Those that a limit asks for must be there; the others only serve
-/// statistics, and where they cannot be had the statistics lack them.
-fn enable_controllers(
-    hierarchy: &Hierarchy,
-    path: &CgroupPath,
-    dir: &Path,
-    settings: &[Setting<'_>],
-) -> Result<(), CgroupError> {
-    let asked = |controller: &str| {
-        settings
-            .iter()
-            .find(|s| s.hierarchy.v2 && s.controller == controller)
-    };
-    let mut wanted: Vec<&str> = WANTED_V2.into_iter().filter(|c| hierarchy.has(c)).collect();
-    for setting in settings.iter().filter(|s| s.hierarchy.v2) {
-        if !wanted.contains(&setting.controller) {
-            wanted.push(setting.controller);
-        }
-    }
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let has_all = |file: &Path| -> Result<Vec<&str>, CgroupError> {
-        let there = files::read(file)?;
-        Ok(wanted
-            .iter()
-            .copied()
-            .filter(|w| !there.split_whitespace().any(|c| c == *w))
-            .collect())
-    };
-    // The usual case: the first container of this parent has enabled them all.
-    let own = dir.join("cgroup.controllers");
-    if has_all(&own)?.is_empty() {
-        return Ok(());
-    }
-    let mut failed: Vec<(&str, CallError)> = Vec::new();
-    for ancestor in std::iter::once("").chain(path.ancestors()) {
-        let ancestor = hierarchy.dir(ancestor);
-        let file = ancestor.join("cgroup.subtree_control");
-        let missing = has_all(&file)?;
-        if missing.is_empty() {
-            continue;
-        }
-        let inhabited = is_inhabited(&ancestor)?;
-        for controller in missing {
-            let text = format!("+{controller}");
-            let result = if inhabited {
-                Err(CallError::new(
-                    format!("write(\"{}\", \"{text}\")", file.display()),
-                    Errno::BUSY,
-                ))
-            } else {
-                // One by one: the kernel takes all of a write or nothing of it.
-                files::write(&file, &text)
-            };
-            if let Err(error) = result
-                && !failed.iter().any(|(known, _)| *known == controller)
-            {
-                failed.push((controller, error));
-            }
-        }
-    }
-    for controller in has_all(&own)? {
-        if let Some(setting) = asked(controller) {
-            let source = failed
-                .into_iter()
-                .find(|(known, _)| *known == controller)
-                .map(|(_, error)| error)
-                .unwrap_or_else(|| {
-                    CallError::new(
-                        format!("{controller} in \"{}\"", own.display()),
-                        Errno::NOENT,
-                    )
-                });
-            return Err(CgroupError::Enable {
-                limit: setting.limit,
-                controller: setting.controller,
-                source,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Whether processes are in a v2 folder where they keep controllers from being
-/// handed down: anywhere but in the root of the whole hierarchy, which has no `cgroup.type`.
-///
-/// Asked beforehand, as the kernel refuses only some controllers then. By others
-/// (`cpu`, `cpuset`, `pids`) it makes the folder the root of a threaded subtree, and
-/// what is below it becomes a "domain invalid", which no process can join.
-fn is_inhabited(dir: &Path) -> Result<bool, CgroupError> {
-    Ok(files::read_if_any(&dir.join("cgroup.type"))?.is_some()
-        && files::read_if_any(&dir.join("cgroup.procs"))?.is_none_or(|procs| !procs.is_empty()))
-}
-
-/// Writes one limit to the cgroup's folder in its hierarchy.
-pub(super) fn apply(setting: &Setting<'_>, dir: &Path) -> Result<(), CgroupError> {
-    for (file, text) in &setting.writes {
-        match files::write(&dir.join(file), text) {
-            Ok(()) => return Ok(()),
-            Err(e) if e.errno() == Errno::NOENT => {}
-            Err(source) => {
-                return Err(CgroupError::Limit {
-                    limit: setting.limit,
-                    source,
-                });
-            }
-        }
-    }
-    if setting.moot_if_absent {
-        return Ok(());
-    }
-    let names: Vec<&str> = setting.writes.iter().map(|(file, _)| *file).collect();
-    Err(CgroupError::MissingFile {
-        limit: setting.limit,
-        files: names.join(" or "),
-        dir: dir.display().to_string(),
-        why: setting.why_absent,
+/// For [`Cgroup::create`].
+fn refuse(node: &Node) -> Result<(), CgroupError> {
+    Err(CgroupError::Exists {
+        dir: node.dir.display().to_string(),
     })
-}
-
-/// Device rules in the form that the layout takes.
-enum DevicePlan {
-    /// No rules.
-    Inherit,
-    V1(Vec<(&'static str, String)>),
-    V2(Vec<bpf::Insn>),
-}
-
-impl DevicePlan {
-    fn new(layout: &Layout, rules: &[DeviceRule]) -> Result<Self, CgroupError> {
-        if rules.is_empty() {
-            Ok(Self::Inherit)
-        } else if layout.carrier("devices").is_some() {
-            Ok(Self::V1(devices::v1(rules)?))
-        } else if layout.v2().is_some() {
-            Ok(Self::V2(devices::v2(rules)?))
-        } else {
-            Err(layout.missing("device rules", "devices"))
-        }
-    }
-
-    fn apply(&self, nodes: &[Node]) -> Result<(), CgroupError> {
-        match self {
-            Self::Inherit => Ok(()),
-            Self::V1(writes) => {
-                let Some(node) = nodes.iter().find(|n| n.hierarchy.has("devices")) else {
-                    return Ok(());
-                };
-                // One open for each of the two files, however many rules.
-                let mut open: Option<(&str, std::fs::File)> = None;
-                for (name, text) in writes {
-                    let file = node.file(name);
-                    let called = || format!("write(\"{}\", \"{text}\")", file.display());
-                    if open.as_ref().is_none_or(|(known, _)| known != name) {
-                        let fd = rustix::fs::open(
-                            &file,
-                            OFlags::WRONLY | OFlags::CLOEXEC,
-                            Mode::empty(),
-                        )
-                        .called(|| format!("open(\"{}\", O_WRONLY)", file.display()))?;
-                        open = Some((name, fd.into()));
-                    }
-                    if let Some((_, fd)) = &mut open {
-                        fd.write_all(text.as_bytes()).called(called)?;
-                    }
-                }
-                Ok(())
-            }
-            Self::V2(program) => {
-                let Some(folder) = nodes
-                    .iter()
-                    .find(|n| n.hierarchy.v2)
-                    .and_then(|n| n.entry.as_ref())
-                else {
-                    return Ok(());
-                };
-                let program = bpf::load_device_program(program)?;
-                Ok(bpf::attach_device_program(folder.as_fd(), program)?)
-            }
-        }
-    }
 }

@@ -33,6 +33,31 @@ pub enum CgroupError {
         dir: String,
     },
 
+    /// The cgroup that is there has processes, which the container's limits and end would reach.
+    #[error("cgroup {dir} is not empty: it has {count} process(es)")]
+    Inhabited {
+        /// The folder.
+        dir: String,
+        /// Those in it and below it.
+        count: usize,
+    },
+
+    /// The cgroup that is there is frozen: nothing would start in it.
+    #[error("cgroup {dir} is frozen")]
+    Frozen {
+        /// The folder.
+        dir: String,
+    },
+
+    /// The v2 cgroup that is there takes no processes.
+    #[error("cgroup {dir}: no process can be put there, since {why}")]
+    NoEntry {
+        /// The folder.
+        dir: String,
+        /// What keeps them out.
+        why: String,
+    },
+
     /// The cgroup is in no hierarchy.
     #[error("no cgroup \"{path}\" in any hierarchy")]
     NotFound {
@@ -48,7 +73,7 @@ pub enum CgroupError {
         /// The flag that asked, e.g. `--memory`.
         limit: &'static str,
         /// The kernel's name of the controller.
-        controller: &'static str,
+        controller: String,
         /// What the machine has.
         layout: LayoutKind,
         /// The controllers there are, with their version.
@@ -61,7 +86,7 @@ pub enum CgroupError {
         /// The flag that asked.
         limit: &'static str,
         /// The kernel's name of the controller.
-        controller: &'static str,
+        controller: String,
         /// The write to `cgroup.subtree_control`. EBUSY: that folder holds processes itself
         /// (cgroups(7), "no internal processes"), as the root of a cgroup namespace does.
         source: CallError,
@@ -75,7 +100,27 @@ pub enum CgroupError {
         /// The flag that asked.
         limit: &'static str,
         /// The kernel's name of the controller.
-        controller: &'static str,
+        controller: String,
+    },
+
+    /// A file of `unified` that cannot be one, or that no cgroup v2 hierarchy of this machine has.
+    #[error("unified \"{file}\": {why}")]
+    Unified {
+        /// The file as given.
+        file: String,
+        /// The rule that it breaks.
+        why: String,
+    },
+
+    /// The limit is below what is in use, and the caller asked for that to be refused.
+    #[error("{limit} {asked}: {used} bytes are in use already")]
+    BelowUsage {
+        /// The flag that asked.
+        limit: &'static str,
+        /// Bytes.
+        asked: u64,
+        /// Bytes.
+        used: u64,
     },
 
     /// The controller is there, but the kernel was built or booted without this file of it.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use soute_sys::{CallError, Called};
@@ -15,7 +16,24 @@ const MAX_READ: usize = 64 << 20;
 pub(super) fn write(file: &Path, value: &str) -> Result<(), CallError> {
     let fd = rustix::fs::open(file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .called(|| format!("open(\"{}\", O_WRONLY)", file.display()))?;
-    rustix::io::write(&fd, value.as_bytes()).called(|| {
+    write_open(&fd, file, value)
+}
+
+/// [`write`] to the file `name` of an open folder, somewhere below `dir`.
+pub(super) fn write_at(
+    folder: BorrowedFd<'_>,
+    name: &str,
+    value: &str,
+    dir: &Path,
+) -> Result<(), CallError> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(folder, name, flags, Mode::empty())
+        .called(|| format!("openat(below \"{}\", \"{name}\", O_WRONLY)", dir.display()))?;
+    write_open(&fd, &dir.join(name), value)
+}
+
+fn write_open(fd: &OwnedFd, file: &Path, value: &str) -> Result<(), CallError> {
+    rustix::io::write(fd, value.as_bytes()).called(|| {
         format!(
             "write(\"{}\", \"{}\")",
             file.display(),
@@ -27,15 +45,32 @@ pub(super) fn write(file: &Path, value: &str) -> Result<(), CallError> {
 
 /// The whole text of `file`.
 pub(super) fn read(file: &Path) -> Result<String, CallError> {
-    let called = || format!("read(\"{}\")", file.display());
     let fd = rustix::fs::open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .called(|| format!("open(\"{}\", O_RDONLY)", file.display()))?;
+    read_open(&fd, file)
+}
+
+/// [`read_if_any`] of the file `name` of an open folder, somewhere below `dir`.
+pub(super) fn read_at(
+    folder: BorrowedFd<'_>,
+    name: &str,
+    dir: &Path,
+) -> Result<Option<String>, CallError> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let read = rustix::fs::openat(folder, name, flags, Mode::empty())
+        .called(|| format!("openat(below \"{}\", \"{name}\", O_RDONLY)", dir.display()))
+        .and_then(|fd| read_open(&fd, &dir.join(name)));
+    or_none(read)
+}
+
+fn read_open(fd: &OwnedFd, file: &Path) -> Result<String, CallError> {
+    let called = || format!("read(\"{}\")", file.display());
     let mut text = Vec::with_capacity(4096);
     loop {
         if text.len() == text.capacity() {
             text.reserve(text.len());
         }
-        match rustix::io::read(&fd, rustix::buffer::spare_capacity(&mut text)) {
+        match rustix::io::read(fd, rustix::buffer::spare_capacity(&mut text)) {
             Ok(0) => break,
             Ok(_) if text.len() > MAX_READ => return Err(CallError::new(called(), Errno::FBIG)),
             Ok(_) | Err(Errno::INTR) => {}
@@ -50,7 +85,11 @@ pub(super) fn read(file: &Path) -> Result<String, CallError> {
 
 /// The text of `file`, or `None` if there is no such file.
 pub(super) fn read_if_any(file: &Path) -> Result<Option<String>, CallError> {
-    match read(file) {
+    or_none(read(file))
+}
+
+fn or_none(read: Result<String, CallError>) -> Result<Option<String>, CallError> {
+    match read {
         Ok(text) => Ok(Some(text)),
         // ENODEV: the cgroup was removed between open and read.
         Err(e) if matches!(e.errno(), Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => Ok(None),

@@ -61,7 +61,7 @@ impl Hierarchy {
     }
 
     /// The folder of the cgroup `path`, which begins with `/`.
-    pub(super) fn dir(&self, path: &str) -> PathBuf {
+    pub(crate) fn dir(&self, path: &str) -> PathBuf {
         // Not Path::join, which would take an absolute path for the whole answer.
         let mut dir = self.mount.clone().into_os_string();
         dir.push(path);
@@ -155,6 +155,21 @@ impl Layout {
         Self { hierarchies }
     }
 
+    /// The same hierarchies, of which only what is below `base` is seen, where there is one.
+    pub(super) fn rebased<'a>(&self, base: impl Fn(&Hierarchy) -> Option<&'a str>) -> Self {
+        let hierarchies = self.hierarchies.iter().map(|h| match base(h) {
+            None => h.clone(),
+            Some(base) => Hierarchy {
+                mount: h.dir(base),
+                root: format!("{}{base}", h.root.trim_end_matches('/')),
+                ..h.clone()
+            },
+        });
+        Self {
+            hierarchies: hierarchies.collect(),
+        }
+    }
+
     /// Which versions are mounted.
     pub fn kind(&self) -> LayoutKind {
         let v1 = self.hierarchies.iter().any(|h| !h.v2);
@@ -185,7 +200,7 @@ impl Layout {
     pub(super) fn missing(&self, limit: &'static str, controller: &'static str) -> CgroupError {
         CgroupError::MissingController {
             limit,
-            controller,
+            controller: controller.to_owned(),
             layout: self.kind(),
             offered: self.offered(),
         }

@@ -3,24 +3,21 @@
 //! All of it covers the whole subtree: a container may make cgroups below its own.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
-use soute_sys::{CallError, Called};
+use soute_sys::CallError;
 
 use super::cgroup::{Cgroup, Node};
+use super::tree::{self, Deadline};
 use super::{CgroupError, files};
 
 /// For a freeze, a kill or a removal. A process can be in uninterruptible sleep for long (a dead NFS
 /// server), and then neither dies nor freezes: better an error than a wait without end.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Nesting that is followed. The kernel has no limit on v1, and a container could make a chain to exhaust our stack.
-const MAX_DEPTH: usize = 128;
 
 impl Cgroup {
     /// The processes (thread group leaders) in the cgroup and below it, in any hierarchy, in ascending
@@ -49,12 +46,13 @@ impl Cgroup {
             return Ok(count(text).max(count(local)));
         }
         let mut sum = None;
-        for dir in subtree(&node.dir)? {
-            let text = files::read_if_any(&dir.join("memory.oom_control"))?;
+        tree::visit(&node.dir, Deadline::after(PATIENCE), |folder| {
+            let text = files::read_at(folder, "memory.oom_control", &node.dir)?;
             if let Some(count) = text.and_then(|t| files::keyed(&t, "oom_kill")) {
                 sum = Some(sum.unwrap_or(0) + count);
             }
-        }
+            Ok(())
+        })?;
         Ok(sum)
     }
 
@@ -68,9 +66,10 @@ impl Cgroup {
         if node.hierarchy.v2 {
             files::write(&node.file("cgroup.freeze"), "1")?;
             let events = node.file("cgroup.events");
-            return wait(&node.dir, patience, "it is not frozen", || {
+            let frozen = wait(&node.dir, patience, "it is not frozen", || {
                 Ok(files::keyed(&files::read(&events)?, "frozen") == Some(1))
             });
+            return frozen.map_err(|error| error.undone(self.thaw().err().into_iter().collect()));
         }
         let state = node.file("freezer.state");
         // A task that forks or is traced while the kernel goes through the list leaves it
@@ -92,13 +91,9 @@ impl Cgroup {
         Ok(files::write(&node.file("freezer.state"), "THAWED")?)
     }
 
-    /// Whether it is frozen, or on its way there.
+    /// Whether it was asked to freeze; a cgroup above it that is frozen, with this one in it, does not count.
     pub fn is_frozen(&self) -> Result<bool, CgroupError> {
-        let node = self.freezer()?;
-        if node.hierarchy.v2 {
-            return Ok(files::read(&node.file("cgroup.freeze"))?.trim() == "1");
-        }
-        Ok(files::read(&node.file("freezer.state"))?.trim() != "THAWED")
+        frozen(self.freezer()?)
     }
 
     /// v1's freezer, or the v2 folder (which needs no controller to freeze).
@@ -141,16 +136,30 @@ impl Cgroup {
         })
     }
 
+    /// v1: a frozen process dies when it is thawed, and a container can freeze cgroups that it made below its own.
+    fn thaw_all(&self) -> Result<(), CgroupError> {
+        let Some(node) = self.carrier("freezer") else {
+            return self.thaw();
+        };
+        tree::visit(&node.dir, Deadline::after(PATIENCE), |folder| {
+            Ok(files::write_at(
+                folder,
+                "freezer.state",
+                "THAWED",
+                &node.dir,
+            )?)
+        })
+    }
+
     /// SIGKILL to each process. Frozen, none of them can fork out of the list that was read.
     fn kill_once(&self) -> Result<(), CgroupError> {
         let v1_freezer = self.carrier("freezer").is_some();
         // A process that cannot be frozen can be killed nevertheless; the loop comes round again.
-        let frozen = v1_freezer && self.freeze_within(Duration::from_millis(50)).is_ok();
+        let _frozen = v1_freezer && self.freeze_within(Duration::from_millis(50)).is_ok();
         let signalled = self.signal_all();
-        // v1: a frozen process dies when it is thawed. One that was paused by
-        // the user has to be thawed too, or it would outlive its SIGKILL.
-        if frozen || self.is_frozen().unwrap_or(false) {
-            self.thaw()?;
+        // One that was paused by the user has to be thawed too, or it would outlive its SIGKILL.
+        if v1_freezer || self.is_frozen().unwrap_or(false) {
+            self.thaw_all()?;
         }
         signalled
     }
@@ -191,12 +200,15 @@ impl Cgroup {
     /// Processes that are left in it are killed. What is gone already is no error;
     /// one hierarchy's failure does not keep the others.
     pub fn remove(self) -> Result<(), CgroupError> {
+        let deadline = Deadline::after(PATIENCE);
         let mut failed: Vec<CgroupError> = Vec::new();
         for node in &self.nodes {
             // In the normal case this is all: one system call.
             match rustix::fs::rmdir(&node.dir) {
                 Ok(()) | Err(Errno::NOENT) => {}
-                Err(Errno::BUSY | Errno::NOTEMPTY) => failed.extend(self.remove_busy(node).err()),
+                Err(Errno::BUSY | Errno::NOTEMPTY) => {
+                    failed.extend(self.remove_busy(node, deadline).err());
+                }
                 Err(errno) => failed.push(rmdir_failed(&node.dir, errno)),
             }
         }
@@ -206,26 +218,27 @@ impl Cgroup {
         }
     }
 
-    fn remove_busy(&self, node: &Node) -> Result<(), CgroupError> {
+    fn remove_busy(&self, node: &Node, deadline: Deadline) -> Result<(), CgroupError> {
         let mut round = 0;
-        wait(&node.dir, PATIENCE, "it cannot be removed", || {
+        wait_until(&node.dir, deadline, "it cannot be removed", || {
             round += 1;
-            let mut busy = false;
-            for dir in subtree(&node.dir)?.iter().rev() {
-                match rustix::fs::rmdir(dir) {
-                    Ok(()) | Err(Errno::NOENT) => {}
-                    Err(Errno::BUSY | Errno::NOTEMPTY) => busy = true,
-                    Err(errno) => return Err(rmdir_failed(dir, errno)),
-                }
-            }
+            let gone = tree::remove(&node.dir, deadline)?;
             // The last process may be on its way out: EBUSY lasts some microseconds
             // after its death is known. From the third try on it is alive.
-            if busy && round > 2 {
+            if !gone && round > 2 {
                 self.kill()?;
             }
-            Ok(!busy)
+            Ok(gone)
         })
     }
+}
+
+/// Of one hierarchy, which can freeze.
+pub(super) fn frozen(node: &Node) -> Result<bool, CgroupError> {
+    if node.hierarchy.v2 {
+        return Ok(files::read(&node.file("cgroup.freeze"))?.trim() == "1");
+    }
+    Ok(files::read(&node.file("freezer.self_freezing"))?.trim() == "1")
 }
 
 /// Removes the folder `path` (a `--cgroup-parent` that is no longer needed) from every hierarchy
@@ -251,17 +264,21 @@ fn wait(
     dir: &Path,
     patience: Duration,
     what: &str,
+    done: impl FnMut() -> Result<bool, CgroupError>,
+) -> Result<(), CgroupError> {
+    wait_until(dir, Deadline::after(patience), what, done)
+}
+
+fn wait_until(
+    dir: &Path,
+    deadline: Deadline,
+    what: &str,
     mut done: impl FnMut() -> Result<bool, CgroupError>,
 ) -> Result<(), CgroupError> {
-    let start = Instant::now();
     let mut pause = Duration::from_micros(50);
     while !done()? {
-        if start.elapsed() > patience {
-            return Err(CgroupError::Timeout {
-                dir: dir.display().to_string(),
-                what: what.to_owned(),
-                waited_ms: start.elapsed().as_millis() as u64,
-            });
+        if deadline.is_over() {
+            return Err(deadline.error(dir, what));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(10));
@@ -269,61 +286,13 @@ fn wait(
     Ok(())
 }
 
-/// The folder and all cgroups below it, parents first. What vanishes meanwhile is left out.
-fn subtree(dir: &Path) -> Result<Vec<PathBuf>, CgroupError> {
-    let mut found = Vec::new();
-    let mut open = vec![(dir.to_owned(), 0)];
-    while let Some((dir, depth)) = open.pop() {
-        if depth > MAX_DEPTH {
-            return Err(CgroupError::Path {
-                path: dir.display().to_string(),
-                why: "cgroups are nested more than 128 deep",
-            });
-        }
-        let fd = match rustix::fs::open(
-            &dir,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT | Errno::NODEV) => continue,
-            Err(errno) => {
-                return Err(CallError::new(format!("open(\"{}\")", dir.display()), errno).into());
-            }
-        };
-        let entries =
-            rustix::fs::Dir::new(fd).called(|| format!("getdents64(\"{}\")", dir.display()))?;
-        for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(Errno::NOENT | Errno::NODEV) => break,
-                Err(errno) => {
-                    return Err(CallError::new(
-                        format!("getdents64(\"{}\")", dir.display()),
-                        errno,
-                    )
-                    .into());
-                }
-            };
-            let name = entry.file_name().to_bytes();
-            // kernfs always tells the type.
-            if entry.file_type() == FileType::Directory && name != b"." && name != b".." {
-                use std::os::unix::ffi::OsStrExt as _;
-                open.push((dir.join(std::ffi::OsStr::from_bytes(name)), depth + 1));
-            }
-        }
-        found.push(dir);
-    }
-    Ok(found)
-}
-
-fn collect(dir: &Path, pids: &mut BTreeSet<i32>) -> Result<(), CgroupError> {
-    for dir in subtree(dir)? {
-        let file = dir.join("cgroup.procs");
+/// Adds the processes in `dir` and below it.
+pub(super) fn collect(dir: &Path, pids: &mut BTreeSet<i32>) -> Result<(), CgroupError> {
+    tree::visit(dir, Deadline::after(PATIENCE), |folder| {
         // EOPNOTSUPP: a threaded v2 cgroup; its processes are listed by the
         // domain above it, which is part of the same subtree.
-        let Some(text) = files::read_if_any(&file)? else {
-            continue;
+        let Some(text) = files::read_at(folder, "cgroup.procs", dir)? else {
+            return Ok(());
         };
         for line in text.lines() {
             match line.parse::<i32>() {
@@ -332,9 +301,9 @@ fn collect(dir: &Path, pids: &mut BTreeSet<i32>) -> Result<(), CgroupError> {
                 }
                 // 0: a process of a PID namespace that is not ours or below it.
                 Ok(0) => {}
-                _ => return Err(files::unexpected(&file, line)),
+                _ => return Err(files::unexpected(&dir.join("cgroup.procs"), line)),
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }

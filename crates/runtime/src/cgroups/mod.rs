@@ -4,26 +4,42 @@
 //! [`Cgroup::create`] makes one cgroup in each of them with its limits set
 //! ([`Resources`], [`DeviceRule`]) before any process is in it.
 
+mod adopt;
 mod beside;
 mod cgroup;
+mod delegate;
+mod device_plan;
 mod devices;
 mod error;
 mod files;
 mod layout;
+mod make;
 mod members;
+mod oom;
 mod path;
+mod place;
+pub mod report;
 mod resources;
 mod settings;
+mod spec;
 mod stats;
+mod sub;
+mod tree;
 mod update;
 mod validate;
 
-pub use cgroup::Cgroup;
+pub use cgroup::{Cgroup, Origin};
 pub use devices::default_device_rules;
 pub use error::CgroupError;
 pub use layout::{Hierarchy, Layout, LayoutKind, default_parent};
 pub use members::remove_if_empty;
+pub use oom::{OomEvent, OomWatch};
 pub use path::CgroupPath;
-pub use resources::{DeviceRule, Resources, Throttle};
+pub use place::Place;
+pub use resources::{
+    DeviceRule, DeviceWeight, HugepageLimit, InterfacePriority, RdmaLimit, Resources, Throttle,
+};
+pub use spec::{SpecResources, always_allowed};
 pub use stats::{CpuStats, HugetlbStats, IoStats, MemoryStats, PidsStats, Stats, Throttling};
+pub use sub::SubPaths;
 pub use validate::{MEMORY_MIN, ResourceError};

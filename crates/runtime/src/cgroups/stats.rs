@@ -135,14 +135,14 @@ impl Cgroup {
 
     /// The node with the controller, if it has the controller's file: on v2 an ancestor
     /// may keep a controller that the machine has to itself.
-    fn handed_down(&self, controller: &str, file: &str) -> Option<&Node> {
+    pub(super) fn handed_down(&self, controller: &str, file: &str) -> Option<&Node> {
         self.carrier(controller).filter(|node| {
             !node.hierarchy.v2
                 || rustix::fs::access(node.file(file), rustix::fs::Access::EXISTS).is_ok()
         })
     }
 
-    fn cpu_stats(&self) -> Result<Option<CpuStats>, CgroupError> {
+    pub(super) fn cpu_stats(&self) -> Result<Option<CpuStats>, CgroupError> {
         let mut cpu = if let Some(node) = self.carrier("cpuacct") {
             cpuacct(node)?
         } else if let Some(node) = self.nodes.iter().find(|n| n.hierarchy.v2) {
@@ -199,7 +199,7 @@ impl Cgroup {
 }
 
 /// The number in `file`; None: no limit, or no such file.
-fn number_if_any(file: &Path) -> Result<Option<u64>, CgroupError> {
+pub(super) fn number_if_any(file: &Path) -> Result<Option<u64>, CgroupError> {
     match files::read_if_any(file)? {
         Some(text) => files::number(file, &text),
         None => Ok(None),
@@ -207,7 +207,7 @@ fn number_if_any(file: &Path) -> Result<Option<u64>, CgroupError> {
 }
 
 /// The number in `file`, which must be one.
-fn count(file: &Path) -> Result<u64, CgroupError> {
+pub(super) fn count(file: &Path) -> Result<u64, CgroupError> {
     let text = files::read(file)?;
     files::number(file, &text)?.ok_or_else(|| files::unexpected(file, &text))
 }
@@ -295,7 +295,7 @@ fn device(file: &Path, text: &str) -> Result<(u32, u32), CgroupError> {
 }
 
 /// Lines of `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6`; more keys may follow.
-fn io_v2(file: &Path, text: &str) -> Result<Vec<IoStats>, CgroupError> {
+pub(super) fn io_v2(file: &Path, text: &str) -> Result<Vec<IoStats>, CgroupError> {
     let mut all = Vec::new();
     for line in text.lines() {
         let mut words = line.split_whitespace();
@@ -382,7 +382,7 @@ fn hugetlb(node: &Node) -> Result<Vec<HugetlbStats>, CgroupError> {
 }
 
 /// The machine's huge page sizes as cgroup files spell them: `2MB`.
-fn page_sizes() -> Result<Vec<String>, CgroupError> {
+pub(super) fn page_sizes() -> Result<Vec<String>, CgroupError> {
     use soute_sys::Called as _;
     let folder = "/sys/kernel/mm/hugepages";
     let entries = match std::fs::read_dir(folder) {

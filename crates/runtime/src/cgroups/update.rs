@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-use super::cgroup::{Cgroup, apply};
+use super::cgroup::Cgroup;
+use super::make::apply;
 use super::settings::{self, Setting};
 use super::{CgroupError, ResourceError, Resources, files};
 
@@ -15,7 +16,8 @@ impl Cgroup {
     pub fn update(&self, change: &Resources) -> Result<(), CgroupError> {
         let mut change = change.clone();
         self.complete(&mut change)?;
-        change.validate(&self.layout)?;
+        change.check(&self.layout)?;
+        self.check_usage(&change)?;
         let mut settings = settings::plan(&change, &self.layout)?;
         self.order(&change, &mut settings)?;
 
@@ -39,13 +41,46 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Where the caller asked for it, refuses a limit that would have processes killed at once.
+    fn check_usage(&self, change: &Resources) -> Result<(), CgroupError> {
+        let Some(node) = self
+            .carrier("memory")
+            .filter(|_| change.memory_check_before_update)
+        else {
+            return Ok(());
+        };
+        let file = node.file(if node.hierarchy.v2 {
+            "memory.current"
+        } else {
+            "memory.usage_in_bytes"
+        });
+        let used = match files::read_if_any(&file)? {
+            Some(text) => files::number(&file, &text)?.unwrap_or(0),
+            None => return Ok(()),
+        };
+        for (limit, bytes) in [
+            ("--memory", change.memory),
+            ("--memory-swap", change.memory_swap),
+        ] {
+            if let Some(bytes @ 1..) = bytes
+                && bytes.unsigned_abs() <= used
+            {
+                return Err(CgroupError::BelowUsage {
+                    limit,
+                    asked: bytes.unsigned_abs(),
+                    used,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Fills in what `change` leaves out but a conversion needs.
     fn complete(&self, change: &mut Resources) -> Result<(), CgroupError> {
         let memory = self.carrier("memory");
-        let asked = |n: Option<u64>| n.is_some_and(|n| n != 0);
         if let Some(node) = memory
             && change.memory_swap.is_some_and(|s| s > 0)
-            && !asked(change.memory)
+            && change.memory.is_none_or(|m| m == 0)
         {
             let file = node.file(if node.hierarchy.v2 {
                 "memory.max"
@@ -53,11 +88,12 @@ impl Cgroup {
                 "memory.limit_in_bytes"
             });
             change.memory = files::number(&file, &files::read(&file)?)?
-                .filter(|&m| m < i64::MAX as u64 - (64 << 10));
+                .filter(|&m| m < i64::MAX as u64 - (64 << 10))
+                .and_then(|m| i64::try_from(m).ok());
         }
         // v2 has quota and period in one file.
         if let Some(node) = self.carrier("cpu").filter(|n| n.hierarchy.v2)
-            && asked(change.cpu_period)
+            && change.cpu_period.is_some_and(|p| p != 0)
             && change.cpu_quota.is_none_or(|q| q == 0)
         {
             let file = node.file("cpu.max");
@@ -73,7 +109,11 @@ impl Cgroup {
 
     /// v1 refuses a memory limit above that on memory and swap, and a CPU period
     /// that makes the old quota too large: the one that makes room goes first.
-    fn order(&self, change: &Resources, settings: &mut [Setting<'_>]) -> Result<(), CgroupError> {
+    pub(super) fn order(
+        &self,
+        change: &Resources,
+        settings: &mut [Setting<'_>],
+    ) -> Result<(), CgroupError> {
         let at = |settings: &[Setting<'_>], file: &str| {
             settings.iter().position(|s| s.writes[0].0 == file)
         };
@@ -84,6 +124,8 @@ impl Cgroup {
                 Some(text) => files::number(&file, &text)?,
                 None => None,
             };
+            // -1 is more than any number.
+            let memory = u64::try_from(memory).unwrap_or(u64::MAX);
             if let Some(both) = both.filter(|&both| memory > both) {
                 match (
                     at(settings, "memory.limit_in_bytes"),
@@ -123,7 +165,7 @@ fn old_values(
     dir: &std::path::Path,
 ) -> Result<Option<(PathBuf, String)>, CgroupError> {
     for (name, text) in &setting.writes {
-        let file = dir.join(name);
+        let file = dir.join(name.as_ref());
         let now = match files::read(&file) {
             Ok(now) => now,
             Err(e) if e.errno() == Errno::NOENT => continue,
@@ -136,6 +178,22 @@ fn old_values(
 
 /// The text that brings `now` back after `text` has been written to the file `name`.
 fn old_value(name: &str, text: &str, now: &str) -> String {
+    // Lines per device, `8:0 50` or `mlx5_0 hca_handle=2 hca_object=max`, or per interface.
+    let per_device =
+        name == "rdma.max" || name == "net_prio.ifpriomap" || name.ends_with("weight_device");
+    let weight_of_device = name.ends_with(".weight") && text.contains(':');
+    if per_device || weight_of_device {
+        let device = text.split(' ').next().unwrap_or_default();
+        let line = now
+            .lines()
+            .find(|l| l.split_once(' ').is_some_and(|(d, _)| d == device));
+        return match line {
+            Some(line) => line.to_owned(),
+            None if name == "rdma.max" => format!("{device} hca_handle=max hca_object=max"),
+            None if weight_of_device => format!("{device} default"),
+            None => format!("{device} 0"),
+        };
+    }
     // Lines per device; a throttle that was not there is lifted.
     if name.starts_with("blkio.throttle.") || name == "io.max" {
         let (device, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -192,6 +250,16 @@ mod tests {
                 "0",
             ),
             ("cpuset.cpus", "0", "\n", "\n"),
+            ("io.weight", "8:0 50", "default 100\n8:0 70\n", "8:0 70"),
+            ("io.bfq.weight", "8:1 50", "default 100\n", "8:1 default"),
+            ("blkio.bfq.weight_device", "8:1 50", "", "8:1 0"),
+            (
+                "rdma.max",
+                "m0 hca_handle=1",
+                "m0 hca_handle=2 hca_object=max\n",
+                "m0 hca_handle=2 hca_object=max",
+            ),
+            ("net_prio.ifpriomap", "lo 5", "lo 0\neth0 0\n", "lo 0"),
         ] {
             assert_eq!(old_value(name, text, now), old, "{name} {text}");
         }

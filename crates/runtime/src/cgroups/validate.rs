@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{CgroupError, Layout, Resources, Throttle, files, settings};
 
 /// Docker's lower bound: less than this and runc's or our own init does not fit.
-pub const MEMORY_MIN: u64 = 6 << 20;
+pub const MEMORY_MIN: i64 = 6 << 20;
 
 /// A limit outside its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +62,15 @@ pub enum ResourceError {
         /// What there is.
         available: String,
     },
+    /// `2MB` is expected.
+    #[error("hugepageLimits \"{0}\": not a size such as \"2MB\"")]
+    PageSize(String),
+    /// A name that the kernel's files would misread.
+    #[error("\"{0}\" cannot be the name of an interface or device")]
+    Interface(String),
+    /// An RDMA device without any limit.
+    #[error("rdma \"{0}\": neither hcaHandles nor hcaObjects is given")]
+    EmptyRdma(String),
     /// The same device twice in one flag.
     #[error("{limit}: device {major}:{minor} is given twice")]
     DeviceTwice {
@@ -75,24 +84,10 @@ pub enum ResourceError {
 }
 
 impl Resources {
-    /// Refuses what the machine cannot give: values outside their ranges, CPUs
-    /// that are not online, limits without a controller in `layout`. Nothing is changed.
+    /// Refuses what the machine cannot give, and what Docker refuses of it beside: too small a limit for anything to
+    /// start, more CPU time than there is, the same device twice. Nothing is changed.
     pub fn validate(&self, layout: &Layout) -> Result<(), CgroupError> {
         self.validate_numbers()?;
-        if let Some(list) = self.cpuset_cpus.as_deref().filter(|l| !l.is_empty()) {
-            within(
-                "--cpuset-cpus",
-                list,
-                &online("/sys/devices/system/cpu/online")?,
-            )?;
-        }
-        if let Some(list) = self.cpuset_mems.as_deref().filter(|l| !l.is_empty()) {
-            within(
-                "--cpuset-mems",
-                list,
-                &online("/sys/devices/system/node/online")?,
-            )?;
-        }
         if let Some(quota) = self.cpu_quota.filter(|&q| q > 0) {
             let cpus =
                 parse_list(&online("/sys/devices/system/cpu/online")?).map_or(1, |set| set.len());
@@ -106,48 +101,98 @@ impl Resources {
                 .into());
             }
         }
+        self.check(layout)
+    }
+
+    /// Refuses what the machine cannot give: values outside their ranges, CPUs that are not online, limits without
+    /// a controller in `layout`. What only the kernel knows, it says when it is asked. Nothing is changed.
+    pub fn check(&self, layout: &Layout) -> Result<(), CgroupError> {
+        self.check_numbers()?;
+        let lists = [
+            (
+                "--cpuset-cpus",
+                &self.cpuset_cpus,
+                "/sys/devices/system/cpu/online",
+            ),
+            (
+                "--cpuset-mems",
+                &self.cpuset_mems,
+                "/sys/devices/system/node/online",
+            ),
+        ];
+        for (limit, list, file) in lists {
+            if let Some(list) = list.as_deref().filter(|l| !l.is_empty()) {
+                within(limit, list, &online(file)?)?;
+            }
+        }
         settings::plan(self, layout).map(drop)
     }
 
-    /// The checks that need no machine.
-    fn validate_numbers(&self) -> Result<(), ResourceError> {
-        let memory = self.memory.filter(|&m| m != 0);
-        if let Some(memory) = memory.filter(|&m| m < MEMORY_MIN) {
-            return Err(range("--memory", memory, "6 MiB (6291456) or more".into()));
-        }
-        if let Some(total) = self.memory_swap.filter(|&s| s != 0) {
-            match (u64::try_from(total), memory) {
-                (Err(_), _) if total != -1 => {
-                    return Err(range(
-                        "--memory-swap",
-                        total,
-                        "-1 (no limit), or --memory and more".into(),
-                    ));
-                }
-                (Ok(_), None) => return Err(ResourceError::SwapWithoutMemory),
-                (Ok(total), Some(memory)) if total < memory => {
-                    return Err(ResourceError::SwapBelowMemory { total, memory });
-                }
-                _ => {}
+    /// What no kernel takes, or what it would take for something else.
+    fn check_numbers(&self) -> Result<(), ResourceError> {
+        for (limit, bytes) in [
+            ("--memory", self.memory),
+            ("--memory-reservation", self.memory_reservation),
+            ("--memory-swap", self.memory_swap),
+        ] {
+            if let Some(bytes) = bytes.filter(|&bytes| bytes < -1) {
+                return Err(range(limit, bytes, "-1 (no limit), or bytes".into()));
             }
         }
-        if let Some(reservation) = self.memory_reservation.filter(|&m| m != 0) {
-            if reservation < MEMORY_MIN {
-                return Err(range(
-                    "--memory-reservation",
-                    reservation,
-                    "6 MiB (6291456) or more".into(),
-                ));
-            }
-            if let Some(memory) = memory.filter(|&m| m < reservation) {
-                return Err(ResourceError::ReservationAboveMemory {
-                    reservation,
-                    memory,
-                });
-            }
+        if let (Some(total @ 1..), memory) = (self.memory_swap, self.memory) {
+            settings::swap_max(total, memory.filter(|&m| m != 0))?;
         }
         if let Some(percent) = self.memory_swappiness.filter(|&p| p > 100) {
             return Err(range("--memory-swappiness", percent, "0 to 100".into()));
+        }
+        if let Some(idle) = self.cpu_idle.filter(|idle| !(0..=1).contains(idle)) {
+            return Err(range("cpu.idle", idle, "0 or 1".into()));
+        }
+        if let (Some(burst), Some(quota @ 1..)) = (self.cpu_burst, self.cpu_quota)
+            && burst > quota.unsigned_abs()
+        {
+            return Err(range(
+                "cpu.burst",
+                burst,
+                format!("0 to {quota}, the quota"),
+            ));
+        }
+        let per_device = self.blkio_weight_device.iter();
+        let weights =
+            [
+                ("--blkio-weight", self.blkio_weight),
+                ("blockIO.leafWeight", self.blkio_leaf_weight),
+            ]
+            .into_iter()
+            .chain(per_device.flat_map(|d| {
+                [d.weight, d.leaf_weight].map(|weight| ("blockIO.weightDevice", weight))
+            }));
+        for (limit, weight) in weights {
+            if let Some(weight) = weight.filter(|&w| w != 0 && !(10..=1000).contains(&w)) {
+                return Err(range(limit, weight, "10 to 1000".into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Docker's rules, which need no machine.
+    fn validate_numbers(&self) -> Result<(), ResourceError> {
+        let floor = |limit, bytes: Option<i64>| match bytes {
+            Some(bytes) if bytes > 0 && bytes < MEMORY_MIN => {
+                Err(range(limit, bytes, "6 MiB (6291456) or more".into()))
+            }
+            _ => Ok(()),
+        };
+        floor("--memory", self.memory)?;
+        floor("--memory-reservation", self.memory_reservation)?;
+        if let (Some(memory @ 1..), Some(reservation @ 1..)) =
+            (self.memory, self.memory_reservation)
+            && memory < reservation
+        {
+            return Err(ResourceError::ReservationAboveMemory {
+                reservation: reservation.unsigned_abs(),
+                memory: memory.unsigned_abs(),
+            });
         }
         if let Some(shares) = self
             .cpu_shares
@@ -179,16 +224,11 @@ impl Resources {
                 "1 or more; 0 and -1 are no limit".into(),
             ));
         }
-        if let Some(weight) = self
-            .blkio_weight
-            .filter(|&w| w != 0 && !(10..=1000).contains(&w))
-        {
-            return Err(range("--blkio-weight", weight, "10 to 1000".into()));
-        }
         distinct("--device-read-bps", &self.device_read_bps)?;
         distinct("--device-write-bps", &self.device_write_bps)?;
         distinct("--device-read-iops", &self.device_read_iops)?;
-        distinct("--device-write-iops", &self.device_write_iops)
+        distinct("--device-write-iops", &self.device_write_iops)?;
+        self.check_numbers()
     }
 }
 
@@ -240,7 +280,7 @@ fn within(limit: &'static str, list: &str, online: &str) -> Result<(), ResourceE
 }
 
 /// A list as in cpuset(7), "List format": `0-4,9`. Numbers above 65535 are no CPU of any kernel.
-fn parse_list(list: &str) -> Option<BTreeSet<u32>> {
+pub(super) fn parse_list(list: &str) -> Option<BTreeSet<u32>> {
     let number = |text: &str| match text.parse::<u32>() {
         Ok(n) if n <= 65_535 && text.bytes().all(|b| b.is_ascii_digit()) => Some(n),
         _ => None,
@@ -281,7 +321,7 @@ mod tests {
                 .contains("6 MiB")
         );
         assert!(refused(|r| r.memory = Some(MEMORY_MIN)).is_none());
-        assert!(refused(|r| r.memory_swap = Some(MEMORY_MIN as i64)).is_some());
+        assert!(refused(|r| r.memory_swap = Some(MEMORY_MIN)).is_some());
         assert!(refused(|r| r.memory_swap = Some(-1)).is_none());
         assert!(refused(|r| r.memory_swap = Some(-2)).is_some());
         assert!(refused(|r| (r.memory, r.memory_swap) = (Some(8 << 20), Some(7 << 20))).is_some());

@@ -15,6 +15,7 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 pub(crate) struct Program {
     name: String,
     candidates: Vec<CString>,
+    magic: Vec<CString>,
     argv: Vec<CString>,
     envp: Vec<CString>,
 }
@@ -50,6 +51,7 @@ impl Program {
         Ok(Self {
             name: name.clone(),
             candidates,
+            magic: Vec::new(),
             argv: args.iter().map(|a| text(a)).collect::<Result<_, _>>()?,
             envp: env.iter().map(|e| text(e)).collect::<Result<_, _>>()?,
         })
@@ -68,14 +70,18 @@ impl Program {
         Ok(())
     }
 
+    /// Takes out what leads through a magic link. To be done as long as no filter forbids to look.
+    pub(crate) fn avoid_magic(&mut self) {
+        let (magic, straight) = std::mem::take(&mut self.candidates)
+            .into_iter()
+            .partition(|path| leads_through_magic(path));
+        (self.magic, self.candidates) = (magic, straight);
+    }
+
     /// Executes the first candidate that can be; returns why none could.
     pub(crate) fn execute(&self) -> Failure {
-        let mut denied = None;
+        let mut denied = self.magic.first().map(|path| (path, Errno::LOOP));
         for path in &self.candidates {
-            if leads_through_magic(path) {
-                denied = denied.or(Some((path, Errno::LOOP)));
-                continue;
-            }
             match soute_sys::process::execve(path, &self.argv, &self.envp) {
                 Errno::NOENT | Errno::NOTDIR => {}
                 // Further folders of the PATH may hold one that can be executed.
@@ -117,7 +123,7 @@ impl Program {
 
 /// Whether `path` leads through a link of /proc that jumps anywhere: /proc/self/exe is, until execve, the engine's own
 /// program, which is nothing for a container to run (CVE-2019-5736).
-fn leads_through_magic(path: &CStr) -> bool {
+pub(crate) fn leads_through_magic(path: &CStr) -> bool {
     let opened = rustix::fs::openat2(
         CWD,
         path,

@@ -5,7 +5,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use soute_runtime::cgroups::{Cgroup, CgroupError, DeviceRule, Resources, Throttle};
+use soute_runtime::cgroups::{
+    Cgroup, CgroupError, DeviceRule, HugepageLimit, OomEvent, Resources, Throttle,
+};
 
 use crate::scene::{Scene, Shell, until};
 
@@ -15,7 +17,7 @@ const MIB: u64 = 1 << 20;
 fn a_memory_hog_is_killed_and_counted() {
     let scene = Scene::new("oom");
     let resources = Resources {
-        memory: Some(16 * MIB),
+        memory: Some(16 * MIB as i64),
         memory_swap: Some(16 * MIB as i64),
         ..Resources::default()
     };
@@ -100,7 +102,7 @@ fn a_spinner_gets_its_share() {
 fn updates_are_live_and_whole() {
     let scene = Scene::new("update");
     let memory = |memory: u64, swap: i64| Resources {
-        memory: Some(memory * MIB),
+        memory: Some((memory * MIB) as i64),
         memory_swap: Some(if swap < 0 { swap } else { swap * MIB as i64 }),
         ..Resources::default()
     };
@@ -277,7 +279,7 @@ fn weight_is(scene: &Scene, controller: &str, files: &[&str]) {
 fn a_parent_with_processes_hands_no_memory_down() {
     let scene = Scene::new("internal");
     let memory = Resources {
-        memory: Some(64 * MIB),
+        memory: Some(64 * MIB as i64),
         ..Resources::default()
     };
     if scene.refused_without("memory", &memory) {
@@ -300,9 +302,9 @@ fn a_parent_with_processes_hands_no_memory_down() {
                 error,
                 CgroupError::Enable {
                     limit: "--memory",
-                    controller: "memory",
+                    ref controller,
                     ..
-                }
+                } if controller == "memory"
             ),
             "{error}"
         );
@@ -323,9 +325,22 @@ fn nonsense_is_refused_before_anything_is_made() {
         let created = Cgroup::create(&scene.layout, path, &Resources::default(), &[]);
         assert!(matches!(created, Err(CgroupError::Path { .. })), "{path}");
     }
+    // Docker's rules are the callers' to ask for: an OCI bundle may have less memory than Docker gives.
+    let too_little = Resources {
+        memory: Some(MIB as i64),
+        ..Resources::default()
+    };
+    let too_much = Resources {
+        cpu_quota: Some(i64::MAX),
+        ..Resources::default()
+    };
+    for resources in [too_little, too_much] {
+        let refused = resources.validate(&scene.layout);
+        assert!(matches!(refused, Err(CgroupError::Resources(_))));
+    }
     let bad = [
         Resources {
-            memory: Some(MIB),
+            memory: Some(-2),
             ..Resources::default()
         },
         Resources {
@@ -333,7 +348,10 @@ fn nonsense_is_refused_before_anything_is_made() {
             ..Resources::default()
         },
         Resources {
-            cpu_quota: Some(i64::MAX),
+            hugepage_limits: vec![HugepageLimit {
+                page_size: "../2MB".into(),
+                limit: 0,
+            }],
             ..Resources::default()
         },
     ];
@@ -365,4 +383,60 @@ fn nonsense_is_refused_before_anything_is_made() {
             .iter()
             .any(|h| h.mount.join(&scene.parent[1..]).exists())
     );
+}
+
+#[test]
+fn an_oom_kill_is_told_when_it_happens() {
+    let scene = Scene::new("oom-watch");
+    let resources = Resources {
+        memory: Some(16 * MIB as i64),
+        memory_swap: Some(16 * MIB as i64),
+        ..Resources::default()
+    };
+    if scene.refused_without("memory", &resources) {
+        return;
+    }
+    let cgroup = scene.create("c", &resources).unwrap();
+    let mut hog = Shell::within("tail /dev/zero; sleep 100", &cgroup);
+    let mut watch = cgroup.watch_oom().unwrap();
+    let within = |millis| Some(Duration::from_millis(millis));
+    assert_eq!(watch.wait(within(20)).unwrap(), OomEvent::Nothing);
+    hog.go();
+    assert_eq!(watch.wait(within(10_000)).unwrap(), OomEvent::Oom);
+    // The end is told once the last process is gone (v2), or the cgroup (v1).
+    cgroup.kill().unwrap();
+    hog.wait();
+    cgroup.remove().unwrap();
+    let mut last = watch.wait(within(10_000)).unwrap();
+    while last == OomEvent::Oom {
+        last = watch.wait(within(10_000)).unwrap();
+    }
+    assert_eq!(last, OomEvent::Gone);
+}
+
+#[test]
+fn a_report_has_what_was_used() {
+    let scene = Scene::new("report");
+    let cgroup = scene.create("c", &Resources::default()).unwrap();
+    let mut shell = Shell::within(
+        "head -c 30000000 /dev/zero | tail -c 1; sleep 100; :",
+        &cgroup,
+    );
+    shell.go();
+    until("it works", || {
+        cgroup.report().unwrap().cpu.usage.total > 1_000_000
+    });
+    let report = cgroup.report().unwrap();
+    assert!(report.pids.current > 0, "{report:?}");
+    if scene.layout.carrier("memory").is_some() {
+        let memory = &report.memory;
+        assert!(
+            memory.usage.limit > 1 << 40 && !memory.raw.is_empty(),
+            "{memory:?}"
+        );
+    }
+    if scene.layout.carrier("cpuacct").is_some() {
+        let usage = &report.cpu.usage;
+        assert!(usage.percpu.len() == usage.percpu_user.len() && !usage.percpu.is_empty());
+    }
 }

@@ -3,7 +3,10 @@
 //! Where a controller is missing, the test shows that the limit is refused by
 //! its name instead. Each test has a parent cgroup of its own, and leaves none behind.
 
+mod adopt;
 mod devices;
 mod life;
 mod limits;
+mod rare;
 mod scene;
+mod sub;

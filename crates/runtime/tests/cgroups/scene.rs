@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
-use soute_runtime::cgroups::{Cgroup, CgroupError, Layout, Resources};
+use soute_runtime::cgroups::{Cgroup, CgroupError, DeviceRule, Layout, Resources};
 
 /// A parent cgroup for one test; goes away with all below it, however the test ends.
 pub struct Scene {
@@ -36,7 +36,16 @@ impl Scene {
     }
 
     pub fn create(&self, name: &str, resources: &Resources) -> Result<Cgroup, CgroupError> {
-        Cgroup::create(&self.layout, &self.path(name), resources, &[])
+        self.create_with(name, resources, &[])
+    }
+
+    pub fn create_with(
+        &self,
+        name: &str,
+        resources: &Resources,
+        rules: &[DeviceRule],
+    ) -> Result<Cgroup, CgroupError> {
+        Cgroup::create(&self.layout, &self.path(name), resources, rules)
     }
 
     /// The text of a file of the cgroup, in the hierarchy with the controller.
@@ -71,6 +80,11 @@ impl Scene {
 
     /// Nothing is left below the parent (which may not exist either).
     pub fn assert_empty(&self) {
+        self.assert_has_only(&[]);
+    }
+
+    /// Below the parent are those alone.
+    pub fn assert_has_only(&self, names: &[&str]) {
         for h in self.layout.hierarchies() {
             let dir = h.mount.join(&self.parent[1..]);
             let Ok(entries) = fs::read_dir(&dir) else {
@@ -79,7 +93,8 @@ impl Scene {
             for entry in entries {
                 let entry = entry.unwrap();
                 assert!(
-                    !entry.file_type().unwrap().is_dir(),
+                    !entry.file_type().unwrap().is_dir()
+                        || names.iter().any(|name| entry.file_name() == *name),
                     "left behind: {:?}",
                     entry.path()
                 );

@@ -88,7 +88,7 @@ pub struct ResourceArgs {
 }
 
 /// Docker's least memory limit: below it, nothing starts.
-const LEAST_MEMORY: u64 = 6 << 20;
+const LEAST_MEMORY: i64 = 6 << 20;
 
 /// The period that `--cpus` is reckoned over, microseconds.
 const PERIOD: u64 = 100_000;
@@ -97,11 +97,12 @@ impl ResourceArgs {
     /// Files the limits under `request`. For every limit, Docker's default value means that none was asked for.
     pub fn apply(self, request: &mut Request, outside: &dyn Outside) -> Result<()> {
         let given = |limit: Option<u64>| limit.filter(|limit| *limit > 0);
+        // More than the kernel can count is more than any machine has.
+        let bytes = |limit| given(limit).map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
         let mut resources = Resources {
-            memory: given(self.memory),
-            memory_reservation: given(self.memory_reservation),
+            memory: bytes(self.memory),
+            memory_reservation: bytes(self.memory_reservation),
             memory_swap: self.memory_swap.filter(|swap| *swap != 0),
-            memory_swap_where_accounted: false,
             memory_swappiness: self.memory_swappiness.and_then(|n| u64::try_from(n).ok()),
             oom_kill_disable: self.oom_kill_disable,
             cpu_shares: given(self.cpu_shares),
@@ -117,6 +118,7 @@ impl ResourceArgs {
             device_write_bps: throttles(self.device_write_bps, "--device-write-bps", outside)?,
             device_read_iops: throttles(self.device_read_iops, "--device-read-iops", outside)?,
             device_write_iops: throttles(self.device_write_iops, "--device-write-iops", outside)?,
+            ..Resources::default()
         };
         check_memory(&resources)?;
         check_cpu(&resources)?;
@@ -136,7 +138,7 @@ impl ResourceArgs {
 }
 
 fn check_memory(resources: &Resources) -> Result<()> {
-    let at_least = |flag: &str, bytes: Option<u64>| match bytes {
+    let at_least = |flag: &str, bytes: Option<i64>| match bytes {
         Some(bytes) if bytes < LEAST_MEMORY => bail!("{flag} {bytes}: 6m is the least"),
         _ => Ok(()),
     };
@@ -146,7 +148,7 @@ fn check_memory(resources: &Resources) -> Result<()> {
         (None, Some(1..)) => {
             bail!("--memory-swap counts memory and swap together: it needs --memory")
         }
-        (Some(memory), Some(swap @ 1..)) if (swap as u64) < memory => {
+        (Some(memory), Some(swap @ 1..)) if swap < memory => {
             bail!("--memory-swap counts memory and swap together: it cannot be less than --memory")
         }
         _ => {}

@@ -1,0 +1,244 @@
+//! `create` and `run`: from a bundle to a container.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rustix::process::Pid;
+
+use super::error::io;
+use super::folder::Folder;
+use super::state::{has_been_made, write_config, write_init};
+use super::{Containers, Error, State, console, machine};
+use crate::cgroups::{Cgroup, Place};
+use crate::hooks::HookState;
+use crate::process::gate::Gate;
+use crate::process::{Birth, Failure, spawn};
+use crate::spec::{self, CONFIG, Config, Machine};
+
+/// How a container is to be made.
+#[derive(Debug, Clone, Default)]
+pub struct Create {
+    /// The bundle's folder.
+    pub bundle: PathBuf,
+    /// Where the terminal's master goes. Without, [`Made`] has it.
+    pub console_socket: Option<PathBuf>,
+    /// Where a descriptor of the first process goes, besides.
+    pub pidfd_socket: Option<PathBuf>,
+    /// A file for the number of the first process.
+    pub pid_file: Option<PathBuf>,
+    /// How many descriptors, from 3 on, the program keeps.
+    pub preserved_descriptors: u32,
+    /// The caller's session keyring stays in use.
+    pub keep_keyring: bool,
+    /// cgroupsPath names a slice and a scope of systemd.
+    pub systemd: bool,
+    /// The program starts at once, and need not be waited for at the gate.
+    pub start: bool,
+}
+
+/// A container that has been made.
+#[derive(Debug)]
+pub struct Made {
+    /// Its first process, a child of the caller.
+    pub pid: Pid,
+    /// A descriptor of it.
+    pub pidfd: OwnedFd,
+    /// Its terminal's master, unless that went to a console socket.
+    pub terminal: Option<OwnedFd>,
+}
+
+impl Containers {
+    /// Makes the container `id`. Its first process gets the caller's standard files, unless it has a terminal.
+    ///
+    /// # Errors
+    /// On any, nothing is left of it.
+    pub fn create(&self, id: &str, how: &Create) -> Result<Made, Error> {
+        self.folder(id)?;
+        if how.systemd {
+            return Err(Error::Impossible(
+                "--systemd-cgroup: cgroups that are systemd's are not there yet".to_owned(),
+            ));
+        }
+        let text = {
+            let file = how.bundle.join(CONFIG);
+            io("reading", &file, std::fs::read(&file))?
+        };
+        let bundle = io(
+            "the bundle",
+            &how.bundle,
+            std::fs::canonicalize(&how.bundle),
+        )?;
+        let config = Config::parse(&text, bundle)?;
+        let machine = machine::look()?;
+        let cgroup = place(&config, &machine, id)?;
+        let annotations = config.spec.annotations().clone().unwrap_or_default();
+        let state = State {
+            id: id.to_owned(),
+            oci_version: config.spec.version().clone(),
+            bundle: config.bundle.clone(),
+            rootfs: config.rootfs()?,
+            created: Timestamp::now().to_string(),
+            owner: rustix::process::getuid().as_raw(),
+            cgroup: cgroup.clone(),
+            own_pids: false,
+            annotations: annotations.into_iter().collect(),
+        };
+        let mut planned = spec::plan(&config, &cgroup, &machine, state.for_hooks())?;
+        planned.plan.process.preserved_descriptors = how.preserved_descriptors;
+        spec::late_hooks(&config.spec)?;
+        let state = State {
+            own_pids: planned.plan.namespaces.pid.is_new(),
+            ..state
+        };
+
+        // From here on something is made, and found by its folder if we are killed.
+        let folder = self.make(id)?;
+        let made = state
+            .write(&folder)
+            .and_then(|()| write_config(&folder, &text))
+            .and_then(|()| {
+                let (cgroup, _) = Cgroup::create_or_adopt(
+                    &cgroup.layout(&machine.layout),
+                    cgroup.path(),
+                    &planned.resources.resources,
+                    &planned.resources.device_rules,
+                )?;
+                Ok(cgroup)
+            });
+        let cgroup = match made {
+            Ok(cgroup) => cgroup,
+            Err(e) => return Err(undone(e, folder.remove())),
+        };
+        match populate(&folder, &planned.plan, &cgroup, how) {
+            Ok(made) => Ok(made),
+            Err(e) => {
+                let undoing = cgroup
+                    .kill()
+                    .and_then(|()| cgroup.remove())
+                    .map_err(Error::from)
+                    .and(folder.remove());
+                Err(undone(e, undoing))
+            }
+        }
+    }
+}
+
+/// The process, and all that its caller is told of it. On failure the process is dead.
+fn populate(
+    folder: &Folder,
+    plan: &crate::plan::Plan,
+    cgroup: &Cgroup,
+    how: &Create,
+) -> Result<Made, Error> {
+    let gate = match how.start {
+        true => None,
+        false => Some(Gate::make(folder.path())?),
+    };
+    let birth = Birth {
+        cgroup,
+        stdio: None,
+        lock: folder.as_fd(),
+        tied: false,
+        keep_keyring: how.keep_keyring,
+        gate: gate.as_ref(),
+    };
+    let started = spawn(plan, birth, &mut |pid| {
+        write_init(folder, pid).map_err(|e| Failure::setup("keeping the container's state", e))
+    })?;
+    let made = Made {
+        pid: started.pid,
+        pidfd: started.pidfd,
+        terminal: started.terminal,
+    };
+    match hand_out(folder, made, how) {
+        Ok(made) => Ok(made),
+        Err((made, e)) => {
+            let _ = soute_sys::process::pidfd_send_signal(&made.pidfd, 9);
+            let _ = rustix::process::waitid(
+                rustix::process::WaitId::PidFd(made.pidfd.as_fd()),
+                rustix::process::WaitIdOptions::EXITED,
+            );
+            Err(e)
+        }
+    }
+}
+
+fn hand_out(folder: &Folder, mut made: Made, how: &Create) -> Result<Made, (Made, Error)> {
+    let mut told = || -> Result<(), Error> {
+        if let (Some(socket), Some(master)) = (&how.console_socket, made.terminal.take()) {
+            console::send(socket, master)?;
+        }
+        if let Some(socket) = &how.pidfd_socket {
+            let stream = console::connected(socket)?;
+            console::send_descriptor(&stream, b"pidfd", &made.pidfd)?;
+        }
+        if let Some(file) = &how.pid_file {
+            write_pid_file(file, made.pid)?;
+        }
+        has_been_made(folder)
+    };
+    match told() {
+        Ok(()) => Ok(made),
+        Err(e) => Err((made, e)),
+    }
+}
+
+/// The number and nothing else, which is what callers parse. Written beside and renamed into place, since they wait for
+/// the file.
+pub(super) fn write_pid_file(file: &Path, pid: Pid) -> Result<(), Error> {
+    let name = file.file_name().ok_or_else(|| {
+        Error::Impossible(format!(
+            "the pid file {}: no name of a file",
+            file.display()
+        ))
+    })?;
+    let part = file.with_file_name(format!(".{}", name.to_string_lossy()));
+    let text = pid.as_raw_nonzero().to_string();
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(&part)
+        .and_then(|mut part| part.write_all(text.as_bytes()));
+    io("writing", &part, written)?;
+    io("renaming to", file, std::fs::rename(&part, file))
+}
+
+/// Where its cgroup is to be.
+fn place(config: &Config, machine: &Machine, id: &str) -> Result<Place, Error> {
+    let wanted = config
+        .spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.cgroups_path().as_ref());
+    let wanted = wanted
+        .map(|path| path.to_string_lossy())
+        .unwrap_or_default();
+    Ok(Place::from_spec(&machine.layout, &wanted, id)?)
+}
+
+/// The error, and that of the undoing if there was one.
+fn undone(error: Error, undoing: Result<(), Error>) -> Error {
+    match undoing {
+        Ok(()) => error,
+        Err(undoing) => Error::Undoing {
+            error: Box::new(error),
+            undoing: Box::new(undoing),
+        },
+    }
+}
+
+impl State {
+    /// What its hooks are told of it.
+    pub(super) fn for_hooks(&self) -> HookState {
+        HookState {
+            oci_version: self.oci_version.clone(),
+            id: self.id.clone(),
+            bundle: self.bundle.to_string_lossy().into_owned(),
+            annotations: self.annotations.clone(),
+        }
+    }
+}
