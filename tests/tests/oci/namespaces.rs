@@ -229,7 +229,8 @@ fn namespaces_of_another_container(bench: &mut Bench) {
 }
 
 fn a_path_of_another_kind_is_refused(bench: &mut Bench) {
-    let holder = Holder::new(&["--ipc"]);
+    // Nobody in the bench's own namespaces, which must be empty in the end.
+    let holder = Holder::new(&["--ipc", "--mount", "--net"]);
     let mut bundle = bench.bundle();
     bundle.namespace("network", Some(&holder.path("ipc")));
     bench.refuses(&bundle);

@@ -359,7 +359,10 @@ fn spec_writes_a_configuration(bench: &mut Bench) {
     assert_eq!(config["process"]["args"], json!(["sh"]));
     assert_eq!(config["root"], json!({"path": "rootfs", "readonly": true}));
     assert!(config["linux"]["namespaces"].as_array().unwrap().len() >= 5);
-    assert_eq!(config["linux"]["maskedPaths"].as_array().unwrap().len(), 10);
+    let masked = config["linux"]["maskedPaths"].as_array().unwrap();
+    for path in ["/proc/acpi", "/proc/kcore", "/proc/keys", "/sys/firmware"] {
+        assert!(masked.contains(&json!(path)), "{path} in {masked:?}");
+    }
 }
 
 fn spec_overwrites_nothing(bench: &mut Bench) {
