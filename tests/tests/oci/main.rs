@@ -15,6 +15,7 @@ mod cgroups;
 mod console;
 mod exec;
 mod hooks;
+mod killed;
 mod lifecycle;
 mod mounts;
 mod namespaces;
@@ -47,6 +48,9 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("bad_input", bad_input::CASES),
 ];
 
+/// Those of soute's own, which no other runtime is tried on.
+const OWN: &[(&str, &[Case])] = &[("killed", killed::CASES), ("slow", killed::ALL)];
+
 fn main() {
     case::keep_panics();
     let one = |group: &str, case: &'static Case| {
@@ -56,6 +60,7 @@ fn main() {
     };
     let mut trials: Vec<Trial> = GROUPS
         .iter()
+        .chain(OWN)
         .flat_map(|(group, cases)| cases.iter().map(|case| one(group, case)))
         .collect();
     trials.push(Trial::test("slow::oci_table", || Ok(table::run(GROUPS)?)));
