@@ -7,6 +7,7 @@
 //! specification says; where it says nothing, for what runc does. The table
 //! shows where a peer does otherwise.
 
+mod attacks;
 mod bad_input;
 mod bench;
 mod bundle;
@@ -49,7 +50,20 @@ const GROUPS: &[(&str, &[Case])] = &[
 ];
 
 /// Those of soute's own, which no other runtime is tried on.
-const OWN: &[(&str, &[Case])] = &[("killed", killed::CASES), ("slow", killed::ALL)];
+const OWN: &[(&str, &[Case])] = &[
+    ("killed", killed::CASES),
+    ("slow", killed::ALL),
+    ("attacks::links", attacks::links::CASES),
+    ("attacks::exchange", attacks::exchange::CASES),
+    ("attacks::descriptors", attacks::descriptors::CASES),
+    ("attacks::executable", attacks::executable::CASES),
+    ("attacks::peeking", attacks::peeking::CASES),
+    ("attacks::sysctls", attacks::sysctls::CASES),
+    ("attacks::terminal", attacks::terminal::CASES),
+    ("attacks::privileges", attacks::privileges::CASES),
+    ("attacks::ids", attacks::ids::CASES),
+    ("attacks::cgroups", attacks::cgroups::CASES),
+];
 
 fn main() {
     case::keep_panics();
