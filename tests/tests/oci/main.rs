@@ -52,6 +52,7 @@ const GROUPS: &[(&str, &[Case])] = &[
 /// Those of soute's own, which no other runtime is tried on.
 const OWN: &[(&str, &[Case])] = &[
     ("killed", killed::CASES),
+    ("killed", killed::SOME),
     ("slow", killed::ALL),
     ("attacks::links", attacks::links::CASES),
     ("attacks::exchange", attacks::exchange::CASES),

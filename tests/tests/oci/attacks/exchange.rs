@@ -51,7 +51,8 @@ fn race(bench: &mut Bench, prepare: impl Fn(&mut Bundle)) {
 }
 
 /// CVE-2021-30465. The defence is that the kernel resolves a target in one go and inside (`IN_ROOT` in mounts/root.rs),
-/// and that what it found is mounted on by descriptor.
+/// and that what it found is mounted on by descriptor. Without the flag, folders are made outside while hooks have the
+/// machine in sight.
 fn a_mount_target_exchanged_meanwhile_stays_inside(bench: &mut Bench) {
     race(bench, |bundle| {
         bundle.mount("tmpfs", "tmpfs", "/shared/d/x", &[]);
@@ -60,7 +61,7 @@ fn a_mount_target_exchanged_meanwhile_stays_inside(bench: &mut Bench) {
     });
 }
 
-/// The same where a link is refused, and not only kept inside.
+/// The same where a link is refused, besides being kept inside: it takes both away to see it fail.
 fn a_procfs_target_exchanged_meanwhile_stays_inside(bench: &mut Bench) {
     race(bench, |bundle| {
         bundle.mount("proc", "proc", "/shared/d/proc", &[]);
@@ -68,7 +69,8 @@ fn a_procfs_target_exchanged_meanwhile_stays_inside(bench: &mut Bench) {
     });
 }
 
-/// The same for the folder that is made for the program to begin in.
+/// The same for the folder that is made for the program to begin in: that is after pivot_root, hooks or not, when there
+/// is no outside.
 fn a_working_directory_exchanged_meanwhile_stays_inside(bench: &mut Bench) {
     race(bench, |bundle| {
         bundle.set("/process/cwd", json!("/shared/d/made/deep"));

@@ -1,7 +1,6 @@
 //! The runtime's own executable cannot be changed from inside.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -35,7 +34,7 @@ impl Scene {
         program(bench, &bundle, "overwrite", source);
         let script = bundle.rootfs().join("entry");
         fs::write(&script, "#!/proc/self/exe\n").unwrap();
-        fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        super::set_mode(&script, 0o755);
         // What root has without asking, and what reaches around the modes of files.
         bundle.capabilities(&["CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_SYS_PTRACE"]);
         bundle.args(&["overwrite"]);
@@ -78,7 +77,8 @@ impl Scene {
 }
 
 /// CVE-2019-5736: a process enters whose program is `#!/proc/self/exe`. The defence is `begin_anew` in
-/// crates/soute/src/runtime/sealed.rs: without it the executable begins with what the attacker wrote.
+/// crates/soute/src/runtime/sealed.rs: without it the executable begins with what the attacker wrote, and cannot be run
+/// any more.
 fn a_process_that_enters_gives_nothing_away(bench: &mut Bench) {
     let scene = Scene::new(bench);
     scene.judge(bench, |scene| {

@@ -1,7 +1,7 @@
 //! Links and odd files in the image, where the runtime mounts and makes things.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt as _, symlink};
 use std::process::Command;
 
 use serde_json::json;
@@ -200,7 +200,6 @@ fn etc_passwd_is_a_file_or_nothing(bench: &mut Bench) {
     let outside = Outside::new(bench);
     let theirs = outside.path().join("passwd");
     fs::write(&theirs, "root:x:0:0::/of-the-machine:/bin/sh\n").unwrap();
-    fs::set_permissions(&theirs, PermissionsExt::from_mode(0o644)).unwrap();
     for target in [theirs.clone(), outside.up().join("passwd")]
         .into_iter()
         .chain((3..20).map(|n| format!("/proc/self/fd/{n}/passwd").into()))

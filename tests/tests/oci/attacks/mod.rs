@@ -15,7 +15,7 @@ pub mod sysctls;
 pub mod terminal;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -82,6 +82,14 @@ pub fn program(bench: &Bench, bundle: &Bundle, name: &str, source: &str) -> Path
     compiler.args(["-static", "-O1", "-w", "-o"]);
     output(compiler.arg(&program).arg(&file)).success();
     program
+}
+
+/// Sets the mode of a file.
+#[track_caller]
+pub fn set_mode(file: &Path, mode: u32) {
+    let file = fs::File::open(file).expect("the file");
+    let mode = PermissionsExt::from_mode(mode);
+    file.set_permissions(mode).expect("fchmod");
 }
 
 /// Has a hook look at the container while the machine's files are still in sight, which is when mounts are made there.

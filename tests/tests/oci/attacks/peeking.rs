@@ -51,7 +51,7 @@ fn the_callers_environment_stays_behind(bench: &mut Bench) {
 
 /// What enters has folders of the machine's open, by which the machine could be reached. With CAP_SYS_PTRACE and without
 /// a user namespace, a program inside may follow them. The defence is that they are closed before the clone that makes
-/// the process visible, in process/enter.rs.
+/// the process visible, in process/enter.rs: without that line it gets hold of the caller's.
 fn the_callers_folders_stay_behind(bench: &mut Bench) {
     let mut bundle = bench.bundle();
     let source = include_str!("../programs/grab.c");

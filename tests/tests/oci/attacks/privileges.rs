@@ -1,13 +1,11 @@
 //! What a program may do.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::json;
 use soute_tests::{Outcome, output};
 
-use super::program;
+use super::{program, set_mode};
 use crate::bench::Bench;
 use crate::case::cases;
 use crate::namespaces::mapped;
@@ -100,7 +98,7 @@ fn no_new_privileges_holds_in_run_and_exec(bench: &mut Bench) {
         let mut bundle = bench.bundle();
         let source = include_str!("../../security/programs/identity.c");
         let identity = program(bench, &bundle, "identity", source);
-        fs::set_permissions(&identity, PermissionsExt::from_mode(0o4755)).unwrap();
+        set_mode(&identity, 0o4755);
         bundle.set("/process/noNewPrivileges", json!(no_new_privileges));
         bundle.set("/process/user", json!({"uid": 1000, "gid": 1000}));
         bundle.args(&["identity"]);
@@ -114,7 +112,7 @@ fn no_new_privileges_holds_in_run_and_exec(bench: &mut Bench) {
     let mut bundle = bench.sleeper();
     let source = include_str!("../../security/programs/identity.c");
     let identity = program(bench, &bundle, "identity", source);
-    fs::set_permissions(&identity, PermissionsExt::from_mode(0o4755)).unwrap();
+    set_mode(&identity, 0o4755);
     bundle.set("/process/noNewPrivileges", json!(false));
     let id = bench.start(&bundle);
     let flags = ["exec", "--no-new-privs", "--user", "1000", &id, "identity"];

@@ -1,6 +1,6 @@
 /*
- * Looks for folders that other processes have open on file systems that it does not see, by way of /proc/PID/fd, and
- * says so.
+ * Looks for folders other than the root that other processes have open, by way of /proc/PID/fd, and says so: what
+ * enters a container has no business with any.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -32,7 +32,8 @@ int main(void)
 				ssize_t length;
 
 				snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
-				if (stat(path, &its) || !S_ISDIR(its.st_mode) || its.st_dev == root.st_dev)
+				if (stat(path, &its) || !S_ISDIR(its.st_mode) ||
+				    (its.st_dev == root.st_dev && its.st_ino == root.st_ino))
 					continue;
 				length = readlink(path, link, sizeof(link) - 1);
 				link[length < 0 ? 0 : length] = 0;
