@@ -18,7 +18,6 @@ mod hooks;
 mod lifecycle;
 mod mounts;
 mod namespaces;
-mod place;
 mod process;
 mod rootfs;
 mod running;
