@@ -12,7 +12,7 @@ use soute_sys::mount::RDONLY;
 use super::error::io;
 use super::folder::Folder;
 use super::state::{has_been_made, write_config, write_init};
-use super::{Containers, Error, State, console, machine};
+use super::{Containers, Error, Late, State, console, machine};
 use crate::cgroups::{Cgroup, Place};
 use crate::hooks::HookState;
 use crate::plan::{Mount, MountSource, Plan, User};
@@ -54,12 +54,18 @@ pub struct Made {
 }
 
 impl Containers {
-    /// Makes the container `id`. Its first process gets the caller's standard files, unless it has a terminal.
+    /// Makes the container `id`, if its configuration passes `check`. Its first process gets the caller's standard
+    /// files, unless it has a terminal.
     ///
     /// # Errors
     /// On any, nothing is left of it.
-    pub fn create(&self, id: &str, how: &Create) -> Result<Made, Error> {
-        self.folder(id)?;
+    pub fn create(
+        &self,
+        id: &str,
+        how: &Create,
+        check: impl FnOnce(&Config) -> Result<(), Error>,
+    ) -> Result<(Made, Late), Error> {
+        let path = self.folder(id)?;
         if how.systemd {
             return Err(Error::Impossible(
                 "--systemd-cgroup: cgroups that are systemd's are not there yet".to_owned(),
@@ -75,6 +81,7 @@ impl Containers {
             std::fs::canonicalize(&how.bundle),
         )?;
         let config = Config::parse(&text, bundle)?;
+        check(&config)?;
         let machine = machine::look()?;
         let cgroup = place(&config, &machine, id)?;
         let annotations = config.spec.annotations().clone().unwrap_or_default();
@@ -91,7 +98,7 @@ impl Containers {
         };
         let mut planned = spec::plan(&config, &cgroup, &machine, state.for_hooks())?;
         planned.plan.process.preserved_descriptors = how.preserved_descriptors;
-        spec::late_hooks(&config.spec)?;
+        let (poststart, poststop) = spec::late_hooks(&config.spec)?;
         let state = State {
             own_pids: planned.plan.namespaces.pid.is_new(),
             ..state
@@ -119,7 +126,16 @@ impl Containers {
             Err(e) => return Err(undone(e, folder.remove())),
         };
         match populate(&folder, &planned.plan, &cgroup, how) {
-            Ok(made) => Ok(made),
+            Ok(made) => Ok((
+                made,
+                Late {
+                    path,
+                    state,
+                    cgroup,
+                    poststart,
+                    poststop,
+                },
+            )),
             Err(e) => {
                 let undoing = cgroup
                     .kill()

@@ -18,9 +18,9 @@ use crate::proc_stat;
 use crate::process::gate;
 use crate::spec::{CONFIG, Config};
 
-const STATE: &str = "state.json";
+pub(super) const STATE: &str = "state.json";
 /// The first process: its number and when it started.
-const INIT: &str = "init";
+pub(super) const INIT: &str = "init";
 /// The same, as long as the container is being made.
 const CREATING: &str = "creating";
 
