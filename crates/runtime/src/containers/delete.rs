@@ -74,6 +74,9 @@ fn end(container: &Container) -> Result<(), Error> {
     if let Ok(process) = &process {
         wait(&container.state.id, process)?;
     }
+    if let Some(unit) = &container.state.unit {
+        unit.stop()?;
+    }
     match cgroup {
         Some(cgroup) => Ok(cgroup.remove()?),
         None => Ok(()),

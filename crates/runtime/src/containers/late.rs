@@ -42,6 +42,10 @@ impl Late {
             folder => folder?,
         };
         // With its PID namespace all its processes have ended; whoever is left in there otherwise is killed.
+        if let Some(unit) = &self.state.unit {
+            self.cgroup.kill()?;
+            unit.stop()?;
+        }
         self.cgroup.remove()?;
         folder.remove()?;
         Ok(run_poststop(&self.poststop, &self.state))

@@ -139,7 +139,11 @@ impl Containers {
     pub fn update(&self, id: &str, wanted: &LinuxResources) -> Result<(), Error> {
         let (_folder, container) = self.hold(id)?;
         let limits = SpecResources::new(wanted)?.resources;
-        Ok(self.live_cgroup(&container)?.update(&limits)?)
+        let cgroup = self.live_cgroup(&container)?;
+        match &container.state.unit {
+            Some(unit) => Ok(unit.update(&cgroup, &limits)?),
+            None => Ok(cgroup.update(&limits)?),
+        }
     }
 
     /// What it uses, under runc's names.
