@@ -182,10 +182,11 @@ pub fn run(hook: &Hook, state: &str, tree: Tree) -> Result<(), HookError> {
         .and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds as u64)));
     let mut output = Output::default();
     let watched = running.watch(deadline, &mut output);
-    if !matches!(watched, Ok(Watched::Ended)) {
+    let killed = !matches!(watched, Ok(Watched::Ended));
+    if killed {
         running.kill();
     }
-    let status = running.reap().map_err(call)?;
+    let status = running.reap(killed).map_err(call)?;
     let output = output.into_text();
     if let Watched::TimedOut = watched.map_err(call)? {
         return Err(HookError::TimedOut {
@@ -292,16 +293,20 @@ impl Running {
         let _ = soute_sys::process::pidfd_send_signal(&self.pidfd, Signal::KILL.as_raw());
     }
 
-    fn reap(&self) -> Result<WaitIdStatus, CallError> {
+    fn reap(&self, killed: bool) -> Result<WaitIdStatus, CallError> {
         let wait = |id: WaitId<'_>, options| {
             rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::clone(&id), options))
         };
         let status = wait(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)
             .called(|| "waitid(hook)".to_owned())?
             .ok_or_else(|| CallError::new("waitid(hook)", Errno::CHILD))?;
-        // Orphans of its group, where the caller is who gets them.
+        // Orphans of its group, where the caller is who gets them. Those that were killed are about to end.
         let group = || WaitId::Pgid(Some(self.pid));
-        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let ended = if killed {
+            WaitIdOptions::EXITED
+        } else {
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG
+        };
         while let Ok(Some(_)) = wait(group(), ended) {}
         Ok(status)
     }

@@ -1,65 +1,16 @@
 //! The console socket: where the caller of the runtime takes a container's terminal.
 
-use std::io::IoSlice;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags};
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
-    SocketFlags, SocketType, connect, sendmsg, socket_with,
-};
-use soute_sys::{CallError, Called};
+use soute_sys::CallError;
+
+use crate::socket;
 
 /// What goes with the descriptor: the name of what it is, in the container.
 const NAME: &[u8] = b"/dev/pts/ptmx";
 
 /// Sends the terminal's master: one message with one descriptor, as callers expect.
-///
-/// # Errors
-/// The call that failed.
-pub fn send(socket: &Path, master: impl AsFd) -> Result<(), CallError> {
-    let stream = connected(socket)?;
-    send_descriptor(&stream, NAME, master)
-}
-
-/// A stream socket connected to the one at `path`.
-pub(super) fn connected(path: &Path) -> Result<std::os::fd::OwnedFd, CallError> {
-    let stream = socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .called(|| "socket(AF_UNIX, SOCK_STREAM)".to_owned())?;
-    let called = || format!("connect(\"{}\")", path.display());
-    // An address holds 107 bytes; a longer path goes by way of the socket's own descriptor.
-    match SocketAddrUnix::new(path) {
-        Ok(address) => connect(&stream, &address).called(called)?,
-        Err(_) => {
-            let flags = OFlags::PATH | OFlags::CLOEXEC;
-            let held = rustix::fs::openat(CWD, path, flags, Mode::empty()).called(called)?;
-            let short = format!("/proc/self/fd/{}", held.as_raw_fd());
-            let address = SocketAddrUnix::new(short.as_str()).called(called)?;
-            connect(&stream, &address).called(called)?;
-        }
-    }
-    Ok(stream)
-}
-
-/// One message with one descriptor.
-pub(super) fn send_descriptor(
-    stream: impl AsFd,
-    text: &[u8],
-    descriptor: impl AsFd,
-) -> Result<(), CallError> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [descriptor.as_fd()];
-    control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    let text = [IoSlice::new(text)];
-    sendmsg(stream, &text, &mut control, SendFlags::NOSIGNAL)
-        .called(|| "sendmsg(one descriptor)".to_owned())
-        .map(drop)
+pub(super) fn send(path: &Path, master: impl AsFd) -> Result<(), CallError> {
+    socket::send_descriptor(socket::connected(path)?, NAME, master)
 }

@@ -10,6 +10,7 @@ use super::{Containers, Error, console, create, machine};
 use crate::cgroups::SubPaths;
 use crate::plan::Process;
 use crate::process::{Inside, Own, enter_as_child};
+use crate::socket;
 use crate::spec::{self, Config};
 
 /// How a process is to be run in a container.
@@ -78,9 +79,8 @@ impl Containers {
         if let (Some(socket), Some(master)) = (&how.console_socket, made.terminal.take()) {
             console::send(socket, master)?;
         }
-        if let Some(socket) = &how.pidfd_socket {
-            let stream = console::connected(socket)?;
-            console::send_descriptor(&stream, b"pidfd", &made.pidfd)?;
+        if let Some(path) = &how.pidfd_socket {
+            socket::send_descriptor(socket::connected(path)?, b"pidfd", &made.pidfd)?;
         }
         if let Some(file) = &how.pid_file {
             create::write_pid_file(file, made.pid)?;
@@ -110,6 +110,17 @@ impl Containers {
             cgroup = cgroup.sub(below)?;
             cgroup.prepare_join()?;
         }
-        Ok(enter_as_child(target.as_fd(), own, process, &cgroup)?)
+        let first = Pid::from_raw(number).ok_or_else(|| Error::NotRunning {
+            id: container.state.id.clone(),
+            is: container.status,
+        })?;
+        let state = container.state.for_hooks();
+        Ok(enter_as_child(
+            target.as_fd(),
+            own,
+            process,
+            &cgroup,
+            (&state, first),
+        )?)
     }
 }

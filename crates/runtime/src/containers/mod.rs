@@ -14,16 +14,17 @@ mod delete;
 mod error;
 mod exec;
 mod folder;
+mod late;
 mod machine;
 mod operate;
 mod state;
 
 use std::path::PathBuf;
 
-pub use console::send as send_console;
 pub use create::{Create, Made};
 pub use error::Error;
 pub use exec::{Exec, ProcessChoice};
+pub use late::Late;
 pub use state::{Container, Listed, State, Status};
 
 /// The containers below one folder.

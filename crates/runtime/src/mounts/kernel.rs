@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
-use soute_sys::mount::{MountAttr, mount_setattr};
+use soute_sys::mount::{MountAttr, RDONLY, mount_setattr};
 use soute_sys::{CallError, Called};
 
 use crate::plan::{Mount, MountSource, Namespaces};
@@ -21,7 +21,11 @@ pub(crate) fn make(mount: &Mount, ns: &Namespaces) -> Result<Option<OwnedFd>, Ca
     // one is shared, the machine's own mount is what the container sees.
     let own_user = ns.user.maps().is_some();
     let mounted = match &mount.source {
-        MountSource::Filesystem { kind, options, .. } => match kind.as_str() {
+        MountSource::Filesystem {
+            kind,
+            options,
+            copy_up,
+        } => match kind.as_str() {
             "proc" if ns.pid.is_host() && own_user => machine("/proc", attributes)?,
             "sysfs" if ns.net.is_host() && own_user => machine("/sys", attributes)?,
             "mqueue" if ns.ipc.is_host() && own_user => machine("/dev/mqueue", attributes)
@@ -30,6 +34,8 @@ pub(crate) fn make(mount: &Mount, ns: &Namespaces) -> Result<Option<OwnedFd>, Ca
                     Errno::NOENT => super::new_filesystem("tmpfs", &[("mode", "0755")], attributes),
                     _ => Err(e),
                 })?,
+            // Filled before it is made read-only.
+            _ if *copy_up => super::new_filesystem(kind, &borrowed(options), attributes & !RDONLY)?,
             _ => super::new_filesystem(kind, &borrowed(options), attributes)?,
         },
         MountSource::Cgroup { .. } if ns.cgroup.is_host() && own_user => {

@@ -6,6 +6,7 @@
 
 pub(crate) mod bind;
 pub mod cgroup;
+pub mod copy;
 pub(crate) mod dev;
 pub(crate) mod file;
 pub(crate) mod kernel;

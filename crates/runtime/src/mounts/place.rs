@@ -2,13 +2,14 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags};
 use rustix::path::Arg;
 use soute_sys::mount::{MountAttr, PRIVATE, RDONLY, mount_setattr};
 use soute_sys::{CallError, Called};
 
+use super::copy::{Copy, OPEN_FOLDER};
 use super::mask::attach;
 use super::root::{Links, Missing, Root};
 use crate::plan::{Device, Mount, MountSource, Propagation};
@@ -79,6 +80,29 @@ pub(crate) fn place(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), Ca
     };
     let target = root.open_or_make(&mount.target, missing, links)?;
     attach(tree, &target, &mount.target).map_err(|e| mismatch(&target, missing).unwrap_or(e))
+}
+
+/// Puts a tmpfs in its place that begins with a copy of what it covers.
+pub(crate) fn copy_up(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), CallError> {
+    let path = &mount.target;
+    root.open_or_make(path, Missing::Folder, Links::Follow)?;
+    let covered = root.open_with(path, OFlags::RDONLY | OFlags::DIRECTORY, Links::Follow)?;
+    let filled = rustix::fs::openat(tree, ".", OPEN_FOLDER, Mode::empty())
+        .called(|| "openat(tmpfs, \".\")".to_owned())?;
+    let mut copy = Copy::into(&filled);
+    copy.content(&covered, &filled)?;
+    copy.metadata(&covered, &filled)?;
+    drop((covered, filled));
+    let set = mount.attributes.set | mount.all.set;
+    mount_setattr(
+        tree,
+        false,
+        &MountAttr {
+            set,
+            ..MountAttr::default()
+        },
+    )?;
+    place(root, mount, tree)
 }
 
 /// Puts a device of the machine where the container expects it.

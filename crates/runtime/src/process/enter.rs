@@ -15,16 +15,17 @@ use rustix::thread::ThreadNameSpaceType;
 use soute_sys::process::{Cloned, clone3, exit_now, flags, fork};
 use soute_sys::{CallError, Called};
 
-use super::attributes::{Attributes, Label};
+use super::attributes::Label;
 use super::channel::Channel;
 use super::failure::{Failure, Step};
 use super::join::own_number;
 use super::privileges::Door;
 use super::program::Program;
-use super::spawn::{OUTSIDE, Stdio};
+use super::spawn::{LISTENER, OUTSIDE, Stdio};
 use super::stdio::{self, Standard};
-use super::{console, directory, privileges, user};
+use super::{console, directory, listener, privileges, user};
 use crate::cgroups::Cgroup;
+use crate::hooks::{HookState, Status};
 use crate::mounts::mask;
 use crate::plan::Process;
 
@@ -155,7 +156,7 @@ pub fn enter(
     }
     drop((theirs, told));
     let pipes = made.map_or([None, None, None], |made| made.ours);
-    let (pidfd, terminal) = answers(&ours, &process.attributes)?;
+    let (pidfd, terminal) = answers(&ours, process, None)?;
     Ok(Entered {
         pidfd,
         exit: Exit(exit),
@@ -176,12 +177,13 @@ pub struct Inside {
 }
 
 /// As [`enter`], with the caller's standard files and as the caller's own child: whoever takes over its children when
-/// it ends can wait for the process.
+/// it ends can wait for the process. `container`: its state and its first process, for a seccomp agent.
 pub fn enter_as_child(
     target: BorrowedFd<'_>,
     own: Own,
     process: &Process,
     cgroup: &Cgroup,
+    container: (&HookState, Pid),
 ) -> Result<Inside, Failure> {
     let (ours, theirs) = Channel::pair().step("the setup channel")?;
     let between = match clone3(0, cgroup.v2_fd()).step("making the process")? {
@@ -192,7 +194,7 @@ pub fn enter_as_child(
         Cloned::Parent { pidfd, .. } => pidfd,
     };
     drop(theirs);
-    let answers = answers(&ours, &process.attributes);
+    let answers = answers(&ours, process, Some(container));
     let _ = rustix::process::waitid(
         rustix::process::WaitId::PidFd(between.as_fd()),
         rustix::process::WaitIdOptions::EXITED,
@@ -349,7 +351,8 @@ fn set_up(
 /// The process, perhaps a terminal, and the end of file that says that the program runs.
 fn answers(
     channel: &Channel,
-    attributes: &Attributes,
+    process: &Process,
+    container: Option<(&HookState, Pid)>,
 ) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
     let lost = || Failure::setup("entering the container", "the process ended early");
     let mut pidfd = None;
@@ -362,8 +365,20 @@ fn answers(
             &[OUTSIDE] => {
                 // It comes after the process's own number, from the process.
                 let number = pidfd.as_ref().and_then(own_number).ok_or_else(lost)?;
-                attributes.apply_from_outside(number)?;
+                process.attributes.apply_from_outside(number)?;
                 channel.send(&[OUTSIDE], &[]).step("telling the process")?;
+            }
+            [LISTENER, ..] => {
+                let pidfd = pidfd.as_ref().ok_or_else(lost)?;
+                let (pid, (state, first)) = own_number(pidfd).zip(container).ok_or_else(lost)?;
+                let container = listener::Container {
+                    state,
+                    status: Status::Running,
+                    first,
+                };
+                let number = listener::number(&message.bytes)?;
+                listener::hand_over(process, container, pid, pidfd.as_fd(), number)?;
+                channel.send(&[LISTENER], &[]).step("telling the process")?;
             }
             other => return Err(Failure::decode(other).unwrap_or_else(lost)),
         }

@@ -154,6 +154,9 @@ fn set_up(
                     Errno::NODEV,
                 )),
             },
+            (MountSource::Filesystem { copy_up: true, .. }, Some(tree)) => {
+                place::copy_up(&root, mount, &tree)
+            }
             (_, Some(tree)) => place::place(&root, mount, &tree),
             (MountSource::Cgroup { hierarchies }, None) => {
                 cgroup_mounts::place(&root, mount, hierarchies)

@@ -10,6 +10,7 @@ pub(crate) mod failure;
 pub mod gate;
 mod init;
 mod join;
+mod listener;
 mod privileges;
 mod program;
 mod reaper;

@@ -14,10 +14,11 @@ use super::channel::Channel;
 use super::failure::{Failure, Step};
 use super::gate::Gate;
 use super::program::Program;
-use super::spawn::{OUTSIDE, WAITING};
+use super::spawn::{LISTENER, OUTSIDE, WAITING};
 use super::user::Identity;
 use crate::hooks::{Status, Tree};
 use crate::plan::{Hooks, Process};
+use crate::seccomp::Filter;
 
 /// What a process that is set up still has to do with the outside.
 pub(crate) struct Door<'a> {
@@ -116,6 +117,9 @@ impl Door<'_> {
             .step("resource limits")?;
         }
         program.avoid_magic();
+        if self.gate.is_some() {
+            program.look()?;
+        }
         soute_sys::process::reset_signals().step("signals")?;
         if process.attributes.is_set_from_outside() {
             self.channel
@@ -135,7 +139,7 @@ impl Door<'_> {
         // Without no_new_privs the kernel wants CAP_SYS_ADMIN for a filter: now or never. With it the filter comes
         // last, so that it need not allow what follows here.
         if let (Some(filter), false) = (filter, process.no_new_privileges) {
-            filter.load().step("the seccomp filter")?;
+            self.load(filter)?;
         }
         become_user(identity)?;
         capabilities.apply().step("capabilities")?;
@@ -150,10 +154,34 @@ impl Door<'_> {
                 .called(|| "prctl(PR_SET_NO_NEW_PRIVS)".to_owned())
                 .step("no_new_privs")?;
             if let Some(filter) = filter {
-                filter.load().step("the seccomp filter")?;
+                self.load(filter)?;
             }
         }
         Ok(())
+    }
+
+    /// Loads the filter. Whoever made this process takes the listener's descriptor, if there is one, and sends it to
+    /// where the profile says; it is told by write(2), since that call is never the listener's to decide.
+    fn load(&self, filter: &Filter) -> Result<(), Failure> {
+        let Some(listener) = filter.load().step("the seccomp filter")? else {
+            return Ok(());
+        };
+        let step = "handing over the seccomp listener";
+        let mut message = vec![LISTENER];
+        message.extend(listener.as_raw_fd().to_ne_bytes());
+        rustix::io::write(self.channel.as_fd(), &message)
+            .called(|| "write(the setup channel)".to_owned())
+            .step(step)?;
+        let mut answer = [0];
+        let answered =
+            rustix::io::retry_on_intr(|| rustix::io::read(self.channel.as_fd(), &mut answer))
+                .called(|| "read(the setup channel)".to_owned())
+                .step(step)?;
+        match (answered, answer) {
+            (1, [LISTENER]) => Ok(()),
+            // It gave up (it knows why) or died.
+            _ => exit_now(1),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::failure::{Failure, FailureKind};
@@ -78,6 +78,22 @@ impl Program {
         (self.magic, self.candidates) = (magic, straight);
     }
 
+    /// Whether there is a program to execute, as far as can be told without trying: so that `create` fails and not
+    /// `start`.
+    pub(crate) fn look(&self) -> Result<(), Failure> {
+        let mut denied = None;
+        for path in &self.candidates {
+            let executable = Access::EXEC_OK;
+            match rustix::fs::accessat(CWD, path, executable, AtFlags::EACCESS) {
+                Ok(()) if is_file(path) => return Ok(()),
+                Ok(()) => denied = denied.or(Some((path, Errno::ACCESS))),
+                Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(errno) => denied = denied.or(Some((path, errno))),
+            }
+        }
+        Err(self.why_not(denied.or(self.magic.first().map(|path| (path, Errno::LOOP)))))
+    }
+
     /// Executes the first candidate that can be; returns why none could.
     pub(crate) fn execute(&self) -> Failure {
         let mut denied = self.magic.first().map(|path| (path, Errno::LOOP));
@@ -88,6 +104,10 @@ impl Program {
                 errno => denied = denied.or(Some((path, errno))),
             }
         }
+        self.why_not(denied)
+    }
+
+    fn why_not(&self, denied: Option<(&CString, Errno)>) -> Failure {
         match denied {
             Some((path, errno)) => Failure {
                 kind: FailureKind::NotExecutable,
@@ -119,6 +139,11 @@ impl Program {
             },
         }
     }
+}
+
+fn is_file(path: &CStr) -> bool {
+    rustix::fs::stat(path)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
 }
 
 /// Whether `path` leads through a link of /proc that jumps anywhere: /proc/self/exe is, until execve, the engine's own

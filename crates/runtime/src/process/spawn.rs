@@ -16,7 +16,7 @@ use soute_sys::{CallError, Called};
 use super::channel::Channel;
 use super::failure::{Failure, Step};
 use super::gate::Gate;
-use super::{privileges, time};
+use super::{listener, privileges, time};
 use crate::cgroups::Cgroup;
 use crate::hooks::{Status, Tree};
 use crate::idmap;
@@ -36,6 +36,8 @@ pub(super) const HOOKS: u8 = b'H';
 pub(super) const NETWORK: u8 = b'N';
 /// It is time for what only the machine's privileges can set, says the process; it is set, says its maker.
 pub(super) const OUTSIDE: u8 = b'O';
+/// There is a listener, of this number, says the process; it is sent, says its maker.
+pub(super) const LISTENER: u8 = b'L';
 /// The program waits at the gate.
 pub(super) const WAITING: u8 = b'W';
 
@@ -265,6 +267,22 @@ fn answer_all(
                     moved.push(device.carry(network.as_fd())?);
                 }
                 channel.send(&[NETWORK], &[]).step("telling the child")?;
+            }
+            Some(&LISTENER) => {
+                let container = listener::Container {
+                    state: &hooks.state,
+                    status: Status::Creating,
+                    first: child.pid,
+                };
+                let number = listener::number(&message.bytes)?;
+                listener::hand_over(
+                    &plan.process,
+                    container,
+                    child.pid,
+                    child.pidfd.as_fd(),
+                    number,
+                )?;
+                channel.send(&[LISTENER], &[]).step("telling the child")?;
             }
             Some(&OUTSIDE) => {
                 plan.process.attributes.apply_from_outside(child.pid)?;

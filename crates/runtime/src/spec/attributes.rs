@@ -10,7 +10,7 @@ use crate::netdev::NetDevice;
 use crate::plan::Namespaces;
 use crate::process::attributes::{
     Affinity, Attributes, IoClass, IoPriority, MemoryPolicy, Numbers, Personality, Policy,
-    SchedFlag, Scheduler,
+    Scheduler,
 };
 use crate::process::time::{Offset, Time};
 
@@ -65,9 +65,7 @@ fn scheduler(wanted: &oci::Scheduler) -> Result<Scheduler, SpecError> {
         policy: word::<Policy>("process.scheduler.policy", wanted.policy())?,
         nice: wanted.nice().unwrap_or(0),
         priority: wanted.priority().unwrap_or(0),
-        flags: flags
-            .map(|flag| word::<SchedFlag>("process.scheduler.flags", flag))
-            .collect::<Result<_, _>>()?,
+        flags: flags.map(|flag| super::flags::known(*flag)).collect(),
         runtime: wanted.runtime().unwrap_or(0),
         deadline: wanted.deadline().unwrap_or(0),
         period: wanted.period().unwrap_or(0),

@@ -7,6 +7,7 @@
 mod attributes;
 mod devices;
 mod error;
+mod flags;
 mod mounts;
 mod namespaces;
 mod options;
@@ -18,6 +19,7 @@ use oci_spec::runtime::Spec;
 use serde::Deserialize;
 
 pub use error::SpecError;
+pub use flags::readable;
 pub use options::OPTIONS as MOUNT_OPTIONS;
 pub use process::process;
 
@@ -98,7 +100,7 @@ impl Config {
     /// As [`Config::read`].
     pub fn parse(text: &[u8], bundle: PathBuf) -> Result<Self, SpecError> {
         let json = |e: serde_json::Error| SpecError::new("not a configuration", e);
-        let spec: Spec = serde_json::from_slice(text).map_err(json)?;
+        let spec: Spec = serde_json::from_slice(&readable(text)).map_err(json)?;
         check_version(spec.version())?;
         let filter: WithFilter = serde_json::from_slice(text).map_err(json)?;
         Ok(Self {

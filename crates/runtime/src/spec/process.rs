@@ -7,6 +7,7 @@ use super::{Config, Machine, SpecError};
 use crate::capabilities::{Cap, CapSet, Capabilities};
 use crate::plan::{Grant, Process, User};
 use crate::seccomp::Filter;
+use crate::seccomp::profile::{ActionName, Profile, Syscalls};
 
 /// The container's own process.
 pub(super) fn process_of(config: &Config, machine: &Machine) -> Result<Process, SpecError> {
@@ -70,15 +71,27 @@ fn any_process(
         seccomp: config
             .seccomp
             .as_ref()
-            .map(|profile| Filter::compile(profile, sets.bounding, machine.kernel))
-            .transpose()
-            .map_err(|e| SpecError::new("linux.seccomp", e))?,
+            .map(|profile| filter(profile, &sets, machine))
+            .transpose()?,
         rlimits: rlimits(wanted)?,
         oom_score_adj: oom_score(wanted)?,
         terminal: terminal(wanted)?,
         attributes: super::attributes::attributes(config, wanted, exec)?,
         preserved_descriptors: 0,
     })
+}
+
+fn filter(profile: &Profile, sets: &Capabilities, machine: &Machine) -> Result<Filter, SpecError> {
+    let at = "linux.seccomp";
+    // The process tells by this call that there is a listener: nobody would hear of it.
+    let notify = ActionName::Notify;
+    let of_write =
+        |rule: &Syscalls| rule.action == notify && rule.names.iter().any(|name| name == "write");
+    if profile.default_action == notify || profile.syscalls.iter().any(of_write) {
+        let why = "SCMP_ACT_NOTIFY cannot be the default action, nor that of write";
+        return Err(SpecError::new(at, why));
+    }
+    Filter::compile(profile, sets.bounding, machine.kernel).map_err(|e| SpecError::new(at, e))
 }
 
 fn capabilities(wanted: &oci::Process, machine: &Machine) -> Result<Capabilities, SpecError> {

@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
 use rustix::process::{WaitId, WaitIdOptions};
+use soute_runtime::capabilities::CapSet;
 use soute_runtime::hooks::{End, Hook, HookError, Tree, run};
+use soute_runtime::seccomp::{Filter, KernelVersion};
 use soute_sys::process::{Cloned, clone3, exit_now, flags};
 
 fn main() {
     let mut arguments = Arguments::from_args();
     // The tests run one after the other in this thread, so that it stays the only one.
     arguments.test_threads = Some(1);
-    let tests: [(&str, fn()); 12] = [
+    let tests: [(&str, fn()); 13] = [
         (
             "state_arguments_and_environment",
             state_arguments_and_environment,
@@ -47,6 +49,10 @@ fn main() {
         (
             "in_a_pid_namespace_without_zombies",
             in_a_pid_namespace_without_zombies,
+        ),
+        (
+            "under_dockers_system_call_filter",
+            under_dockers_system_call_filter,
         ),
         (
             "a_container_cannot_name_the_engine",
@@ -134,8 +140,9 @@ fn descriptors() -> usize {
 
 fn signals_and_umask_are_a_programs() {
     let old = rustix::process::umask(rustix::fs::Mode::empty());
+    // Not those of the shell, which blocks signals while it makes a process.
     let text = wrote(
-        &shell("umask; grep -E 'Sig(Blk|Ign)' /proc/$$/status"),
+        &shell("umask; grep -E 'Sig(Blk|Ign)' /proc/self/status"),
         "{}",
     );
     rustix::process::umask(old);
@@ -338,6 +345,38 @@ fn first_process() -> i32 {
     let anyone =
         rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     if anyone.is_err() { 0 } else { 5 }
+}
+
+/// startContainer hooks run when the container's filter is there already; Docker's knows neither clone3 nor, without
+/// CAP_SYS_ADMIN, unshare.
+fn under_dockers_system_call_filter() {
+    let filter =
+        Filter::docker_default(CapSet::default(), KernelVersion::current().unwrap()).unwrap();
+    let Cloned::Parent { pidfd, .. } = clone3(flags::NEWPID, None)
+        .map(|cloned| match cloned {
+            Cloned::Child => {
+                rustix::thread::set_no_new_privs(true).unwrap();
+                filter.load().unwrap();
+                let slow = Hook {
+                    timeout: Some(1),
+                    ..shell("sleep 9")
+                };
+                let ran = run(&shell("exit 0"), "{}", Tree::Container);
+                let killed = run(&slow, "{}", Tree::Container);
+                let right = ran.is_ok() && matches!(killed, Err(HookError::TimedOut { .. }));
+                if !right {
+                    eprintln!("{ran:?} {killed:?}");
+                }
+                exit_now(i32::from(!right))
+            }
+            parent => parent,
+        })
+        .unwrap()
+    else {
+        unreachable!()
+    };
+    let status = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    assert_eq!(status.unwrap().unwrap().exit_status(), Some(0));
 }
 
 fn a_container_cannot_name_the_engine() {

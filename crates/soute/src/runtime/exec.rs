@@ -106,7 +106,7 @@ impl Exec {
             );
             let text =
                 std::fs::read(file).with_context(|| format!("--process {}", file.display()))?;
-            return serde_json::from_slice(&text)
+            return serde_json::from_slice(&soute_runtime::spec::readable(&text))
                 .with_context(|| format!("--process {}: not a process", file.display()));
         }
         ensure!(

@@ -36,6 +36,7 @@ const ACTIONS: &[&str] = &[
     "SCMP_ACT_KILL_PROCESS",
     "SCMP_ACT_KILL_THREAD",
     "SCMP_ACT_LOG",
+    "SCMP_ACT_NOTIFY",
     "SCMP_ACT_TRACE",
     "SCMP_ACT_TRAP",
 ];
@@ -82,7 +83,7 @@ impl Operation for Features {
                 "cgroup": {
                     "v1": layout.hierarchies().iter().any(|h| !h.v2),
                     "v2": layout.v2().is_some(),
-                    "systemd": false,
+                    "systemd": std::path::Path::new("/run/systemd/system").is_dir(),
                     "systemdUser": false,
                     "rdma": layout.carrier("rdma").is_some(),
                 },
