@@ -9,16 +9,19 @@
 //! (`SOUTE_BIN`, `SOUTE_TEST_STORE`). Modules named `slow` and `peers` are left
 //! out by its `--quick`.
 
+mod docker;
 mod machine;
 pub mod make;
 mod mounted;
 mod outcome;
+pub mod place;
 mod program;
 pub mod remains;
 mod terminal;
 mod world;
 
-pub use machine::{Layout, cgroup_of, enter, layout, mounts};
+pub use docker::Docker;
+pub use machine::{Layout, cgroup_of, layout, mounts};
 pub use mounted::Mounted;
 pub use outcome::Outcome;
 pub use program::{DEADLINE, Running, output, output_in_files};

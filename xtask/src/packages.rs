@@ -10,6 +10,7 @@ pub const IMAGES: &[&str] = &["busybox-static", "gcc", "libc6-dev", "mmdebstrap"
 /// For `cargo xtask test`: the peers that the same cases run on, and the tools that look at what soute did.
 pub const TESTS: &[&str] = &[
     "busybox-static",
+    "containerd",
     "crun",
     "docker-registry",
     "docker.io",

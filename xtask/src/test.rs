@@ -17,7 +17,7 @@ use crate::{architecture, packages, vm};
 pub const PROFILE: &str = "test-release";
 
 /// Modules whose tests take long or need a peer's daemon.
-const NOT_QUICK: &[&str] = &["peers::", "slow::"];
+const NOT_QUICK: &[&str] = &["containerd::", "dockerd::", "peers::", "podman::", "slow::"];
 
 /// The words after `test`.
 #[derive(Debug, Default, PartialEq, Eq)]

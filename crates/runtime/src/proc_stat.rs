@@ -1,5 +1,7 @@
 //! What tells one process from another that has its number later.
 
+use rustix::fs::{Mode, OFlags};
+
 /// When the process `pid` started, in clock ticks after boot (proc_pid_stat(5), field 22).
 pub fn start_time(pid: i32) -> Option<u64> {
     read(pid).map(|stat| stat.start_time)
@@ -17,7 +19,15 @@ struct Stat {
 }
 
 fn read(pid: i32) -> Option<Stat> {
-    parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    let file = rustix::fs::open(
+        format!("/proc/{pid}/stat"),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
+    // Some 50 numbers and a name of 15 bytes: one read has them all.
+    let mut text = [0; 2048];
+    let length = rustix::io::read(file.ok()?, &mut text).ok()?;
+    parse(&String::from_utf8_lossy(&text[..length]))
 }
 
 /// The name, field 2, is in parentheses and may itself contain any of them: the last one ends it.

@@ -7,11 +7,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use soute_tests::{Outcome, cgroup_of, output, output_in_files, remains, wait_until};
+use soute_tests::{Outcome, cgroup_of, output, output_in_files, place, remains, wait_until};
 use tempfile::TempDir;
 
 use crate::bundle::Bundle;
-use crate::place;
 use crate::runtime::Runtime;
 
 /// What the end of a container may still be doing when its command has returned.
@@ -238,7 +237,9 @@ impl Bench {
     pub fn refuses_as_it_is(&mut self, bundle: &Bundle) -> Outcome {
         let outcome = self.run_as_it_is(bundle, &[]);
         assert_ne!(outcome.code, 0, "{outcome}");
-        self.has_logged_an_error();
+        if let Err(what) = self.logged() {
+            panic!("{what} of {outcome}");
+        }
         let left = self.settled();
         assert!(left.is_empty(), "left: {left:?} by {outcome}");
         outcome
@@ -247,18 +248,22 @@ impl Bench {
     /// Asserts that the log has an error by now; its message.
     #[track_caller]
     pub fn has_logged_an_error(&self) -> String {
+        self.logged().unwrap_or_else(|what| panic!("{what}"))
+    }
+
+    fn logged(&self) -> Result<String, String> {
         let log = fs::read_to_string(self.path("log")).unwrap_or_default();
         // A stream of objects, as containerd reads it: crun's have several lines.
         let entries = serde_json::Deserializer::from_str(&log).into_iter::<Value>();
-        let entries = entries.map(|entry| entry.unwrap_or_else(|e| panic!("no JSON: {e}: {log}")));
-        let errors: Vec<Value> = entries.filter(|entry| entry["level"] == "error").collect();
-        let error = errors
-            .last()
-            .unwrap_or_else(|| panic!("no error in {log:?}"));
+        let entries: Result<Vec<Value>, _> = entries.collect();
+        let entries = entries.map_err(|error| format!("no JSON: {error}: {log}"))?;
+        let error = entries.iter().rfind(|entry| entry["level"] == "error");
+        let error = error.ok_or_else(|| format!("no error in the log, {log:?},"))?;
         let message = error["msg"].as_str().unwrap_or_default();
-        assert!(!message.is_empty(), "no message in {error}");
-        assert!(error["time"].is_string(), "no time in {error}");
-        message.to_owned()
+        match message.is_empty() || !error["time"].is_string() {
+            true => Err(format!("no message or no time in {error}")),
+            false => Ok(message.to_owned()),
+        }
     }
 
     /// A socket in the folder to listen at; its path.

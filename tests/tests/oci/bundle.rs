@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use soute_tests::{Layout, layout, output};
-
-use crate::place;
+use soute_tests::{Layout, layout, output, place};
 
 /// A folder with `rootfs` and `config.json`, which is written when a runtime is called.
 pub struct Bundle {

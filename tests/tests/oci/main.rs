@@ -18,9 +18,11 @@ mod exec;
 mod hooks;
 mod killed;
 mod lifecycle;
+mod live;
+mod mount_ids;
+mod mount_options;
 mod mounts;
 mod namespaces;
-mod place;
 mod process;
 mod rootfs;
 mod running;
@@ -41,8 +43,11 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("exec", exec::CASES),
     ("namespaces", namespaces::CASES),
     ("mounts", mounts::CASES),
+    ("mount_options", mount_options::CASES),
+    ("mount_ids", mount_ids::CASES),
     ("rootfs", rootfs::CASES),
     ("cgroups", cgroups::CASES),
+    ("live", live::CASES),
     ("hooks", hooks::CASES),
     ("seccomp", seccomp::CASES),
     ("console", console::CASES),

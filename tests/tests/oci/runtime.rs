@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::place;
+use soute_tests::place;
 
 /// An OCI runtime, by its command line. All of them take runc's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use soute_tests::{World, output};
-
-use crate::daemon::Docker;
+use soute_tests::{Docker, World, output};
 
 /// The folders of a container's cgroups, in all hierarchies.
 #[track_caller]

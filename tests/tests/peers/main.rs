@@ -1,6 +1,5 @@
 //! Beside other engines on one machine: each has its own containers, and nobody takes anything of the other's.
 
-mod daemon;
 // `--quick` leaves out what is in a module of this name.
 #[path = "docker.rs"]
 mod peers;

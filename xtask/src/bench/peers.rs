@@ -15,10 +15,10 @@ use crate::image;
 use crate::shell::{command, step};
 
 const PACKAGES: &str =
-    "--include=conmon,containerd,crun,docker-cli,docker.io,iproute2,mount,podman,runc";
+    "--include=conmon,containerd,crun,docker-cli,docker.io,iproute2,mount,podman,procps,runc";
 
 /// The number counts changes of its contents.
-const NAME: &str = "peers-testing.1";
+const NAME: &str = "peers-testing.2";
 
 /// The root with the newest peers; `None` on a machine whose package source has no `testing`.
 pub fn root() -> Result<Option<PathBuf>> {

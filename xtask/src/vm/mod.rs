@@ -33,6 +33,7 @@ const EVERYTHING: &[Program] = &[
         &["kernel", "mounts::", "process::"],
     ),
     Program::all("soute-runtime", "cgroups"),
+    Program::all("soute-runtime", "systemd"),
     Program::all("soute-runtime", "overlay"),
     Program::all("soute-lens", "soute_lens"),
     Program::some(

@@ -21,7 +21,7 @@ impl Cgroup {
         device_rules: &[DeviceRule],
     ) -> Result<(Self, Origin), CgroupError> {
         let judge = |node: &Node| may_take_over(node, &[]);
-        Self::build(layout, path, resources, device_rules, &judge)
+        Self::build(layout, path, resources, device_rules, &judge, true)
     }
 }
 

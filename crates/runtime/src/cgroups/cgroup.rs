@@ -64,16 +64,18 @@ impl Cgroup {
         resources: &Resources,
         device_rules: &[DeviceRule],
     ) -> Result<Self, CgroupError> {
-        Self::build(layout, path, resources, device_rules, &refuse).map(|(cgroup, _)| cgroup)
+        Self::build(layout, path, resources, device_rules, &refuse, false).map(|(cgroup, _)| cgroup)
     }
 
-    /// [`Cgroup::create`], where folders that are there already, each judged by `take_over`, are used as they are.
+    /// [`Cgroup::create`], where folders that are there already, each judged by `take_over`, are used as they are;
+    /// of these, device programs that are attached may have to be replaced.
     pub(super) fn build(
         layout: &Layout,
         path: &str,
         resources: &Resources,
         device_rules: &[DeviceRule],
         take_over: &dyn Fn(&Node) -> Result<(), CgroupError>,
+        replace_programs: bool,
     ) -> Result<(Self, Origin), CgroupError> {
         let path = CgroupPath::new(path)?;
         if layout.hierarchies().is_empty() {
@@ -99,7 +101,8 @@ impl Cgroup {
                 for setting in &settings {
                     make::apply(setting, &setting.hierarchy.dir(cgroup.path.as_str()))?;
                 }
-                device_plan.apply(&cgroup.nodes, origin == Origin::Adopted)?;
+                let replace = replace_programs && origin == Origin::Adopted;
+                device_plan.apply(&cgroup.nodes, replace)?;
                 Ok(origin)
             });
         match result {

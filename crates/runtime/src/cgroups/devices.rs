@@ -265,15 +265,56 @@ pub(super) fn v1(rules: &[DeviceRule]) -> Result<Vec<(&'static str, String)>, Cg
             });
         }
         if excepted_here != 0 {
-            let letters: String = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')]
-                .iter()
-                .filter(|(bit, _)| excepted_here & bit != 0)
-                .map(|(_, letter)| letter)
-                .collect();
-            writes.push((except, format!("{pattern} {letters}")));
+            writes.push((except, format!("{pattern} {}", letters(excepted_here))));
         }
     }
     Ok(writes)
+}
+
+/// What rules allow, where a list can say it.
+#[derive(Debug)]
+pub(super) enum Allowed {
+    /// Everything, or everything but some.
+    AllBut,
+    /// These alone.
+    These(Vec<AllowedDevice>),
+}
+
+/// Of [`Allowed`]. `major` and `minor` None: all.
+#[derive(Debug)]
+pub(super) struct AllowedDevice {
+    pub block: bool,
+    pub major: Option<u32>,
+    pub minor: Option<u32>,
+    /// A subset of `rwm`.
+    pub access: String,
+}
+
+/// The rules as a list of what is allowed. What a device may by its own entry, it may by a wider one too: an exception
+/// from a wider rule is left out, as the list cannot say it, and the kernel's own rules beside it do.
+pub(super) fn allowed(rules: &[DeviceRule]) -> Result<Allowed, CgroupError> {
+    let table = Table::new(rules)?;
+    let whole = |p: &Pattern| p.major.is_none();
+    let all = table.0.iter().filter(|(p, _)| whole(p));
+    if all.filter(|&(_, &access)| access == ALL).count() == 2 {
+        return Ok(Allowed::AllBut);
+    }
+    let some = table.0.iter().filter(|&(_, &access)| access != 0);
+    let list = some.map(|(pattern, &access)| AllowedDevice {
+        block: pattern.kind == Kind::Block,
+        major: pattern.major,
+        minor: pattern.minor,
+        access: letters(access),
+    });
+    Ok(Allowed::These(list.collect()))
+}
+
+fn letters(access: u8) -> String {
+    [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')]
+        .iter()
+        .filter(|(bit, _)| access & bit != 0)
+        .map(|(_, letter)| letter)
+        .collect()
 }
 
 /// The rules as a program of type `BPF_PROG_TYPE_CGROUP_DEVICE`.

@@ -145,6 +145,22 @@ pub enum CgroupError {
         source: CallError,
     },
 
+    /// systemd was to make the cgroup, and there is none to ask.
+    #[error("systemd cgroups: {why}")]
+    NoSystemd {
+        /// What is missing.
+        why: String,
+    },
+
+    /// systemd would not, or could not.
+    #[error("systemd unit {unit}: {what}")]
+    Systemd {
+        /// The unit's name.
+        unit: String,
+        /// What it said.
+        what: String,
+    },
+
     /// Limits that no kernel would take.
     #[error(transparent)]
     Resources(#[from] ResourceError),

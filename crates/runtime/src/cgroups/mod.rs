@@ -24,6 +24,7 @@ mod settings;
 mod spec;
 mod stats;
 mod sub;
+pub mod systemd;
 mod tree;
 mod update;
 mod validate;

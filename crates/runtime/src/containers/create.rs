@@ -12,14 +12,15 @@ use soute_sys::mount::RDONLY;
 use super::error::io;
 use super::folder::Folder;
 use super::state::{has_been_made, write_config, write_init};
-use super::{Containers, Error, State, console, machine};
+use super::{Containers, Error, Late, State, console, machine};
+use crate::cgroups::systemd::{Holder, Unit};
 use crate::cgroups::{Cgroup, Place};
 use crate::hooks::HookState;
 use crate::plan::{Mount, MountSource, Plan, User};
 use crate::process::gate::Gate;
 use crate::process::{Birth, Failure, spawn};
 use crate::socket;
-use crate::spec::{self, CONFIG, Config, Machine};
+use crate::spec::{self, CONFIG, Config, Machine, Planned};
 
 /// How a container is to be made.
 #[derive(Debug, Clone, Default)]
@@ -54,17 +55,18 @@ pub struct Made {
 }
 
 impl Containers {
-    /// Makes the container `id`. Its first process gets the caller's standard files, unless it has a terminal.
+    /// Makes the container `id`, if its configuration passes `check`. Its first process gets the caller's standard
+    /// files, unless it has a terminal.
     ///
     /// # Errors
     /// On any, nothing is left of it.
-    pub fn create(&self, id: &str, how: &Create) -> Result<Made, Error> {
-        self.folder(id)?;
-        if how.systemd {
-            return Err(Error::Impossible(
-                "--systemd-cgroup: cgroups that are systemd's are not there yet".to_owned(),
-            ));
-        }
+    pub fn create(
+        &self,
+        id: &str,
+        how: &Create,
+        check: impl FnOnce(&Config) -> Result<(), Error>,
+    ) -> Result<(Made, Late), Error> {
+        let path = self.folder(id)?;
         let text = {
             let file = how.bundle.join(CONFIG);
             io("reading", &file, std::fs::read(&file))?
@@ -75,8 +77,9 @@ impl Containers {
             std::fs::canonicalize(&how.bundle),
         )?;
         let config = Config::parse(&text, bundle)?;
+        check(&config)?;
         let machine = machine::look()?;
-        let cgroup = place(&config, &machine, id)?;
+        let (cgroup, unit) = place(&config, &machine, id, how.systemd)?;
         let annotations = config.spec.annotations().clone().unwrap_or_default();
         let state = State {
             id: id.to_owned(),
@@ -86,12 +89,13 @@ impl Containers {
             created: Timestamp::now().to_string(),
             owner: rustix::process::getuid().as_raw(),
             cgroup: cgroup.clone(),
+            unit,
             own_pids: false,
             annotations: annotations.into_iter().collect(),
         };
         let mut planned = spec::plan(&config, &cgroup, &machine, state.for_hooks())?;
         planned.plan.process.preserved_descriptors = how.preserved_descriptors;
-        spec::late_hooks(&config.spec)?;
+        let (poststart, poststop) = spec::late_hooks(&config.spec)?;
         let state = State {
             own_pids: planned.plan.namespaces.pid.is_new(),
             ..state
@@ -99,30 +103,33 @@ impl Containers {
 
         // From here on something is made, and found by its folder if we are killed.
         let folder = self.make(id)?;
+        let mut state = state;
         let made = state
             .write(&folder)
             .and_then(|()| write_config(&folder, &text))
-            .and_then(|()| {
-                let (cgroup, _) = Cgroup::create_or_adopt(
-                    &cgroup.layout(&machine.layout),
-                    cgroup.path(),
-                    &planned.resources.resources,
-                    &planned.resources.device_rules,
-                )?;
-                if let Some(owner) = delegate(&planned.plan) {
-                    cgroup.delegate(owner)?;
-                }
-                Ok(cgroup)
-            });
-        let cgroup = match made {
-            Ok(cgroup) => cgroup,
+            .and_then(|()| make_cgroup(&mut state, &folder, &machine, &planned));
+        let (cgroup, holder) = match made {
+            Ok(made) => made,
             Err(e) => return Err(undone(e, folder.remove())),
         };
-        match populate(&folder, &planned.plan, &cgroup, how) {
-            Ok(made) => Ok(made),
+        let populated = populate(&folder, &planned.plan, &cgroup, how);
+        // The scope has a process of its own by now, or is to go.
+        drop(holder);
+        match populated {
+            Ok(made) => Ok((
+                made,
+                Late {
+                    path,
+                    state,
+                    cgroup,
+                    poststart,
+                    poststop,
+                },
+            )),
             Err(e) => {
                 let undoing = cgroup
                     .kill()
+                    .and_then(|()| state.unit.as_ref().map_or(Ok(()), Unit::stop))
                     .and_then(|()| cgroup.remove())
                     .map_err(Error::from)
                     .and(folder.remove());
@@ -214,8 +221,13 @@ pub(super) fn write_pid_file(file: &Path, pid: Pid) -> Result<(), Error> {
     io("renaming to", file, std::fs::rename(&part, file))
 }
 
-/// Where its cgroup is to be.
-fn place(config: &Config, machine: &Machine, id: &str) -> Result<Place, Error> {
+/// Where its cgroup is to be; `systemd`: in which scope.
+fn place(
+    config: &Config,
+    machine: &Machine,
+    id: &str,
+    systemd: bool,
+) -> Result<(Place, Option<Unit>), Error> {
     let wanted = config
         .spec
         .linux()
@@ -224,7 +236,45 @@ fn place(config: &Config, machine: &Machine, id: &str) -> Result<Place, Error> {
     let wanted = wanted
         .map(|path| path.to_string_lossy())
         .unwrap_or_default();
-    Ok(Place::from_spec(&machine.layout, &wanted, id)?)
+    if !systemd {
+        return Ok((Place::from_spec(&machine.layout, &wanted, id)?, None));
+    }
+    let unit = Unit::from_spec(&wanted, id)?;
+    Ok((Place::absolute(&unit.path())?, Some(unit)))
+}
+
+/// Makes the cgroup, or has systemd make it; then there is a process that keeps it until the container's own is there.
+fn make_cgroup(
+    state: &mut State,
+    folder: &Folder,
+    machine: &Machine,
+    planned: &Planned,
+) -> Result<(Cgroup, Option<Holder>), Error> {
+    let limits = &planned.resources;
+    let (cgroup, holder) = match &state.unit {
+        Some(unit) => {
+            let scope = unit.start(&machine.layout, &limits.resources, &limits.device_rules)?;
+            // Where it is, systemd decides.
+            if state.cgroup != scope.place {
+                state.cgroup = scope.place;
+                state.write(folder)?;
+            }
+            (scope.cgroup, Some(scope.holder))
+        }
+        None => {
+            let (cgroup, _) = Cgroup::create_or_adopt(
+                &state.cgroup.layout(&machine.layout),
+                state.cgroup.path(),
+                &limits.resources,
+                &limits.device_rules,
+            )?;
+            (cgroup, None)
+        }
+    };
+    if let Some(owner) = delegate(&planned.plan) {
+        cgroup.delegate(owner)?;
+    }
+    Ok((cgroup, holder))
 }
 
 /// Who gets the cgroup to make others in, as systemd does inside: whoever the container's user is outside, if its own

@@ -6,9 +6,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use super::late::run_poststop;
 use super::state::{Container, Status};
 use super::{Containers, Error};
-use crate::hooks::{self, HookError, Tree};
+use crate::hooks::HookError;
 use crate::spec;
 
 /// A killed process may be in the middle of something that the kernel finishes first.
@@ -52,12 +53,7 @@ impl Containers {
             .and_then(|config| Ok(spec::late_hooks(&config.spec)?));
         let (_, poststop) = hooks.unwrap_or_default();
         folder.remove()?;
-        let state = container.state.for_hooks();
-        let state = state.json(hooks::Status::Stopped, None);
-        Ok(poststop
-            .iter()
-            .filter_map(|hook| hooks::run(hook, &state, Tree::Machine).err())
-            .collect())
+        Ok(run_poststop(&poststop, &container.state))
     }
 }
 
@@ -77,6 +73,9 @@ fn end(container: &Container) -> Result<(), Error> {
     }
     if let Ok(process) = &process {
         wait(&container.state.id, process)?;
+    }
+    if let Some(unit) = &container.state.unit {
+        unit.stop()?;
     }
     match cgroup {
         Some(cgroup) => Ok(cgroup.remove()?),

@@ -3,12 +3,17 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use soute_sys::{CallError, Called};
 
 use super::error::io;
+use super::state::{INIT, STATE};
 use super::{Containers, Error};
+use crate::spec::CONFIG;
+
+/// What is in the folder of a container that runs.
+const USUAL: &[&str] = &[STATE, CONFIG, INIT];
 
 /// A folder that nobody else changes as long as this is held.
 #[derive(Debug)]
@@ -22,9 +27,36 @@ impl Folder {
         &self.path
     }
 
+    /// Holds the folder of the container `id`.
+    pub(super) fn hold(path: PathBuf, id: &str) -> Result<Self, Error> {
+        let gone = || Error::NoSuch { id: id.to_owned() };
+        let lock = match open(&path) {
+            Err(e) if e.errno() == Errno::NOENT => return Err(gone()),
+            other => other?,
+        };
+        lock_it(&lock, &path)?;
+        // Removed, or removed and made anew, while this one waited.
+        let stat = |folder| rustix::fs::fstat(folder).called(|| "fstat(folder)".to_owned());
+        let held = stat(lock.as_fd())?;
+        match rustix::fs::lstat(&path) {
+            Ok(there) if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino) => {
+                Ok(Self { path, lock })
+            }
+            _ => Err(gone()),
+        }
+    }
+
     /// Removes it with all that is in it; what is there is this runtime's own.
     pub(super) fn remove(self) -> Result<(), Error> {
-        io("removing", &self.path, std::fs::remove_dir_all(&self.path))
+        // The names that are in most of them, without a look at which there are.
+        for name in USUAL {
+            let _ = rustix::fs::unlinkat(&self.lock, *name, AtFlags::empty());
+        }
+        let removed = match rustix::fs::rmdir(&self.path) {
+            Err(Errno::NOTEMPTY) => std::fs::remove_dir_all(&self.path),
+            removed => removed.map_err(std::io::Error::from),
+        };
+        io("removing", &self.path, removed)
     }
 }
 
@@ -84,17 +116,7 @@ impl Containers {
 
     /// Holds the folder of a container that is there.
     pub(super) fn hold_folder(&self, id: &str) -> Result<Folder, Error> {
-        let path = self.folder(id)?;
-        let lock = match open(&path) {
-            Err(e) if e.errno() == Errno::NOENT => return Err(Error::NoSuch { id: id.to_owned() }),
-            other => other?,
-        };
-        lock_it(&lock, &path)?;
-        // Removed by whoever held it before.
-        match rustix::fs::statat(&lock, "state.json", rustix::fs::AtFlags::empty()) {
-            Err(Errno::NOENT) if !path.exists() => Err(Error::NoSuch { id: id.to_owned() }),
-            _ => Ok(Folder { path, lock }),
-        }
+        Folder::hold(self.folder(id)?, id)
     }
 
     /// The names of all folders.

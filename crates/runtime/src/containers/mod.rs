@@ -14,6 +14,7 @@ mod delete;
 mod error;
 mod exec;
 mod folder;
+mod late;
 mod machine;
 mod operate;
 mod state;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 pub use create::{Create, Made};
 pub use error::Error;
 pub use exec::{Exec, ProcessChoice};
+pub use late::Late;
 pub use state::{Container, Listed, State, Status};
 
 /// The containers below one folder.

@@ -7,11 +7,11 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 use super::folder::Folder;
+use super::late::run_poststart;
 use super::state::{Container, Status};
 use super::{Containers, Error};
 use crate::cgroups::report::Report;
 use crate::cgroups::{Cgroup, OomWatch, SpecResources};
-use crate::hooks::{self, Tree};
 use crate::process::gate;
 use crate::spec;
 
@@ -40,35 +40,15 @@ impl Containers {
             }
         }
         gate::start(folder.path())?;
-        self.after_start(&container)
-    }
-
-    /// Runs the poststart hooks; if one fails, the container is killed.
-    fn after_start(&self, container: &Container) -> Result<(), Error> {
         let (poststart, _) = spec::late_hooks(&container.config()?.spec)?;
-        if poststart.is_empty() {
+        let Some(first) = container.pid.and_then(Pid::from_raw) else {
             return Ok(());
-        }
-        let state = container.state.for_hooks();
-        let state = state.json(hooks::Status::Running, container.pid);
-        let run = poststart
-            .iter()
-            .try_for_each(|hook| hooks::run(hook, &state, Tree::Machine));
-        run.map_err(|e| {
+        };
+        run_poststart(&poststart, &container.state, first).inspect_err(|_| {
             if let Ok(process) = container.process() {
                 let _ = soute_sys::process::pidfd_send_signal(process, Signal::KILL.as_raw());
             }
-            e.into()
         })
-    }
-
-    /// As [`Containers::start`] for one that was made without a gate: what is still to be done then.
-    ///
-    /// # Errors
-    /// A hook failed; then the container is killed.
-    pub fn started(&self, id: &str) -> Result<(), Error> {
-        let (_folder, container) = self.hold(id)?;
-        self.after_start(&container)
     }
 
     /// Sends a signal to the first process, or to `all`.
@@ -159,7 +139,11 @@ impl Containers {
     pub fn update(&self, id: &str, wanted: &LinuxResources) -> Result<(), Error> {
         let (_folder, container) = self.hold(id)?;
         let limits = SpecResources::new(wanted)?.resources;
-        Ok(self.live_cgroup(&container)?.update(&limits)?)
+        let cgroup = self.live_cgroup(&container)?;
+        match &container.state.unit {
+            Some(unit) => Ok(unit.update(&cgroup, &limits)?),
+            None => Ok(cgroup.update(&limits)?),
+        }
     }
 
     /// What it uses, under runc's names.

@@ -13,14 +13,15 @@ use soute_sys::{CallError, Called as _};
 use super::error::io;
 use super::folder::Folder;
 use super::{Containers, Error};
+use crate::cgroups::systemd::Unit;
 use crate::cgroups::{Cgroup, CgroupError, Layout, Place};
 use crate::proc_stat;
 use crate::process::gate;
 use crate::spec::{CONFIG, Config};
 
-const STATE: &str = "state.json";
+pub(super) const STATE: &str = "state.json";
 /// The first process: its number and when it started.
-const INIT: &str = "init";
+pub(super) const INIT: &str = "init";
 /// The same, as long as the container is being made.
 const CREATING: &str = "creating";
 
@@ -41,6 +42,9 @@ pub struct State {
     pub owner: u32,
     /// Where its cgroup is.
     pub cgroup: Place,
+    /// The scope that systemd made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
     /// Whether it has a PID namespace of its own, whose end ends all its processes.
     pub own_pids: bool,
     /// The configuration's.

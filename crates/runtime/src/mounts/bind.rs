@@ -50,6 +50,25 @@ pub(crate) fn configure(
         MountSource::Bind { idmap, .. } => idmapping(idmap, userns)?,
         _ => (None, false),
     };
+    // Without anything below there is but one mount.
+    if matches!(
+        &mount.source,
+        MountSource::Bind {
+            recursive: false,
+            ..
+        } | MountSource::Neighbours { .. }
+    ) {
+        return mount_setattr(
+            tree,
+            false,
+            &MountAttr {
+                set: (mount.all.set & !mount.attributes.clear) | mount.attributes.set,
+                clear: (mount.all.clear & !mount.attributes.set) | mount.attributes.clear,
+                propagation: propagation.kind,
+                idmap: idmap.as_ref().map(Mapping::fd),
+            },
+        );
+    }
     // One call does what has the same reach.
     for recursive in [true, false] {
         let attributes = if recursive {

@@ -98,24 +98,24 @@ impl Common {
         })
     }
 
-    /// Whether the program gets a terminal; with the socket that it then needs.
-    fn terminal(&self, detached: bool) -> Result<bool> {
-        let config = Config::read(&self.bundle)?;
+    /// Whether somebody takes the terminal that the program gets, if it gets one.
+    fn check(&self, config: &Config, detached: bool) -> Result<(), containers::Error> {
         let process = config.spec.process().as_ref();
         let terminal = process
             .and_then(|process| process.terminal())
             .unwrap_or(false);
-        match (terminal, &self.console_socket) {
-            (true, None) if detached => bail!(
+        let why = match (terminal, &self.console_socket) {
+            (true, None) if detached => {
                 "cannot allocate tty if runc will detach without setting console socket: process.terminal asks for a \
                  terminal, and --console-socket names nobody who would take it"
-            ),
-            (false, Some(_)) => bail!(
+            }
+            (false, Some(_)) => {
                 "cannot use console socket if runc will not detach or allocate tty: --console-socket is given, and \
                  process.terminal asks for no terminal"
-            ),
-            _ => Ok(terminal),
-        }
+            }
+            _ => return Ok(()),
+        };
+        Err(containers::Error::Impossible(why.to_owned()))
     }
 }
 
@@ -134,8 +134,8 @@ impl Operation for Create {
 
     fn run(self, context: &Context) -> Result<ExitCode> {
         let how = self.common.how(context, false)?;
-        self.common.terminal(true)?;
-        context.containers.create(&self.common.id, &how)?;
+        let check = |config: &Config| self.common.check(config, true);
+        context.containers.create(&self.common.id, &how, check)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -146,28 +146,27 @@ impl Operation for Run {
 
     fn run(self, context: &Context) -> Result<ExitCode> {
         let how = self.common.how(context, true)?;
-        self.common.terminal(self.detach)?;
+        let check = |config: &Config| self.common.check(config, self.detach);
         let id = &self.common.id;
         if self.detach {
-            context.containers.create(id, &how)?;
-            context.containers.started(id)?;
+            let (made, late) = context.containers.create(id, &how, check)?;
+            late.started(&made)?;
             return Ok(ExitCode::SUCCESS);
         }
         let signals = Signals::take()?;
         if !self.no_subreaper {
             foreground::adopt_orphans()?;
         }
-        let made = context.containers.create(id, &how)?;
-        let code = match context.containers.started(id) {
-            Ok(()) => foreground::follow(made, &signals),
-            Err(e) => Err(e.into()),
-        };
+        let (made, late) = context.containers.create(id, &how, check)?;
+        let started = late.started(&made);
+        // Also after a hook that failed: the container is dead by then, and waited for.
+        let code = foreground::follow(made, &signals);
         if !self.keep {
-            let failed = context.containers.delete(id, true)?;
-            for hook in failed {
+            for hook in late.remove()? {
                 crate::error::warn(&hook.to_string());
             }
         }
+        started?;
         code
     }
 }

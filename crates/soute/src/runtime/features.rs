@@ -83,7 +83,7 @@ impl Operation for Features {
                 "cgroup": {
                     "v1": layout.hierarchies().iter().any(|h| !h.v2),
                     "v2": layout.v2().is_some(),
-                    "systemd": false,
+                    "systemd": std::path::Path::new("/run/systemd/system").is_dir(),
                     "systemdUser": false,
                     "rdma": layout.carrier("rdma").is_some(),
                 },

@@ -145,6 +145,14 @@ pub fn is_called(program: Option<&OsStr>) -> bool {
 /// Does what the words after the runtime's name ask for; `name` is how the program calls itself.
 pub fn main(name: &'static str, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = words.into_iter().collect();
+    // Before anything is done that would be done again. Another word of that name costs a moment, and no more.
+    let enters = |word: &OsString| TABLE.iter().any(|entry| entry.enters && word == entry.name);
+    if words.iter().any(enters)
+        && let Err(error) = sealed::begin_anew()
+    {
+        Log::of_words(&words).error(&error);
+        return ExitCode::FAILURE;
+    }
     let words = go_style(words);
     let matches = match tree(name).try_get_matches_from(&words) {
         Ok(matches) => matches,
@@ -161,13 +169,10 @@ pub fn main(name: &'static str, words: impl IntoIterator<Item = OsString>) -> Ex
     let Some((entry, matches)) = found else {
         return ExitCode::from(NO_SUCH_COMMAND);
     };
-    let done = || {
-        if entry.enters {
-            sealed::begin_anew()?;
-        }
-        (entry.run)(matches, &globals.context()?)
-    };
-    match done() {
+    match globals
+        .context()
+        .and_then(|context| (entry.run)(matches, &context))
+    {
         Ok(code) => code,
         Err(error) => {
             log.error(&error);

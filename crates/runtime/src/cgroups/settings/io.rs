@@ -131,6 +131,6 @@ impl Plan<'_> {
 }
 
 /// v1 weight (10 to 1000) as v2 weight (1 to 10000), end to end.
-pub(super) fn wide(weight: u16) -> u64 {
+pub(in crate::cgroups) fn wide(weight: u16) -> u64 {
     1 + (u64::from(weight.max(10)) - 10) * 9999 / 990
 }

@@ -15,6 +15,8 @@ use std::borrow::Cow;
 
 use super::{CgroupError, Hierarchy, Layout, Resources};
 
+pub(super) use cpu::weight as cpu_weight;
+pub(super) use io::wide as io_weight;
 pub(super) use memory::swap_max;
 
 /// One write.

@@ -1,5 +1,3 @@
-use super::cpu::weight as cpu_weight;
-use super::io::wide as io_weight;
 use super::*;
 use crate::cgroups::{DeviceWeight, HugepageLimit, InterfacePriority, RdmaLimit, Throttle};
 

@@ -1,4 +1,4 @@
-//! Where the runtimes run: one cgroup layout, and a root with the peers' newest packages.
+//! Where runtimes and their callers run: one cgroup layout, and a root with the peers' newest packages.
 //!
 //! A stable distribution's crun and runc are years old, and crun refuses a
 //! machine that shows both cgroup versions. `cargo xtask test` therefore makes
@@ -9,25 +9,25 @@ use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::{Layout, layout, machine};
 use rustix::mount::{
     MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_move, mount_remount,
     unmount,
 };
-use soute_tests::{Layout, layout};
 
 thread_local! {
     static ENTERED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Where the peers' root shows what the machine has elsewhere: its own folder in memory.
-const SHOWN: &str = "/run/shown";
+const SHOWN: &str = "/tmp/shown";
 
 /// Moves this thread, and all that it starts from now on, to the place.
 pub fn enter() {
     if ENTERED.replace(true) {
         return;
     }
-    soute_tests::enter();
+    machine::enter();
     if layout() == Layout::V1 {
         show_version_1().expect("the version 1 hierarchies");
     }

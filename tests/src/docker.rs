@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use soute_tests::{DEADLINE, Mounted, Outcome, World, output, wait_until};
+use crate::{DEADLINE, Mounted, Outcome, World, output, wait_until};
 
 /// `dockerd`, with all its folders in the world's, in the test's mount and network namespace. On drop it ends, with its
 /// containers, and nothing of it is left.
+#[derive(Debug)]
 pub struct Docker {
     daemon: Option<Child>,
     folder: PathBuf,
@@ -22,6 +23,12 @@ impl Docker {
     /// With the image `busybox`.
     #[track_caller]
     pub fn start(world: &World) -> Self {
+        Self::start_with(world, &World::busybox_tar(), &[])
+    }
+
+    /// The same, made of that file; the daemon is given further flags.
+    #[track_caller]
+    pub fn start_with(world: &World, busybox: &Path, flags: &[String]) -> Self {
         let places = [Mounted::changeable(world, "/etc"), Mounted::empty("/run")];
         let folder = world.path("docker");
         fs::create_dir(&folder).unwrap();
@@ -38,7 +45,7 @@ impl Docker {
         dockerd.arg("--exec-root").arg(file("run"));
         dockerd.arg("--pidfile").arg(file("pid"));
         dockerd.arg(format!("--host=unix://{}", file("socket").display()));
-        dockerd.stdin(Stdio::null());
+        dockerd.args(flags).stdin(Stdio::null());
         dockerd.stdout(log.try_clone().unwrap()).stderr(log);
         let daemon = dockerd.spawn().expect("dockerd (package docker.io)");
         let mut docker = Self {
@@ -55,9 +62,8 @@ impl Docker {
             }
             docker.docker(&["version"]).code == 0
         });
-        let tar = World::busybox_tar();
         docker
-            .docker(&["import", tar.to_str().unwrap(), "busybox"])
+            .docker(&["import", busybox.to_str().unwrap(), "busybox"])
             .success();
         docker
     }

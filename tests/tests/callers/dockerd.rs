@@ -1,0 +1,39 @@
+//! Docker's daemon, with `--add-runtime`.
+
+use soute_tests::{Docker, Outcome, place};
+
+use crate::engine::{Engine, tests};
+use crate::stage::Stage;
+
+impl Engine for Docker {
+    fn image(&self) -> &'static str {
+        "busybox"
+    }
+
+    #[track_caller]
+    fn call(&self, words: &[&str]) -> Outcome {
+        self.docker(words)
+    }
+}
+
+#[track_caller]
+fn start(stage: &Stage) -> Docker {
+    let flags = [
+        format!("--add-runtime=soute={}", stage.runtime()),
+        "--default-runtime=soute".to_owned(),
+    ];
+    Docker::start_with(&stage.world, &place::busybox(), &flags)
+}
+
+tests!(start);
+
+#[test]
+fn the_runtime_is_the_one_that_is_named() {
+    let stage = Stage::new();
+    let docker = start(&stage);
+    let id = docker.detached(&[]);
+    let inspect = ["inspect", "--format", "{{.HostConfig.Runtime}}", &id];
+    docker.docker(&inspect).prints("soute");
+    docker.docker(&["info"]).shows("soute");
+    assert_ne!(docker.pid(&id), 0);
+}
