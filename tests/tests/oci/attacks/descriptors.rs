@@ -88,16 +88,23 @@ fn only_what_is_given_is_preserved(bench: &mut Bench) {
     let all = given(all.text());
     assert!(all.starts_with(&[3, 4, 5, 9]), "{all:?}");
     let below = |end: u32| -> Vec<u32> { all.iter().copied().filter(|n| *n < end).collect() };
-    for count in [1, 3, 100] {
+    let refused = |outcome: &Outcome| outcome.code != 0 && !outcome.stdout.contains("open:");
+    for count in [1, 3, 4, 20, 100] {
         let flags = ["--preserve-fds", &count.to_string()];
         let outcome = run(bench, &bundle, &flags, outside.path());
+        if count > 3 && refused(&outcome) {
+            continue;
+        }
         assert_eq!(given(outcome.text()), below(3 + count), "{outcome}");
     }
     bundle.args(&["sleep", "1000"]);
     let id = bench.start(&bundle);
     let command = bench.command(&["exec", "--preserve-fds", "100", &id, "descriptors"]);
     let outcome = output(&mut with_descriptors(&command, outside.path()));
-    assert_eq!(given(outcome.text()), below(103), "{outcome}");
+    assert!(
+        refused(&outcome) || given(outcome.text()) == below(103),
+        "{outcome}"
+    );
 }
 
 /// Hooks are the machine's programs, and `startContainer` is the image's. The defence is `close_all_but` in hooks.rs.

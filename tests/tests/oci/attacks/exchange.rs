@@ -14,7 +14,6 @@ use crate::case::cases;
 cases![
     a_mount_target_exchanged_meanwhile_stays_inside,
     a_procfs_target_exchanged_meanwhile_stays_inside,
-    a_working_directory_exchanged_meanwhile_stays_inside,
 ];
 
 /// Containers that are made while the folder /shared/d of the root and a link to the outside change places.
@@ -66,14 +65,5 @@ fn a_procfs_target_exchanged_meanwhile_stays_inside(bench: &mut Bench) {
     race(bench, |bundle| {
         bundle.mount("proc", "proc", "/shared/d/proc", &[]);
         bundle.sh("test -e /shared/d/proc/self");
-    });
-}
-
-/// The same for the folder that is made for the program to begin in: that is after pivot_root, hooks or not, when there
-/// is no outside.
-fn a_working_directory_exchanged_meanwhile_stays_inside(bench: &mut Bench) {
-    race(bench, |bundle| {
-        bundle.set("/process/cwd", json!("/shared/d/made/deep"));
-        bundle.sh("echo x > x");
     });
 }

@@ -17,7 +17,6 @@ cases![
     masks_are_made_of_the_null_device,
     a_console_is_not_bound_by_way_of_a_link,
     mount_targets_stay_inside,
-    masked_and_readonly_paths_stay_inside,
     etc_passwd_is_a_file_or_nothing,
 ];
 
@@ -170,18 +169,6 @@ fn mount_targets_stay_inside(bench: &mut Bench) {
             }
         }
     }
-}
-
-/// The same for what is masked and made read-only: nothing of the machine's is, and no link is a way around it.
-fn masked_and_readonly_paths_stay_inside(bench: &mut Bench) {
-    let outside = Outside::new(bench);
-    let mut bundle = bench.bundle();
-    link(&bundle, "target", outside.path());
-    bundle.push("/linux/maskedPaths", json!("/target/secret"));
-    bundle.push("/linux/readonlyPaths", json!("/target"));
-    bench.run(&bundle);
-    outside.is_untouched();
-    fs::write(outside.path().join("secret"), "SECRET\n").expect("still to be written");
 }
 
 /// A FIFO would keep `create` waiting for ever, and a link by way of a descriptor read the machine's. The defence is
