@@ -14,14 +14,14 @@ pub mod make;
 mod mounted;
 mod outcome;
 mod program;
-mod remains;
+pub mod remains;
 mod terminal;
 mod world;
 
-pub use machine::{Layout, layout};
+pub use machine::{Layout, cgroup_of, enter, layout, mounts};
 pub use mounted::Mounted;
 pub use outcome::Outcome;
-pub use program::{DEADLINE, Running, output};
+pub use program::{DEADLINE, Running, output, output_in_files};
 pub use terminal::Terminal;
 pub use world::World;
 

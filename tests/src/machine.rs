@@ -1,6 +1,7 @@
 //! A machine of the test's own: its mounts and its network.
 
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::mount::{MountPropagationFlags, mount_change};
@@ -47,6 +48,33 @@ pub fn layout() -> Layout {
         true => Layout::V2,
         false => Layout::V1,
     }
+}
+
+/// The folder of a process's cgroup in the hierarchy that has `controller`.
+///
+/// # Panics
+/// There is no such process, or no such controller.
+#[track_caller]
+pub fn cgroup_of(pid: u32, controller: &str) -> PathBuf {
+    let file = format!("/proc/{pid}/cgroup");
+    let table = std::fs::read_to_string(file).expect("the cgroups of a process");
+    let line = table.lines().find(|line| {
+        let controllers = line.split(':').nth(1).unwrap_or_default();
+        match layout() {
+            Layout::V1 => controllers.split(',').any(|one| one == controller),
+            Layout::V2 => controllers.is_empty(),
+        }
+    });
+    let line = line.unwrap_or_else(|| panic!("no {controller} in {table}"));
+    let (controllers, path) = line
+        .split_once(':')
+        .and_then(|(_, rest)| rest.split_once(':'))
+        .expect("three fields");
+    let hierarchy = match layout() {
+        Layout::V1 => format!("/sys/fs/cgroup/{controllers}"),
+        Layout::V2 => "/sys/fs/cgroup".to_owned(),
+    };
+    PathBuf::from(hierarchy + path)
 }
 
 /// The mount table as this thread sees it (not the process: the thread has namespaces of its own).

@@ -1,6 +1,8 @@
 //! Programs that must end in time.
 
+use std::fs::File;
 use std::io::{Read, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -21,6 +23,37 @@ const GRACE: Duration = Duration::from_secs(5);
 #[track_caller]
 pub fn output(command: &mut Command) -> Outcome {
     Running::start(command.stdin(Stdio::null())).outcome()
+}
+
+/// Runs `command` to its end with its output in the files `name.out` and `name.err` of `folder`, where processes that it
+/// leaves behind go on writing.
+///
+/// # Panics
+/// It does not start, or does not end within [`DEADLINE`].
+#[track_caller]
+pub fn output_in_files(command: &mut Command, folder: &Path, name: &str) -> Outcome {
+    let [out, err] = ["out", "err"].map(|end| folder.join(format!("{name}.{end}")));
+    let file = |path: &Path| File::create(path).expect("a new file");
+    let line = line(command);
+    command.stdout(file(&out)).stderr(file(&err));
+    let mut child = match command.stdin(Stdio::null()).spawn() {
+        Ok(child) => child,
+        Err(error) => panic!("cannot run `{line}`: {error}"),
+    };
+    let status = wait(&mut child, DEADLINE);
+    if status.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let read = |path: &Path| std::fs::read(path).expect("the file of its output");
+    let (out, err) = (read(&out), read(&err));
+    match status {
+        Some(status) => Outcome::new(line, status, &out, &err),
+        None => panic!(
+            "`{line}` did not end within {DEADLINE:?}:\n{}",
+            String::from_utf8_lossy(&err)
+        ),
+    }
 }
 
 /// A program that runs beside the test; killed if the test ends before it.

@@ -40,23 +40,43 @@ fn inode(path: impl AsRef<Path>) -> Option<u64> {
 
 /// Cgroups, in any hierarchy, whose name holds one of `ids`.
 pub fn cgroups(ids: &[String]) -> Vec<String> {
+    let named = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        ids.iter().any(|id| name.contains(id.as_str()))
+    };
+    let found = cgroups_below(ids).into_iter().filter(named);
+    found
+        .map(|path| format!("cgroup {}", path.display()))
+        .collect()
+}
+
+/// The same, and all cgroups in them.
+pub fn cgroups_below(ids: &[String]) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    collect(Path::new("/sys/fs/cgroup"), ids, &mut found);
+    collect(Path::new("/sys/fs/cgroup"), ids, false, &mut found);
     found
 }
 
-fn collect(folder: &Path, ids: &[String], found: &mut Vec<String>) {
+fn collect(folder: &Path, ids: &[String], inside: bool, found: &mut Vec<PathBuf>) {
     // A cgroup of another test may go while we look.
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
         let name = entry.file_name().to_string_lossy().into_owned();
-        if ids.iter().any(|id| name.contains(id.as_str())) {
-            found.push(format!("cgroup {}", entry.path().display()));
+        let inside = inside || ids.iter().any(|id| name.contains(id.as_str()));
+        if inside && is_cgroup(&entry.path()) {
+            found.push(entry.path());
         }
-        collect(&entry.path(), ids, found);
+        collect(&entry.path(), ids, inside, found);
     }
+}
+
+/// Around the hierarchies, /sys/fs/cgroup is memory, in which crun leaves folders that are no cgroups.
+fn is_cgroup(folder: &Path) -> bool {
+    const MAGICS: [u64; 2] = [0x27_e0eb, 0x6367_7270]; // statfs(2): version 1, version 2
+    let system = rustix::fs::statfs(folder).map(|system| system.f_type.cast_unsigned());
+    system.is_ok_and(|magic| MAGICS.contains(&magic))
 }
 
 /// The names in a folder of containers; none if there is no such folder.

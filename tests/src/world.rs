@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Layout, Outcome, Running, Terminal, layout, machine, output, remains};
+use crate::{Outcome, Running, Terminal, machine, output, remains};
 
 /// What the end of a container may still be doing when its command has returned.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -163,25 +163,7 @@ impl World {
     /// The folder of a running container's cgroup in the hierarchy that has `controller`.
     #[track_caller]
     pub fn cgroup(&self, container: &str, controller: &str) -> PathBuf {
-        let file = format!("/proc/{}/cgroup", self.pid(container));
-        let table = std::fs::read_to_string(file).expect("the cgroups of a process");
-        let line = table.lines().find(|line| {
-            let controllers = line.split(':').nth(1).unwrap_or_default();
-            match layout() {
-                Layout::V1 => controllers.split(',').any(|one| one == controller),
-                Layout::V2 => controllers.is_empty(),
-            }
-        });
-        let line = line.unwrap_or_else(|| panic!("no {controller} in {table}"));
-        let (controllers, path) = line
-            .split_once(':')
-            .and_then(|(_, rest)| rest.split_once(':'))
-            .expect("three fields");
-        let hierarchy = match layout() {
-            Layout::V1 => format!("/sys/fs/cgroup/{controllers}"),
-            Layout::V2 => "/sys/fs/cgroup".to_owned(),
-        };
-        PathBuf::from(hierarchy + path)
+        machine::cgroup_of(self.pid(container), controller)
     }
 
     /// Asserts that nothing has changed in the mount table since the world was made.

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::bench::peers;
 use crate::cargo::{build_soute, cargo};
 use crate::image::{self, Images};
 use crate::leftovers::Snapshot;
@@ -93,6 +94,12 @@ fn run_tests(options: &Options, soute: &Path, images: &Images) -> Result<()> {
         .env("SOUTE_TEST_STORE", &store)
         .env("SOUTE_TEST_DEBIAN", &images.debian)
         .env("SOUTE_TEST_BUSYBOX", &images.busybox);
+    // Long to make; --quick compares nobody.
+    if !options.quick
+        && let Some(root) = peers::root()?
+    {
+        command.env("SOUTE_TEST_PEERS", root);
+    }
     shell::run(&mut command)
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use crate::Engine;
 use crate::error::Error;
 use crate::ids;
 use crate::lock::{Attempt, Lock};
 use crate::record::{LastRun, Record, Running};
-use crate::{Engine, proc_stat};
+use soute_runtime::proc_stat;
 
 /// A start takes milliseconds, or as long as a file system that a bind is on does not answer.
 const START: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use soute_runtime::cgroups::DeviceRule;
-use soute_runtime::plan::Device;
+use soute_runtime::plan::{Device, DeviceKind};
 
 use crate::error::{Error, io};
 use crate::request::DeviceRequest;
@@ -65,7 +65,10 @@ fn add_any(
     }
     rules.push(DeviceRule {
         allow: true,
-        kind: if device.character { 'c' } else { 'b' },
+        kind: match device.kind {
+            DeviceKind::Block => 'b',
+            _ => 'c',
+        },
         major: Some(device.major),
         minor: Some(device.minor),
         access: wanted.permissions.clone(),
@@ -114,7 +117,10 @@ fn is_device(metadata: &std::fs::Metadata) -> bool {
 fn node(path: &Path, metadata: &std::fs::Metadata) -> Option<Device> {
     is_device(metadata).then(|| Device {
         path: path.to_string_lossy().into_owned(),
-        character: metadata.file_type().is_char_device(),
+        kind: match metadata.file_type().is_block_device() {
+            true => DeviceKind::Block,
+            false => DeviceKind::Character,
+        },
         major: rustix::fs::major(metadata.rdev()),
         minor: rustix::fs::minor(metadata.rdev()),
         mode: metadata.mode() & 0o777,

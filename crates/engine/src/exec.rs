@@ -4,7 +4,8 @@ use std::os::fd::AsFd;
 
 use rustix::process::Pid;
 use soute_runtime::cgroups::Cgroup;
-use soute_runtime::plan::{Process, User};
+use soute_runtime::plan::{Grant, Process, User};
+use soute_runtime::process::attributes::Attributes;
 use soute_runtime::process::{Entered, Own, Standard, enter};
 
 use crate::container::Status;
@@ -75,16 +76,19 @@ impl Engine {
                 .working_directory
                 .clone()
                 .unwrap_or_else(|| record.working_directory.clone()),
-            user: User {
+            user: User::Named {
                 spec: exec.user.clone().unwrap_or_else(|| record.user.clone()),
                 additional_groups: request.additional_groups.clone(),
             },
-            capabilities,
+            umask: plan::UMASK,
+            grant: Grant::AtMost(capabilities),
             no_new_privileges: request.security.no_new_privileges,
             seccomp: plan::filter(&own, capabilities, self.kernel)?,
             rlimits: plan::limits_of(request)?,
             oom_score_adj: None,
             terminal: exec.terminal,
+            attributes: Attributes::default(),
+            preserved_descriptors: 0,
         };
         // One that joins another container may share the machine's by way of it.
         let joined = |kind: &str| crate::launch::shares_with_us(running.pid, kind).map(|us| !us);
@@ -104,6 +108,7 @@ impl Engine {
             ipc: own_share(&request.ipc, "ipc")?,
             uts: request.uts != Share::Host,
             cgroup: request.cgroupns != Share::Host,
+            time: false,
         };
         let mut cgroup = Cgroup::open(&self.layout, &record.cgroup)?;
         cgroup.prepare_join()?;

@@ -21,7 +21,6 @@ mod monitors;
 mod operate;
 mod places;
 mod plan;
-mod proc_stat;
 mod propagation;
 mod reconcile;
 mod record;

@@ -20,18 +20,18 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, setrlimit};
 use soute_runtime::cgroups::{Cgroup, Layout};
 use soute_runtime::plan::Plan;
-use soute_runtime::process::{Failure, Started, spawn};
+use soute_runtime::process::{Birth, Failure, Started, spawn};
 use soute_sys::process::exit_now;
 
 use crate::error::Error;
 use crate::frame::{Connection, Frame};
 use crate::lock::Lock;
 use crate::places::{Places, make_folder};
-use crate::proc_stat;
 use crate::record::{LastRun, Record, Running};
 use crate::remove::Remains;
 use crate::settings::LogSettings;
 use clients::Clients;
+use soute_runtime::proc_stat;
 use streams::Streams;
 
 /// A container that ends sooner does not wait while its monitor gives back what it holds: all of it goes with the
@@ -105,7 +105,15 @@ pub(crate) fn run(prepared: Prepared) -> ! {
     let begun = Timestamp::now();
     let mut own = None;
     // All that the container and its monitor need on disk is made while the child sets itself up.
-    let spawned = spawn(&plan, &cgroup, stdio, lock.as_fd(), &mut |pid| {
+    let birth = Birth {
+        cgroup: &cgroup,
+        stdio,
+        lock: lock.as_fd(),
+        tied: true,
+        keep_keyring: false,
+        gate: None,
+    };
+    let spawned = spawn(&plan, birth, &mut |pid| {
         own = Some(
             write_state(&places, &record, pid, begun)
                 .map_err(|e| Failure::setup("keeping the container's state", e))?,

@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use soute_runtime::capabilities::{self, Cap, CapSet};
 use soute_runtime::cgroups::{DeviceRule, Layout, default_device_rules};
 use soute_runtime::plan::{
-    Device, Namespace, Namespaces, Plan, Process, Rootfs, Upper, User, UserNamespace,
+    Device, Grant, Hooks, Layers, Namespace, Namespaces, Plan, Process, Rootfs, Upper, User,
+    UserNamespace,
 };
+use soute_runtime::process::attributes::Attributes;
 use soute_runtime::seccomp::profile::Profile;
 use soute_runtime::seccomp::{Filter, KernelVersion};
 use soute_sys::Called;
@@ -87,6 +89,9 @@ const READ_ONLY: &[&str] = &[
     "/proc/sysrq-trigger",
 ];
 
+/// As after a login; Docker's.
+pub(crate) const UMASK: u32 = 0o022;
+
 /// The plan for one start of `record`; `terminal_size` in rows and columns.
 pub(crate) fn plan(
     places: &Places,
@@ -116,28 +121,34 @@ pub(crate) fn plan(
         domain_name: request.domain_name.clone(),
         rootfs: rootfs(places, record),
         read_only: request.read_only,
+        root_propagation: None,
         mounts,
         neighbour,
         devices,
         masked_paths: list(MASKED),
         readonly_paths: list(READ_ONLY),
+        net_devices: Vec::new(),
         sysctls: sysctls::check(request, &namespaces)?,
         process: Process {
             args: record.args.clone(),
             env: record.env.clone(),
             working_directory: record.working_directory.clone(),
-            user: User {
+            user: User::Named {
                 spec: record.user.clone(),
                 additional_groups: request.additional_groups.clone(),
             },
-            capabilities,
+            umask: UMASK,
+            grant: Grant::AtMost(capabilities),
             no_new_privileges: request.security.no_new_privileges,
             seccomp,
             rlimits: limits::rlimits(request)?,
             oom_score_adj: request.oom_score_adj,
             terminal: request.terminal.then_some(terminal_size),
+            attributes: Attributes::default(),
+            preserved_descriptors: 0,
         },
         init: request.init,
+        hooks: Hooks::default(),
         namespaces,
     };
     Ok((plan, rules))
@@ -221,6 +232,7 @@ fn namespaces(record: &Record, joins: Joins) -> Namespaces {
         ipc: shared(&request.ipc, joins.ipc),
         uts: shared(&request.uts, None),
         cgroup: shared(&request.cgroupns, None),
+        time: None,
         net: match (&request.network, joins.net) {
             (_, Some(joined)) => joined.into(),
             (Network::Host, None) => Namespace::Host,
@@ -233,7 +245,7 @@ fn rootfs(places: &Places, record: &Record) -> Rootfs {
     let folder: PathBuf = places.container(&record.id);
     // overlayfs refuses an upper folder inside a lower one.
     let inside = record.layers.iter().any(|layer| folder.starts_with(layer));
-    Rootfs {
+    Rootfs::Layers(Layers {
         lower: record.layers.clone(),
         upper: if inside {
             Upper::Memory
@@ -243,7 +255,7 @@ fn rootfs(places: &Places, record: &Record) -> Rootfs {
                 volatile: record.ephemeral,
             }
         },
-    }
+    })
 }
 
 /// Nodes below /dev and what the device cgroup allows.
@@ -270,23 +282,7 @@ pub(crate) fn device_rules(request: &Request) -> Result<Vec<DeviceRule>, Error> 
 }
 
 fn wanted_devices(request: &Request) -> Result<(Vec<Device>, Vec<DeviceRule>), Error> {
-    let node = |path: &str, major, minor| Device {
-        path: path.to_owned(),
-        character: true,
-        major,
-        minor,
-        mode: 0o666,
-        uid: 0,
-        gid: 0,
-    };
-    let mut nodes = vec![
-        node("/dev/null", 1, 3),
-        node("/dev/zero", 1, 5),
-        node("/dev/full", 1, 7),
-        node("/dev/random", 1, 8),
-        node("/dev/urandom", 1, 9),
-        node("/dev/tty", 5, 0),
-    ];
+    let mut nodes = Device::of_every_container();
     let mut rules = default_device_rules();
     for wanted in &request.devices {
         crate::devices::add(wanted, &mut nodes, &mut rules)?;

@@ -7,7 +7,9 @@ use crate::lock::{Attempt, Lock};
 use crate::places::Places;
 use crate::record::{LastRun, Record, Running};
 use crate::remove::Remains;
-use crate::{ids, proc_stat, remove, subids};
+use soute_runtime::proc_stat;
+
+use crate::{ids, remove, subids};
 
 /// Containers, by their ids, that could not be cleaned up or read: each is its own affair.
 pub(crate) type Troubles = Vec<(String, Error)>;

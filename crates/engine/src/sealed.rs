@@ -1,39 +1,17 @@
 //! The engine's own executable, out of a container's reach.
 //!
-//! Until execve, a process that enters a container is the engine's own
-//! program. An image whose program is a script that begins with
-//! `#!/proc/self/exe` has the kernel run that very program, inside, where the
-//! container's root may open /proc/PID/exe and, once nothing executes the file
-//! any more, write it (CVE-2019-5736). A user namespace forbids that as long as
-//! the file's owner is nobody in it. Where the owner is somebody, the command
-//! executes itself anew, from a copy in memory that nobody can write
-//! (memfd_create(2), "File sealing"), before it does anything else.
+//! A user namespace keeps a container's root from writing it as long as the file's owner is nobody in it. Where the
+//! owner is somebody, the command begins anew from a file that nobody can write ([`soute_runtime::executable`]).
 
-use std::convert::Infallible;
-use std::ffi::{CString, OsString};
-use std::fs::File;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, Mode, SealFlags};
-use rustix::io::Errno;
+use soute_runtime::executable::{EXECUTABLE, begin_anew, is_out_of_reach};
 use soute_runtime::idmap::IdMaps;
-use soute_sys::{CallError, Called};
 
 use crate::error::{Error, io};
 use crate::request::UserNamespace;
 use crate::{Engine, subids};
-
-/// This process's executable.
-const EXECUTABLE: &str = "/proc/self/exe";
-
-/// What makes a file in memory unchangeable.
-const SEALS: SealFlags = SealFlags::SEAL
-    .union(SealFlags::SHRINK)
-    .union(SealFlags::GROW)
-    .union(SealFlags::WRITE);
 
 impl Engine {
     /// Makes this process safe to start a container with, before anything is read or made that cannot be a second
@@ -69,7 +47,7 @@ impl Engine {
 fn shield(maps: Option<&IdMaps>) -> Result<(), Error> {
     match is_safe(maps)? {
         true => Ok(()),
-        false => begin_anew().map(|never| match never {}),
+        false => match begin_anew()? {},
     }
 }
 
@@ -95,63 +73,7 @@ fn is_safe(maps: Option<&IdMaps>) -> Result<bool, Error> {
             return Ok(true);
         }
     }
-    is_sealed()
-}
-
-/// Seals `file`. The kernel says "busy" while one of its pages is held for a moment, by its own housekeeping even: asked
-/// again, for a second at most.
-fn seal(file: &File) -> Result<(), CallError> {
-    let mut tries = 100;
-    loop {
-        match rustix::fs::fcntl_add_seals(file, SEALS) {
-            Err(Errno::BUSY) if tries > 0 => tries -= 1,
-            other => return other.called(|| format!("fcntl(F_ADD_SEALS, {SEALS:?})")),
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn is_sealed() -> Result<bool, Error> {
-    let executable = open_executable()?;
-    match rustix::fs::fcntl_get_seals(&executable) {
-        Ok(seals) => Ok(seals.contains(SEALS)),
-        // Not a file in memory.
-        Err(Errno::INVAL) => Ok(false),
-        Err(e) => Err(CallError::new("fcntl(F_GET_SEALS)", e).into()),
-    }
-}
-
-fn open_executable() -> Result<File, Error> {
-    io("opening", Path::new(EXECUTABLE), File::open(EXECUTABLE))
-}
-
-/// Executes this command from a sealed copy of its executable.
-fn begin_anew() -> Result<Infallible, Error> {
-    let name = c"soute";
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let copy = match rustix::fs::memfd_create(name, flags | MemfdFlags::EXEC) {
-        // Before Linux 6.3 they all were executable.
-        Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags),
-        other => other,
-    }
-    .called(|| "memfd_create(MFD_ALLOW_SEALING | MFD_EXEC)".to_owned())?;
-    let mut copy = File::from(copy);
-    let copied = std::io::copy(&mut open_executable()?, &mut copy);
-    io("copying", Path::new(EXECUTABLE), copied)?;
-    rustix::fs::fchmod(&copy, Mode::from_raw_mode(0o555))
-        .called(|| "fchmod(memfd, 0555)".to_owned())?;
-    seal(&copy)?;
-    let text = |s: OsString| CString::new(s.into_vec()).unwrap_or_default();
-    let arguments: Vec<CString> = std::env::args_os().map(text).collect();
-    let environment: Vec<CString> = std::env::vars_os()
-        .map(|(mut name, value)| {
-            name.push("=");
-            name.push(value);
-            text(name)
-        })
-        .collect();
-    let errno = soute_sys::process::execveat(&copy, &arguments, &environment);
-    Err(CallError::new("execveat(a sealed copy of soute)", errno).into())
+    Ok(is_out_of_reach()?)
 }
 
 #[cfg(test)]
@@ -166,10 +88,5 @@ mod tests {
         assert!(!is_safe(Some(&maps(owner))).unwrap());
         assert!(!is_safe(None).unwrap());
         assert!(require(None).is_err());
-    }
-
-    #[test]
-    fn a_file_on_disk_is_not_sealed() {
-        assert!(!is_sealed().unwrap());
     }
 }

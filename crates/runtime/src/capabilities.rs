@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -269,7 +270,13 @@ impl<'de> Deserialize<'de> for CapSet {
 /// The number of the kernel's last capability (`/proc/sys/kernel/cap_last_cap`).
 pub fn kernel_last_cap() -> Result<u8, CallError> {
     let path = "/proc/sys/kernel/cap_last_cap";
-    let text = std::fs::read_to_string(path).called(|| format!("read(\"{path}\")"))?;
+    let read = || -> rustix::io::Result<String> {
+        let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut text = [0; 16];
+        let length = rustix::io::read(file, &mut text)?;
+        Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+    };
+    let text = read().called(|| format!("read(\"{path}\")"))?;
     text.trim()
         .parse()
         .map_err(|e| CallError::new(format!("parse(\"{path}\": {text:?}: {e})"), Errno::INVAL))

@@ -1,6 +1,16 @@
 //! User and group id maps (user_namespaces(7)).
 
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::thread::LinkNameSpaceType;
 use serde::{Deserialize, Serialize};
+use soute_sys::process::{Cloned, clone3, exit_now, flags, fork};
+use soute_sys::{CallError, Called as _};
+
+use crate::process::channel::Channel;
 
 /// One line of a uid_map or gid_map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,8 +87,19 @@ impl IdMaps {
         }
     }
 
-    /// Checks what the kernel would only answer with EINVAL.
+    /// Checks what the kernel would only answer with EINVAL, and that there is a root.
     pub fn validate(&self) -> Result<(), IdMapError> {
+        self.validate_of_mount()?;
+        for (what, ranges) in [("uid_map", &self.uids), ("gid_map", &self.gids)] {
+            if to_host(ranges, 0).is_none() {
+                return Err(IdMapError::NoRoot { what });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what the kernel would only answer with EINVAL. The maps of a mount need no root.
+    pub fn validate_of_mount(&self) -> Result<(), IdMapError> {
         validate("uid_map", &self.uids)?;
         validate("gid_map", &self.gids)
     }
@@ -104,6 +125,109 @@ fn to_host(ranges: &[IdRange], id: u32) -> Option<u32> {
         .iter()
         .find(|r| id >= r.container && id - r.container < r.size)
         .map(|r| r.host + (id - r.container))
+}
+
+/// A user namespace with these maps and without a process: it lives as long as its descriptor.
+///
+/// # Errors
+/// The call that failed. The caller may have one thread only.
+pub fn user_namespace(maps: &IdMaps) -> Result<OwnedFd, CallError> {
+    let (ours, theirs) = Channel::pair()?;
+    match clone3(flags::NEWUSER, None)? {
+        Cloned::Child => {
+            drop(ours);
+            // Held until the maps are written and the namespace is open: the end of the channel says so.
+            let _ = theirs.receive();
+            exit_now(0)
+        }
+        Cloned::Parent { pid, pidfd } => {
+            drop(theirs);
+            let written = write_maps(pid, maps).and_then(|()| open_namespace(pid, "user"));
+            drop(ours);
+            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            written
+        }
+    }
+}
+
+/// The maps of a user namespace that is open, as this process's own namespace numbers ids.
+///
+/// # Errors
+/// The call that failed. The caller may have one thread only.
+pub fn maps_of(namespace: impl AsFd) -> Result<IdMaps, CallError> {
+    let (ours, theirs) = Channel::pair()?;
+    match fork()? {
+        Cloned::Child => {
+            drop(ours);
+            let entered = rustix::thread::move_into_link_name_space(
+                namespace.as_fd(),
+                Some(LinkNameSpaceType::User),
+            );
+            if entered.is_ok() {
+                let _ = theirs.send(b"E", &[]);
+                let _ = theirs.receive();
+            }
+            exit_now(0)
+        }
+        Cloned::Parent { pid, pidfd } => {
+            drop(theirs);
+            let maps = match ours.receive() {
+                Ok(Some(_)) => read_maps(pid),
+                Ok(None) => Err(CallError::new("setns(CLONE_NEWUSER)", Errno::INVAL)),
+                Err(e) => Err(e),
+            };
+            drop(ours);
+            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            maps
+        }
+    }
+}
+
+/// Reads both maps of the user namespace that a child, not yet waited for, is in.
+fn read_maps(pid: Pid) -> Result<IdMaps, CallError> {
+    let read = |file: &str| {
+        let path = format!("/proc/{}/{file}", pid.as_raw_nonzero());
+        let text = std::fs::read_to_string(&path).called(|| format!("read(\"{path}\")"))?;
+        let range = |line: &str| {
+            let mut numbers = line.split_whitespace().map(str::parse);
+            match (numbers.next(), numbers.next(), numbers.next()) {
+                (Some(Ok(container)), Some(Ok(host)), Some(Ok(size))) => Some(IdRange {
+                    container,
+                    host,
+                    size,
+                }),
+                _ => None,
+            }
+        };
+        Ok(text.lines().filter_map(range).collect())
+    };
+    Ok(IdMaps {
+        uids: read("uid_map")?,
+        gids: read("gid_map")?,
+    })
+}
+
+/// Writes both maps of the user namespace that a child, not yet waited for, is in.
+pub(crate) fn write_maps(pid: Pid, maps: &IdMaps) -> Result<(), CallError> {
+    write_proc(pid, "uid_map", &map_text(&maps.uids))?;
+    write_proc(pid, "gid_map", &map_text(&maps.gids))
+}
+
+/// Writes below /proc/PID of a child that has not been waited for, whose number therefore cannot be another's.
+pub(crate) fn write_proc(pid: Pid, file: &str, text: &str) -> Result<(), CallError> {
+    let path = format!("/proc/{}/{file}", pid.as_raw_nonzero());
+    let fd = rustix::fs::openat(CWD, &path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .called(|| format!("open(\"{path}\", O_WRONLY)"))?;
+    rustix::io::write(&fd, text.as_bytes())
+        .called(|| format!("write(\"{path}\", {text:?})"))
+        .map(drop)
+}
+
+/// Opens a namespace of a child that has not been waited for.
+pub(crate) fn open_namespace(pid: Pid, kind: &str) -> Result<OwnedFd, CallError> {
+    let path = format!("/proc/{}/ns/{kind}", pid.as_raw_nonzero());
+    rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .called(|| format!("open(\"{path}\")"))
 }
 
 /// The text for /proc/PID/uid_map or gid_map.
@@ -141,9 +265,6 @@ fn validate(what: &'static str, ranges: &[IdRange]) -> Result<(), IdMapError> {
                 }
             }
         }
-    }
-    if to_host(ranges, 0).is_none() {
-        return Err(IdMapError::NoRoot { what });
     }
     Ok(())
 }

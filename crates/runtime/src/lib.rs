@@ -6,9 +6,17 @@
 
 pub mod capabilities;
 pub mod cgroups;
+pub mod containers;
+pub mod executable;
+pub mod hooks;
 pub mod idmap;
 pub mod mountinfo;
 pub mod mounts;
+pub mod netdev;
 pub mod plan;
+pub mod proc_stat;
 pub mod process;
 pub mod seccomp;
+mod socket;
+pub mod spec;
+pub mod sysctls;

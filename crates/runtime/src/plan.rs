@@ -6,8 +6,12 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use crate::capabilities::CapSet;
+use crate::capabilities::{CapSet, Capabilities};
+use crate::hooks::{self, Hook, HookError, HookState, Status, Tree};
 use crate::idmap::IdMaps;
+use crate::netdev::NetDevice;
+use crate::process::attributes;
+use crate::process::time::Time;
 use crate::seccomp::Filter;
 
 /// One container.
@@ -23,22 +27,65 @@ pub struct Plan {
     pub rootfs: Rootfs,
     /// The root file system is mounted read-only in the end.
     pub read_only: bool,
+    /// Propagation of the root in the end, once nothing of the machine's is in sight.
+    pub root_propagation: Option<Propagation>,
     /// What is mounted below the root, in this order.
     pub mounts: Vec<Mount>,
     /// The mount namespace that [`MountSource::Neighbours`] is of.
     pub neighbour: Option<OwnedFd>,
-    /// Device nodes below `/dev`, made by the parent (a user namespace may not).
+    /// Device nodes. Those below a [`MountSource::Dev`] are made by the parent (a user namespace may not).
     pub devices: Vec<Device>,
     /// Hidden: a folder under an empty read-only tmpfs, a file under /dev/null. Missing ones are skipped, as in runc.
     pub masked_paths: Vec<String>,
     /// Made read-only. Missing ones are skipped, as in runc.
     pub readonly_paths: Vec<String>,
+    /// Interfaces of the machine that move into the container's network namespace.
+    pub net_devices: Vec<NetDevice>,
     /// Written below /proc/sys: name with dots or slashes, value.
     pub sysctls: Vec<(String, String)>,
     /// The program and what it may do.
     pub process: Process,
     /// A reaper as PID 1, with the program as its child.
     pub init: bool,
+    /// The machine's programs that take part in the set-up.
+    pub hooks: Hooks,
+}
+
+/// Programs of the machine that run while a container is set up (runtime-spec, config.md, "POSIX-platform Hooks"), each
+/// list in its order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// In the caller's namespaces, before the root is changed: `prestart`, then `createRuntime`.
+    pub create_runtime: Vec<Hook>,
+    /// In the container's namespaces, before the root is changed.
+    pub create_container: Vec<Hook>,
+    /// In the container, right before its program.
+    pub start_container: Vec<Hook>,
+    /// What they read: the container's state, but for its status and process.
+    pub state: HookState,
+}
+
+impl Hooks {
+    /// Runs each of `list`; the first that fails is the last.
+    pub(crate) fn run(
+        &self,
+        list: &[Hook],
+        status: Status,
+        first: rustix::process::Pid,
+        tree: Tree,
+    ) -> Result<(), HookError> {
+        if list.is_empty() {
+            return Ok(());
+        }
+        let state = self.state.json(status, Some(first.as_raw_nonzero().get()));
+        list.iter()
+            .try_for_each(|hook| hooks::run(hook, &state, tree))
+    }
+
+    /// Whether any wants the machine's root still in sight when all is mounted.
+    pub(crate) fn before_pivot(&self) -> bool {
+        !self.create_runtime.is_empty() || !self.create_container.is_empty()
+    }
 }
 
 /// How a namespace is had.
@@ -80,6 +127,8 @@ pub struct Namespaces {
     pub uts: Namespace,
     /// cgroup_namespaces(7); entered once the process sits in its cgroup.
     pub cgroup: Namespace,
+    /// time_namespaces(7), if it is not the caller's.
+    pub time: Option<Time>,
 }
 
 /// The user namespace, which owns all the others that are new.
@@ -104,9 +153,23 @@ impl UserNamespace {
     }
 }
 
-/// The root file system: always copy-on-write.
+/// The root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rootfs {
+pub enum Rootfs {
+    /// Copy-on-write over layers.
+    Layers(Layers),
+    /// A folder of the machine, as it is and with what is mounted below it.
+    Folder {
+        /// Absolute.
+        path: PathBuf,
+        /// The machine's mounts below it go on appearing in the container.
+        slave: bool,
+    },
+}
+
+/// Layers and where changes to them go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layers {
     /// Read-only layers, lowest first; folders of the machine with raw (unmapped) owners.
     pub lower: Vec<PathBuf>,
     /// The folder that holds `upper` and `work`, both owned by the container's root.
@@ -134,37 +197,85 @@ pub struct Mount {
     pub target: String,
     /// What is mounted.
     pub source: MountSource,
-    /// `MOUNT_ATTR_*` to set.
-    pub attributes: u64,
-    /// Propagation of the mount: one of `MS_PRIVATE`, `MS_SLAVE`, `MS_SHARED`; 0: as it comes (private).
-    pub propagation: u64,
-    /// Attributes and propagation go for everything below, too.
+    /// Attributes of this mount alone.
+    pub attributes: Attributes,
+    /// Attributes of this mount and of all that comes mounted below it.
+    pub all: Attributes,
+    /// Propagation events.
+    pub propagation: Propagation,
+}
+
+/// `MOUNT_ATTR_*` (mount_setattr(2)) that a mount is to have, and that it is not to have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Those to set.
+    pub set: u64,
+    /// Those to clear. The field of the access times goes as a whole ([`soute_sys::mount::ATIME_MASK`]).
+    pub clear: u64,
+}
+
+impl Attributes {
+    /// These are set, and none is cleared but the access time's where another is set.
+    pub fn set(set: u64) -> Self {
+        let atime = soute_sys::mount::NOATIME | soute_sys::mount::STRICTATIME;
+        Self {
+            set,
+            clear: if set & atime != 0 {
+                soute_sys::mount::ATIME_MASK
+            } else {
+                0
+            },
+        }
+    }
+
+    /// Whether nothing is asked for.
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// How mount events spread (mount_namespaces(7), "Shared subtrees").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Propagation {
+    /// `MS_PRIVATE`, `MS_SLAVE`, `MS_SHARED` or `MS_UNBINDABLE`.
+    pub kind: u64,
+    /// For all that is mounted below, too.
     pub recursive: bool,
+}
+
+impl Default for Propagation {
+    /// Private, with all below.
+    fn default() -> Self {
+        Self {
+            kind: soute_sys::mount::PRIVATE,
+            recursive: true,
+        }
+    }
 }
 
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MountSource {
-    /// proc(5) of the container's PID namespace, or the machine's where that is shared.
-    Proc,
-    /// sysfs of the container's network namespace, or the machine's where that is shared.
-    Sysfs,
-    /// mqueue of the container's IPC namespace, or the machine's where that is shared.
-    Mqueue,
+    /// A new file system of this type, made by the container in its own namespaces. `proc`, `sysfs` and `mqueue` are
+    /// the machine's where the namespace that they show is shared and the user namespace is not.
+    Filesystem {
+        /// As in /proc/filesystems.
+        kind: String,
+        /// Option and value, as fsconfig(2) takes them; an empty value: a flag.
+        options: Vec<(String, String)>,
+        /// A tmpfs begins with a copy of what it covers.
+        copy_up: bool,
+    },
     /// The tmpfs with the container's devices.
-    Dev,
-    /// A devpts instance of its own.
-    Devpts,
+    Dev {
+        /// As tmpfs(5) takes them: option and value.
+        options: Vec<(String, String)>,
+    },
     /// The cgroups, as the container's cgroup namespace shows them: one unified hierarchy at the target itself, or
     /// (with a folder name each) several on a tmpfs.
     Cgroup {
         /// What is mounted where.
         hierarchies: Vec<Hierarchy>,
-    },
-    /// Memory; `options` as in tmpfs(5), `size=…` and so on.
-    Tmpfs {
-        /// Option and value.
-        options: Vec<(String, String)>,
     },
     /// A file of the container's own with this content. It is kept in memory with the devices, so that what the
     /// container writes to it takes no room of the machine's.
@@ -183,15 +294,38 @@ pub enum MountSource {
         path: PathBuf,
         /// With what is mounted below it.
         recursive: bool,
-        /// Its ids are mapped as the container's user namespace maps them.
-        idmap: bool,
+        /// Whether its ids are mapped, and how.
+        idmap: Idmap,
+    },
+}
+
+/// Whose ids a bind mount shows (mount_setattr(2), "ID-mapped mounts").
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Idmap {
+    /// Those on the disk.
+    #[default]
+    None,
+    /// As the container's user namespace maps them.
+    Container {
+        /// For all that is mounted below, too.
+        recursive: bool,
+    },
+    /// As these maps do.
+    Maps {
+        /// The maps.
+        maps: IdMaps,
+        /// For all that is mounted below, too.
+        recursive: bool,
     },
 }
 
 impl MountSource {
     /// Whether the parent makes it and hands it over as a descriptor.
     pub(crate) fn is_of_the_machine(&self) -> bool {
-        matches!(self, Self::Bind { .. } | Self::Neighbours { .. })
+        matches!(
+            self,
+            Self::Dev { .. } | Self::Bind { .. } | Self::Neighbours { .. }
+        )
     }
 }
 
@@ -209,10 +343,10 @@ pub struct Hierarchy {
 /// A device node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Absolute, below /dev.
+    /// Absolute, in the container.
     pub path: String,
-    /// A character device; otherwise a block device.
-    pub character: bool,
+    /// What it is.
+    pub kind: DeviceKind,
     /// Major number.
     pub major: u32,
     /// Minor number.
@@ -223,6 +357,42 @@ pub struct Device {
     pub uid: u32,
     /// Group in the container.
     pub gid: u32,
+}
+
+impl Device {
+    /// Those that every container has (runtime-spec, config-linux.md, "Default Devices").
+    pub fn of_every_container() -> Vec<Self> {
+        [
+            ("/dev/null", 1, 3),
+            ("/dev/zero", 1, 5),
+            ("/dev/full", 1, 7),
+            ("/dev/random", 1, 8),
+            ("/dev/urandom", 1, 9),
+            ("/dev/tty", 5, 0),
+        ]
+        .into_iter()
+        .map(|(path, major, minor)| Self {
+            path: path.to_owned(),
+            kind: DeviceKind::Character,
+            major,
+            minor,
+            mode: 0o666,
+            uid: 0,
+            gid: 0,
+        })
+        .collect()
+    }
+}
+
+/// What a [`Device`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// A character device.
+    Character,
+    /// A block device.
+    Block,
+    /// A named pipe, which has no numbers.
+    Fifo,
 }
 
 /// The program and what it may do.
@@ -236,8 +406,10 @@ pub struct Process {
     pub working_directory: String,
     /// Who runs it.
     pub user: User,
+    /// umask(2)
+    pub umask: u32,
     /// What it may do at most.
-    pub capabilities: CapSet,
+    pub grant: Grant,
     /// `no_new_privs` (prctl(2)).
     pub no_new_privileges: bool,
     /// The system-call filter.
@@ -248,13 +420,48 @@ pub struct Process {
     pub oom_score_adj: Option<i32>,
     /// The program gets a terminal; its size in rows and columns.
     pub terminal: Option<(u16, u16)>,
+    /// Scheduling, memory policy, labels.
+    pub attributes: attributes::Attributes,
+    /// How many of the caller's descriptors, from 3 on, the program keeps.
+    pub preserved_descriptors: u32,
 }
 
-/// Who runs the program: names are looked up in the container's own /etc/passwd and /etc/group.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct User {
-    /// `user[:group]`, names or numbers; empty: root.
-    pub spec: String,
-    /// Further groups, names or numbers.
-    pub additional_groups: Vec<String>,
+/// The capabilities of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// As its user has them where the container has at most these ([`Capabilities::for_user`]).
+    AtMost(CapSet),
+    /// Exactly these five sets, whoever the user is.
+    Exactly(Capabilities),
+}
+
+impl Grant {
+    /// The sets of a program of this user.
+    pub fn for_user(self, uid: u32) -> Capabilities {
+        match self {
+            Self::AtMost(set) => Capabilities::for_user(set, uid),
+            Self::Exactly(sets) => sets,
+        }
+    }
+}
+
+/// Who runs the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum User {
+    /// Names are looked up in the container's own /etc/passwd and /etc/group.
+    Named {
+        /// `user[:group]`, names or numbers; empty: root.
+        spec: String,
+        /// Further groups, names or numbers.
+        additional_groups: Vec<String>,
+    },
+    /// Ids in the container.
+    Ids {
+        /// User.
+        uid: u32,
+        /// Primary group.
+        gid: u32,
+        /// Supplementary groups.
+        groups: Vec<u32>,
+    },
 }

@@ -21,6 +21,8 @@ mod images;
 mod output;
 /// Between the caller's standard files and a program in a container.
 mod relay;
+/// The OCI runtime.
+mod runtime;
 /// The caller's terminal while a container has it.
 mod terminal;
 
@@ -29,6 +31,17 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // A caller that ignores it (and has made us inherit that) would take all exit statuses away from us.
     soute_sys::process::reset_signal(rustix::process::Signal::CHILD.as_raw());
+    let mut words = std::env::args_os();
+    let program = words.next();
+    if runtime::is_called(program.as_deref()) {
+        return runtime::main("runc", program.into_iter().chain(words));
+    }
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == "runtime")
+    {
+        return runtime::main("soute runtime", words);
+    }
     match cli::parse(std::env::args_os()) {
         Ok(invocation) => match invocation.run() {
             Ok(code) => code,

@@ -5,6 +5,7 @@
 //! Every error names the call that failed with its arguments
 //! ([`CallError`]), so that a message needs no debugger to be understood.
 
+pub mod attributes;
 pub mod bpf;
 mod error;
 pub mod mount;

@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -28,6 +29,8 @@ pub mod flags {
     pub const NEWUSER: u64 = libc::CLONE_NEWUSER as u64;
     /// `CLONE_NEWCGROUP`
     pub const NEWCGROUP: u64 = libc::CLONE_NEWCGROUP as u64;
+    /// `CLONE_NEWTIME`: for [`unshare`] alone, and for the children alone; in [`clone3`] it would be without offsets.
+    pub const NEWTIME: u64 = linux_raw_sys::general::CLONE_NEWTIME as u64;
     /// `CLONE_PARENT`: the new process is a sibling, not a child.
     pub const PARENT: u64 = libc::CLONE_PARENT as u64;
 }
@@ -86,27 +89,53 @@ pub fn clone3(clone_flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned
             size_of::<libc::clone_args>(),
         )
     };
+    // SAFETY: by CLONE_PIDFD the kernel stores a new descriptor there, owned by nobody else.
+    unsafe { side(pid, pidfd) }.called(|| {
+        format!(
+            "clone3({{flags={:#x}, cgroup={:?}}})",
+            args.flags,
+            cgroup.map(|fd| fd.as_raw_fd())
+        )
+    })
+}
+
+/// Set in every process that was made here.
+static MADE_HERE: AtomicBool = AtomicBool::new(false);
+
+/// On which side a clone with the answer `pid` has returned.
+///
+/// # Safety
+/// If `pid` is positive, `pidfd` is an open descriptor that nobody owns.
+unsafe fn side(pid: libc::c_long, pidfd: RawFd) -> rustix::io::Result<Cloned> {
     match pid {
-        -1 => Err(CallError::new(
-            format!(
-                "clone3({{flags={:#x}, cgroup={:?}}})",
-                args.flags,
-                cgroup.map(|fd| fd.as_raw_fd())
-            ),
-            last_errno(),
-        )),
-        0 => Ok(Cloned::Child),
+        -1 => Err(last_errno()),
+        0 => {
+            MADE_HERE.store(true, Ordering::Relaxed);
+            Ok(Cloned::Child)
+        }
         pid => Ok(Cloned::Parent {
-            pid: Pid::from_raw(pid as i32).expect("clone3 returned a process number"),
-            // SAFETY: the kernel stored a new descriptor there (CLONE_PIDFD), owned by nobody else.
+            pid: Pid::from_raw(pid as i32).expect("a clone returns a process number"),
+            // SAFETY: see above.
             pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
         }),
     }
 }
 
 /// fork(2) with a pidfd: [`clone3`] without namespaces.
+///
+/// Where a system-call filter forbids clone3, whose flags it cannot see (Docker's: ENOSYS), this is clone(2).
 pub fn fork() -> Result<Cloned, CallError> {
-    clone3(0, None)
+    match clone3(0, None) {
+        Err(e) if matches!(e.errno(), Errno::NOSYS | Errno::PERM) => {}
+        other => return other,
+    }
+    let flags = libc::CLONE_PIDFD | libc::SIGCHLD;
+    let mut pidfd: RawFd = -1;
+    // SAFETY: as in `clone3`, which has made sure that there is one thread. The descriptor is stored where the third
+    // argument points, on all architectures alike; the order of the others, all null, does not matter.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
+    // SAFETY: by CLONE_PIDFD the kernel stores a new descriptor there, owned by nobody else.
+    unsafe { side(pid, pidfd) }.called(|| format!("clone({flags:#x})"))
 }
 
 /// The kernel itself tells: asked to unshare a thread group, it refuses unless the group has one member, in which case
@@ -114,13 +143,18 @@ pub fn fork() -> Result<Cloned, CallError> {
 fn refuse_threads() -> Result<(), CallError> {
     // SAFETY: no memory or descriptor is involved; the call changes nothing for a single thread, and fails otherwise.
     let alone = unsafe { libc::unshare(libc::CLONE_THREAD) };
-    if alone != 0 {
-        return Err(CallError::new(
+    if alone == 0 {
+        return Ok(());
+    }
+    match last_errno() {
+        // No answer of the kernel's, but of a system-call filter. Processes that were made here begin with one thread,
+        // and have no use for a second.
+        Errno::PERM | Errno::NOSYS if MADE_HERE.load(Ordering::Relaxed) => Ok(()),
+        _ => Err(CallError::new(
             "clone3() in a process with several threads",
             Errno::DEADLK,
-        ));
+        )),
     }
-    Ok(())
 }
 
 /// unshare(2) for namespaces.
@@ -131,7 +165,8 @@ pub fn unshare(namespaces: u64) -> Result<(), CallError> {
         | flags::NEWPID
         | flags::NEWNET
         | flags::NEWUSER
-        | flags::NEWCGROUP;
+        | flags::NEWCGROUP
+        | flags::NEWTIME;
     if namespaces & !known != 0 {
         return Err(CallError::new(
             format!("unshare({namespaces:#x})"),

@@ -12,7 +12,7 @@ mod idle;
 mod layout;
 mod load;
 mod measure;
-mod peers;
+pub mod peers;
 mod report;
 mod statistics;
 mod subjects;

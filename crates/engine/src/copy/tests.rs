@@ -5,9 +5,13 @@
     reason = "a test lays its files where nobody else knows of them"
 )]
 
+use rustix::fs::{AtFlags, FileType, Timespec, Timestamps, XattrFlags};
+
+use soute_runtime::mounts::copy::DEEPEST;
+
 use super::*;
 use rustix::fs::CWD;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 
 use tempfile::TempDir;
@@ -262,38 +266,4 @@ fn too_deep_is_an_error() {
     scene.make(0, &format!("{deep}/x"));
     let error = scene.copy("/d").unwrap_err().to_string();
     assert!(error.contains("256 folders deep"), "{error}");
-}
-
-#[test]
-fn a_volume_that_changes_underneath_leads_nowhere() {
-    // What a container that has the volume mounted already could do between two names of a file: its first copy is
-    // exchanged for a link to a file outside, its folder for a link to a folder outside.
-    let outside = tempfile::tempdir().unwrap();
-    fs::write(outside.path().join("a"), "outside").unwrap();
-    let scene = Scene::new(1);
-    let d = scene.make(0, "d");
-    fs::write(d.join("a"), "inside").unwrap();
-    fs::hard_link(d.join("a"), d.join("b")).unwrap();
-    let source = rustix::fs::open(&d, OPEN_FOLDER, Mode::empty()).unwrap();
-    let root = rustix::fs::open(scene.volume(), OPEN_FOLDER, Mode::empty()).unwrap();
-    let stat = rustix::fs::statat(&source, c"a", AtFlags::SYMLINK_NOFOLLOW).unwrap();
-    symlink(outside.path(), scene.volume().join("folder")).unwrap();
-    symlink(outside.path().join("a"), scene.volume().join("link")).unwrap();
-    let theirs = fs::metadata(outside.path().join("a")).unwrap();
-    for first in ["folder/a", "link", "../../../../etc/passwd"] {
-        let mut copy = Copy {
-            root: &root,
-            path: PathBuf::new(),
-            depth: 0,
-            linked: HashMap::from([(inode(&stat), (first.into(), (theirs.dev(), theirs.ino())))]),
-            xattrs: vec![0; XATTR_MAX],
-        };
-        copy.file(&source, &root, c"b", &stat).unwrap();
-        assert_eq!(
-            fs::read(scene.volume().join("b")).unwrap(),
-            b"inside",
-            "{first}"
-        );
-        fs::remove_file(scene.volume().join("b")).unwrap();
-    }
 }

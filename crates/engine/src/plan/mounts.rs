@@ -1,13 +1,22 @@
 //! What a container has mounted: what every container has, and what was asked for.
 
 use soute_runtime::cgroups::Layout;
-use soute_runtime::plan::{Hierarchy, Mount, MountSource};
-use soute_sys::mount::{NODEV, NOEXEC, NOSUID, PRIVATE, RDONLY, SHARED, SLAVE, STRICTATIME};
+use soute_runtime::mounts::cgroup::hierarchies;
+use soute_runtime::plan::{Attributes, Idmap, Mount, MountSource, Propagation};
+use soute_sys::mount::{NODEV, NOEXEC, NOSUID, PRIVATE, RDONLY, SHARED, SLAVE};
 
 use crate::error::Error;
 use crate::places::Places;
 use crate::record::Record;
 use crate::request::{MountKind, MountRequest, Share};
+
+/// A devpts instance of its own (runtime-spec's default).
+const DEVPTS: &[(&str, &str)] = &[
+    ("newinstance", ""),
+    ("ptmxmode", "0666"),
+    ("mode", "0620"),
+    ("gid", "5"),
+];
 
 /// `--shm-size` where none is given, as Docker's.
 const SHM_SIZE: u64 = 64 << 20;
@@ -22,12 +31,15 @@ pub(super) fn mounts(
     let request = &record.request;
     let kernel_read_only = if request.privileged { 0 } else { RDONLY };
     let fixed = NOSUID | NOEXEC | NODEV;
+    let dev = MountSource::Dev {
+        options: pairs(&[("mode", "0755"), ("size", "65536k")]),
+    };
     let mut mounts = vec![
-        mount("/proc", MountSource::Proc, fixed),
-        mount("/dev", MountSource::Dev, NOSUID | STRICTATIME),
-        mount("/dev/pts", MountSource::Devpts, NOSUID | NOEXEC),
-        mount("/dev/mqueue", MountSource::Mqueue, fixed),
-        mount("/sys", MountSource::Sysfs, fixed | kernel_read_only),
+        mount("/proc", filesystem("proc", &[]), fixed),
+        mount("/dev", dev, NOSUID | NOEXEC),
+        mount("/dev/pts", filesystem("devpts", DEVPTS), NOSUID | NOEXEC),
+        mount("/dev/mqueue", filesystem("mqueue", &[]), fixed),
+        mount("/sys", filesystem("sysfs", &[]), fixed | kernel_read_only),
     ];
     if !request.no_shm {
         mounts.push(shm(record));
@@ -50,7 +62,7 @@ pub(super) fn mounts(
     for request in wanted {
         let mount = user_mount(places, record, request)?;
         // One's own /etc/hosts, /dev/shm and so on takes the place of ours; /dev is only covered, since it holds files.
-        mounts.retain(|m| m.target != mount.target || m.source == MountSource::Dev);
+        mounts.retain(|m| m.target != mount.target || matches!(m.source, MountSource::Dev { .. }));
         mounts.push(mount);
     }
     Ok(mounts)
@@ -60,10 +72,23 @@ fn mount(target: &str, source: MountSource, attributes: u64) -> Mount {
     Mount {
         target: target.to_owned(),
         source,
-        attributes,
-        propagation: 0,
-        recursive: false,
+        attributes: Attributes::set(attributes),
+        all: Attributes::default(),
+        propagation: Propagation::default(),
     }
+}
+
+fn filesystem(kind: &str, options: &[(&str, &str)]) -> MountSource {
+    MountSource::Filesystem {
+        kind: kind.to_owned(),
+        options: pairs(options),
+        copy_up: false,
+    }
+}
+
+fn pairs(options: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+    options.iter().map(owned).collect()
 }
 
 fn depth(path: &str) -> usize {
@@ -76,7 +101,7 @@ fn shm(record: &Record) -> Mount {
         let machine = MountSource::Bind {
             path: "/dev/shm".into(),
             recursive: false,
-            idmap: false,
+            idmap: Idmap::None,
         };
         return mount("/dev/shm", machine, NOSUID | NOEXEC | NODEV);
     }
@@ -90,45 +115,12 @@ fn shm(record: &Record) -> Mount {
         );
     }
     let size = request.shm_size.unwrap_or(SHM_SIZE);
-    let options = vec![
-        ("mode".to_owned(), "1777".to_owned()),
-        ("size".to_owned(), size.to_string()),
-    ];
+    let size = size.to_string();
     mount(
         "/dev/shm",
-        MountSource::Tmpfs { options },
+        filesystem("tmpfs", &[("mode", "1777"), ("size", &size)]),
         NOSUID | NOEXEC | NODEV,
     )
-}
-
-fn hierarchies(layout: &Layout) -> Vec<Hierarchy> {
-    let all = layout.hierarchies();
-    all.iter()
-        .map(|h| Hierarchy {
-            folder: match (h.v2, all.len()) {
-                (true, 1) => String::new(),
-                (true, _) => "unified".to_owned(),
-                (false, _) => h
-                    .controllers
-                    .iter()
-                    .map(|c| c.strip_prefix("name=").unwrap_or(c))
-                    .collect::<Vec<_>>()
-                    .join(","),
-            },
-            filesystem: if h.v2 { "cgroup2" } else { "cgroup" }.to_owned(),
-            options: if h.v2 {
-                Vec::new()
-            } else {
-                let named = h.controllers.iter().any(|c| c.starts_with("name="));
-                // A named hierarchy without controllers must say so.
-                h.controllers
-                    .iter()
-                    .cloned()
-                    .chain(named.then(|| "none".to_owned()))
-                    .collect()
-            },
-        })
-        .collect()
 }
 
 fn user_mount(places: &Places, record: &Record, request: &MountRequest) -> Result<Mount, Error> {
@@ -146,12 +138,20 @@ fn user_mount(places: &Places, record: &Record, request: &MountRequest) -> Resul
             source: MountSource::Bind {
                 path: path.clone(),
                 recursive: *recursive,
-                idmap: *idmap,
+                idmap: match idmap {
+                    true => Idmap::Container {
+                        recursive: *recursive,
+                    },
+                    false => Idmap::None,
+                },
             },
             // nodev: a bind brings files, not devices; --device brings those.
-            attributes: read_only | NODEV,
-            propagation: propagation_flag(propagation.as_deref())?,
-            recursive: *recursive,
+            attributes: Attributes::default(),
+            all: Attributes::set(read_only | NODEV),
+            propagation: Propagation {
+                kind: propagation_flag(propagation.as_deref())?,
+                recursive: *recursive,
+            },
         },
         MountKind::Volume { .. } => {
             let name = record
@@ -168,11 +168,11 @@ fn user_mount(places: &Places, record: &Record, request: &MountRequest) -> Resul
                     path: crate::volumes::data(places, name),
                     recursive: false,
                     // Volumes keep ids as the container names them: each container that uses one maps them anew.
-                    idmap: true,
+                    idmap: Idmap::Container { recursive: false },
                 },
-                attributes: read_only | NODEV,
-                propagation: 0,
-                recursive: false,
+                attributes: Attributes::set(read_only | NODEV),
+                all: Attributes::default(),
+                propagation: Propagation::default(),
             }
         }
         MountKind::Tmpfs {
@@ -200,10 +200,14 @@ fn user_mount(places: &Places, record: &Record, request: &MountRequest) -> Resul
             }
             Mount {
                 target,
-                source: MountSource::Tmpfs { options },
-                attributes,
-                propagation: 0,
-                recursive: false,
+                source: MountSource::Filesystem {
+                    kind: "tmpfs".to_owned(),
+                    options,
+                    copy_up: false,
+                },
+                attributes: Attributes::set(attributes),
+                all: Attributes::default(),
+                propagation: Propagation::default(),
             }
         }
     })

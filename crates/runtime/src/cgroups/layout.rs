@@ -61,7 +61,7 @@ impl Hierarchy {
     }
 
     /// The folder of the cgroup `path`, which begins with `/`.
-    pub(super) fn dir(&self, path: &str) -> PathBuf {
+    pub(crate) fn dir(&self, path: &str) -> PathBuf {
         // Not Path::join, which would take an absolute path for the whole answer.
         let mut dir = self.mount.clone().into_os_string();
         dir.push(path);

@@ -8,6 +8,11 @@ use super::{CgroupError, place};
 pub struct SubPaths(Vec<(Vec<String>, String)>);
 
 impl SubPaths {
+    /// Whether nothing is named.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Reads the values of `--cgroup`: one path alone for all hierarchies, or `CONTROLLER[,CONTROLLER…]:PATH` for
     /// each hierarchy of v1 that is not to be the container's own cgroup.
     pub fn parse<S: AsRef<str>>(values: &[S]) -> Result<Self, CgroupError> {

@@ -6,30 +6,30 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use rustix::thread::LinkNameSpaceType;
-use soute_sys::mount::{ATIME_MASK, MountAttr, NOATIME, PRIVATE, STRICTATIME, mount_setattr};
+use soute_sys::mount::{MountAttr, mount_setattr};
 use soute_sys::process::{Cloned, exit_now, fork};
 use soute_sys::{CallError, Called};
 
 use super::mask;
 use super::root::Links;
-use crate::plan::{Mount, MountSource};
+use crate::plan::{Idmap, Mount, MountSource};
 use crate::process::channel::Channel;
 
 /// Clones the source of a bind as a detached mount; done by the parent, on the machine's side.
-pub(crate) fn open(
-    mount: &Mount,
-    neighbour: Option<&OwnedFd>,
-) -> Result<Option<OwnedFd>, CallError> {
+pub(crate) fn open(mount: &Mount, neighbour: Option<&OwnedFd>) -> Result<OwnedFd, CallError> {
     if let MountSource::Neighbours { path } = &mount.source {
         let neighbour = neighbour
             .ok_or_else(|| CallError::new("the other container's mount namespace", Errno::NOENT))?;
-        return clone_in(neighbour.as_fd(), path).map(Some);
+        return clone_in(neighbour.as_fd(), path);
     }
     let MountSource::Bind {
         path, recursive, ..
     } = &mount.source
     else {
-        return Ok(None);
+        return Err(CallError::new(
+            "a mount that is none of the machine's",
+            Errno::INVAL,
+        ));
     };
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     if *recursive {
@@ -37,34 +37,93 @@ pub(crate) fn open(
     }
     rustix::mount::open_tree(CWD, path, flags)
         .called(|| format!("open_tree(\"{}\", {flags:?})", path.display()))
-        .map(Some)
 }
 
-/// Gives the clone its attributes, its propagation and, once there is a user namespace, its id mapping.
+/// Gives the clone its attributes, its propagation and its id mapping; `userns` is the container's, if it has its own.
 pub(crate) fn configure(
     mount: &Mount,
     tree: &OwnedFd,
     userns: Option<BorrowedFd<'_>>,
 ) -> Result<(), CallError> {
-    let idmap = matches!(&mount.source, MountSource::Bind { idmap: true, .. });
-    mount_setattr(
-        tree,
-        mount.recursive,
-        &MountAttr {
-            set: mount.attributes,
-            clear: if mount.attributes & (NOATIME | STRICTATIME) != 0 {
-                ATIME_MASK
+    let propagation = mount.propagation;
+    let (idmap, recursive_idmap) = match &mount.source {
+        MountSource::Bind { idmap, .. } => idmapping(idmap, userns)?,
+        _ => (None, false),
+    };
+    // Without anything below there is but one mount.
+    if matches!(
+        &mount.source,
+        MountSource::Bind {
+            recursive: false,
+            ..
+        } | MountSource::Neighbours { .. }
+    ) {
+        return mount_setattr(
+            tree,
+            false,
+            &MountAttr {
+                set: (mount.all.set & !mount.attributes.clear) | mount.attributes.set,
+                clear: (mount.all.clear & !mount.attributes.set) | mount.attributes.clear,
+                propagation: propagation.kind,
+                idmap: idmap.as_ref().map(Mapping::fd),
+            },
+        );
+    }
+    // One call does what has the same reach.
+    for recursive in [true, false] {
+        let attributes = if recursive {
+            mount.all
+        } else {
+            mount.attributes
+        };
+        let change = MountAttr {
+            set: attributes.set,
+            clear: attributes.clear,
+            propagation: if propagation.recursive == recursive {
+                propagation.kind
             } else {
                 0
             },
-            propagation: if mount.propagation == 0 {
-                PRIVATE
-            } else {
-                mount.propagation
-            },
-            idmap: userns.filter(|_| idmap),
-        },
-    )
+            idmap: idmap
+                .as_ref()
+                .filter(|_| recursive_idmap == recursive)
+                .map(Mapping::fd),
+        };
+        if !attributes.is_empty() || change.propagation != 0 || change.idmap.is_some() {
+            mount_setattr(tree, recursive, &change)?;
+        }
+    }
+    Ok(())
+}
+
+/// A user namespace whose maps a mount applies.
+enum Mapping<'fd> {
+    Containers(BorrowedFd<'fd>),
+    Own(OwnedFd),
+}
+
+impl Mapping<'_> {
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Containers(fd) => *fd,
+            Self::Own(fd) => fd.as_fd(),
+        }
+    }
+}
+
+/// The mapping, and whether it is for all that is mounted below, too.
+fn idmapping<'fd>(
+    idmap: &Idmap,
+    userns: Option<BorrowedFd<'fd>>,
+) -> Result<(Option<Mapping<'fd>>, bool), CallError> {
+    Ok(match idmap {
+        Idmap::None => (None, false),
+        Idmap::Container { recursive } => (userns.map(Mapping::Containers), *recursive),
+        Idmap::Maps { maps, recursive } => {
+            let fd = crate::idmap::user_namespace(maps)?;
+            (Some(Mapping::Own(fd)), *recursive)
+        }
+    })
 }
 
 /// Clones what is mounted at `path` in another mount namespace: a mount can be cloned only by a process that is there.

@@ -11,7 +11,39 @@ use soute_sys::{CallError, Called};
 
 use super::place::place as place_tree;
 use super::root::Root;
+use crate::cgroups::Layout;
 use crate::plan::{Hierarchy, Mount};
+
+/// The hierarchies of the machine as a container has them mounted.
+pub fn hierarchies(layout: &Layout) -> Vec<Hierarchy> {
+    let all = layout.hierarchies();
+    all.iter()
+        .map(|h| Hierarchy {
+            folder: match (h.v2, all.len()) {
+                (true, 1) => String::new(),
+                (true, _) => "unified".to_owned(),
+                (false, _) => h
+                    .controllers
+                    .iter()
+                    .map(|c| c.strip_prefix("name=").unwrap_or(c))
+                    .collect::<Vec<_>>()
+                    .join(","),
+            },
+            filesystem: if h.v2 { "cgroup2" } else { "cgroup" }.to_owned(),
+            options: if h.v2 {
+                Vec::new()
+            } else {
+                let named = h.controllers.iter().any(|c| c.starts_with("name="));
+                // A named hierarchy without controllers must say so.
+                h.controllers
+                    .iter()
+                    .cloned()
+                    .chain(named.then(|| "none".to_owned()))
+                    .collect()
+            },
+        })
+        .collect()
+}
 
 /// Mounts the hierarchies at `mount.target`.
 pub(crate) fn place(
@@ -22,14 +54,14 @@ pub(crate) fn place(
     if let [only] = hierarchies
         && only.folder.is_empty()
     {
-        let tree = super::new_filesystem(&only.filesystem, &[], mount.attributes)?;
+        let tree = super::new_filesystem(&only.filesystem, &[], mount.attributes.set)?;
         return place_tree(root, mount, &tree);
     }
     // Writable while the folders are made; the tmpfs itself holds nothing worth changing.
     let tmpfs = super::new_filesystem(
         "tmpfs",
         &[("mode", "0755"), ("size", "64k")],
-        mount.attributes & !soute_sys::mount::RDONLY,
+        mount.attributes.set & !soute_sys::mount::RDONLY,
     )?;
     place_tree(root, mount, &tmpfs)?;
     for hierarchy in hierarchies {
@@ -38,7 +70,7 @@ pub(crate) fn place(
             .iter()
             .map(|o| o.split_once('=').unwrap_or((o, "")))
             .collect();
-        let tree = super::new_filesystem(&hierarchy.filesystem, &options, mount.attributes)?;
+        let tree = super::new_filesystem(&hierarchy.filesystem, &options, mount.attributes.set)?;
         // The tmpfs is ours and new: nothing of the image's can stand in this path.
         let folder = hierarchy.folder.as_str();
         rustix::fs::mkdirat(&tmpfs, folder, Mode::from_raw_mode(0o755))
@@ -56,7 +88,7 @@ pub(crate) fn place(
         &tmpfs,
         false,
         &MountAttr {
-            set: mount.attributes,
+            set: mount.attributes.set,
             ..MountAttr::default()
         },
     )

@@ -54,7 +54,7 @@ pub(crate) fn place(
         &tree,
         false,
         &MountAttr {
-            set: mount.attributes,
+            set: mount.attributes.set,
             ..MountAttr::default()
         },
     )?;

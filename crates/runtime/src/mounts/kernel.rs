@@ -9,51 +9,40 @@ use std::os::fd::OwnedFd;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
-use soute_sys::mount::{MountAttr, mount_setattr};
+use soute_sys::mount::{MountAttr, RDONLY, mount_setattr};
 use soute_sys::{CallError, Called};
 
 use crate::plan::{Mount, MountSource, Namespaces};
 
 /// The detached mount for `mount`; `None` for the kinds that the parent makes.
 pub(crate) fn make(mount: &Mount, ns: &Namespaces) -> Result<Option<OwnedFd>, CallError> {
-    let attributes = mount.attributes;
+    let attributes = mount.attributes.set | mount.all.set;
     // A user namespace may mount these only together with the namespace that they show, as its owner. Where that
     // one is shared, the machine's own mount is what the container sees.
     let own_user = ns.user.maps().is_some();
     let mounted = match &mount.source {
-        MountSource::Proc if ns.pid.is_host() && own_user => machine("/proc", attributes)?,
-        MountSource::Proc => super::new_filesystem("proc", &[], attributes)?,
-        MountSource::Sysfs if ns.net.is_host() && own_user => machine("/sys", attributes)?,
-        MountSource::Sysfs => super::new_filesystem("sysfs", &[], attributes)?,
-        MountSource::Mqueue if ns.ipc.is_host() && own_user => machine("/dev/mqueue", attributes)
-            .or_else(|e| match e.errno() {
-            // No mqueue on the machine: an empty folder stands for it.
-            Errno::NOENT => super::new_filesystem("tmpfs", &[("mode", "0755")], attributes),
-            _ => Err(e),
-        })?,
-        MountSource::Mqueue => super::new_filesystem("mqueue", &[], attributes)?,
-        MountSource::Devpts => super::new_filesystem(
-            "devpts",
-            &[
-                ("newinstance", ""),
-                ("ptmxmode", "0666"),
-                ("mode", "0620"),
-                ("gid", "5"),
-            ],
-            attributes,
-        )?,
-        MountSource::Tmpfs { options } => {
-            let options: Vec<(&str, &str)> = options
-                .iter()
-                .map(|(k, v)| (k.as_str(), v.as_str()))
-                .collect();
-            super::new_filesystem("tmpfs", &options, attributes)?
-        }
+        MountSource::Filesystem {
+            kind,
+            options,
+            copy_up,
+        } => match kind.as_str() {
+            "proc" if ns.pid.is_host() && own_user => machine("/proc", attributes)?,
+            "sysfs" if ns.net.is_host() && own_user => machine("/sys", attributes)?,
+            "mqueue" if ns.ipc.is_host() && own_user => machine("/dev/mqueue", attributes)
+                .or_else(|e| match e.errno() {
+                    // No mqueue on the machine: an empty folder stands for it.
+                    Errno::NOENT => super::new_filesystem("tmpfs", &[("mode", "0755")], attributes),
+                    _ => Err(e),
+                })?,
+            // Filled before it is made read-only.
+            _ if *copy_up => super::new_filesystem(kind, &borrowed(options), attributes & !RDONLY)?,
+            _ => super::new_filesystem(kind, &borrowed(options), attributes)?,
+        },
         MountSource::Cgroup { .. } if ns.cgroup.is_host() && own_user => {
             machine(&mount.target, attributes)?
         }
         // These come later: from the parent, or once the process sits in its cgroups.
-        MountSource::Dev
+        MountSource::Dev { .. }
         | MountSource::File { .. }
         | MountSource::Neighbours { .. }
         | MountSource::Bind { .. }
@@ -62,6 +51,14 @@ pub(crate) fn make(mount: &Mount, ns: &Namespaces) -> Result<Option<OwnedFd>, Ca
         }
     };
     Ok(Some(mounted))
+}
+
+/// Options as [`super::new_filesystem`] takes them.
+pub(super) fn borrowed(options: &[(String, String)]) -> Vec<(&str, &str)> {
+    options
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
 }
 
 /// A recursive clone of one of the machine's own mounts.

@@ -5,14 +5,17 @@
 //! symlink can then lead nowhere but into the container itself.
 
 pub(crate) mod bind;
-pub(crate) mod cgroup;
+pub mod cgroup;
+pub mod copy;
 pub(crate) mod dev;
 pub(crate) mod file;
 pub(crate) mod kernel;
 pub(crate) mod mask;
 pub mod overlay;
 pub(crate) mod place;
+pub mod procfs;
 pub(crate) mod root;
+pub(crate) mod rootfs;
 
 use std::os::fd::{AsFd, OwnedFd};
 

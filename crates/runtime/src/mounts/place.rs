@@ -2,15 +2,17 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags};
+use rustix::path::Arg;
 use soute_sys::mount::{MountAttr, PRIVATE, RDONLY, mount_setattr};
 use soute_sys::{CallError, Called};
 
+use super::copy::{Copy, OPEN_FOLDER};
 use super::mask::attach;
 use super::root::{Links, Missing, Root};
-use crate::plan::{Mount, MountSource};
+use crate::plan::{Device, Mount, MountSource, Propagation};
 
 /// Events of the machine's mounts no longer reach this mount namespace, nor ours the machine's.
 pub(crate) fn isolate_propagation() -> Result<(), CallError> {
@@ -25,17 +27,28 @@ pub(crate) fn isolate_propagation() -> Result<(), CallError> {
     )
 }
 
-/// Makes `rootfs` (detached) the root of this mount namespace and drops the old one for good.
-pub(crate) fn pivot(rootfs: &OwnedFd) -> Result<Root, CallError> {
-    // Over "/" itself: no folder of the machine is needed as a place.
+/// Attaches `rootfs` (detached) over "/", so that no folder of the machine is needed as a place. The machine's tree is
+/// what paths still lead to until [`pivot`].
+pub(crate) fn attach_root(rootfs: &OwnedFd) -> Result<(), CallError> {
+    attach_root_at(rootfs, "/")
+}
+
+/// Attaches `rootfs` (detached) over the folder `path`, where the machine's programs that help to set the container up
+/// look for it.
+pub(crate) fn attach_root_at(rootfs: &OwnedFd, path: impl Arg) -> Result<(), CallError> {
+    let called = format!("move_mount(rootfs, {:?})", path.to_string_lossy());
     rustix::mount::move_mount(
         rootfs,
         "",
         CWD,
-        "/",
+        path,
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
     )
-    .called(|| "move_mount(rootfs, \"/\")".to_owned())?;
+    .called(|| called)
+}
+
+/// Makes `rootfs` (attached) the root of this mount namespace and drops the old one for good.
+pub(crate) fn pivot(rootfs: &OwnedFd) -> Result<Root, CallError> {
     rustix::process::fchdir(rootfs).called(|| "fchdir(rootfs)".to_owned())?;
     // The old root lands on top of the new one at "." and is detached from there (pivot_root(2), "NOTES").
     rustix::process::pivot_root(".", ".").called(|| "pivot_root(\".\", \".\")".to_owned())?;
@@ -47,9 +60,14 @@ pub(crate) fn pivot(rootfs: &OwnedFd) -> Result<Root, CallError> {
 
 /// Puts one detached mount in its place, making the place if it is missing.
 pub(crate) fn place(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), CallError> {
-    let links = match mount.source {
+    let links = match &mount.source {
+        MountSource::Filesystem { kind, .. }
+            if matches!(kind.as_str(), "proc" | "sysfs" | "devpts" | "mqueue") =>
+        {
+            Links::Refuse
+        }
         MountSource::Bind { .. }
-        | MountSource::Tmpfs { .. }
+        | MountSource::Filesystem { .. }
         | MountSource::File { .. }
         | MountSource::Neighbours { .. } => Links::Follow,
         _ => Links::Refuse,
@@ -62,6 +80,35 @@ pub(crate) fn place(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), Ca
     };
     let target = root.open_or_make(&mount.target, missing, links)?;
     attach(tree, &target, &mount.target).map_err(|e| mismatch(&target, missing).unwrap_or(e))
+}
+
+/// Puts a tmpfs in its place that begins with a copy of what it covers.
+pub(crate) fn copy_up(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), CallError> {
+    let path = &mount.target;
+    root.open_or_make(path, Missing::Folder, Links::Follow)?;
+    let covered = root.open_with(path, OFlags::RDONLY | OFlags::DIRECTORY, Links::Follow)?;
+    let filled = rustix::fs::openat(tree, ".", OPEN_FOLDER, Mode::empty())
+        .called(|| "openat(tmpfs, \".\")".to_owned())?;
+    let mut copy = Copy::into(&filled);
+    copy.content(&covered, &filled)?;
+    copy.metadata(&covered, &filled)?;
+    drop((covered, filled));
+    let set = mount.attributes.set | mount.all.set;
+    mount_setattr(
+        tree,
+        false,
+        &MountAttr {
+            set,
+            ..MountAttr::default()
+        },
+    )?;
+    place(root, mount, tree)
+}
+
+/// Puts a device of the machine where the container expects it.
+pub(crate) fn place_device(root: &Root, device: &Device, tree: &OwnedFd) -> Result<(), CallError> {
+    let target = root.open_or_make(&device.path, Missing::File, Links::Follow)?;
+    attach(tree, &target, &device.path)
 }
 
 /// The kernel's word for a folder on a file, or the reverse, is "invalid argument".
@@ -79,6 +126,18 @@ fn mismatch(target: &OwnedFd, source: Missing) -> Option<CallError> {
         )),
         _ => None,
     }
+}
+
+/// Gives the root, at last, the propagation that was asked for.
+pub(crate) fn propagate_root(root: impl AsFd, wanted: Propagation) -> Result<(), CallError> {
+    mount_setattr(
+        root,
+        wanted.recursive,
+        &MountAttr {
+            propagation: wanted.kind,
+            ..MountAttr::default()
+        },
+    )
 }
 
 /// Makes the root mount itself read-only.

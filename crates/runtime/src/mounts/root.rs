@@ -85,8 +85,36 @@ impl Root {
             Err(e) if e.errno() == Errno::NOENT => {}
             other => return other,
         }
+        if self.make_last(path, missing, links)? {
+            return self.open(path, links);
+        }
         self.make(path, missing, links, MOST_LINKS)?;
         self.open(path, links)
+    }
+
+    /// Makes the last part of `path` if that is all that is missing; `false`: it is not, or a link has its name.
+    fn make_last(&self, path: &str, missing: Missing, links: Links) -> Result<bool, CallError> {
+        let Some((folder, name)) = path.trim_end_matches('/').rsplit_once('/') else {
+            return Ok(false);
+        };
+        if matches!(name, "" | "." | "..") {
+            return Ok(false);
+        }
+        let folder = match folder {
+            "" => "/",
+            folder => folder,
+        };
+        let Ok(folder) = self.open_with(folder, OFlags::PATH | OFlags::DIRECTORY, links) else {
+            return Ok(false);
+        };
+        match make_in(&folder, name, missing) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(e) => Err(CallError::new(
+                format!("making \"{path}\" in the container"),
+                e,
+            )),
+        }
     }
 
     fn make(
@@ -109,19 +137,7 @@ impl Root {
             match self.open(&next, links) {
                 Ok(_) => {}
                 Err(e) if e.errno() == Errno::NOENT => {
-                    let made = match what {
-                        Missing::Folder => {
-                            rustix::fs::mkdirat(&parent, *part, Mode::from_raw_mode(0o755))
-                        }
-                        Missing::File => rustix::fs::openat(
-                            &parent,
-                            *part,
-                            OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                            Mode::from_raw_mode(0o644),
-                        )
-                        .map(drop),
-                    };
-                    match made {
+                    match make_in(&parent, part, what) {
                         Ok(()) => {}
                         // There and yet not found: a link to nothing. What it names is made, inside the root
                         // (Debian's /etc/resolv.conf -> ../run/systemd/… is such a one).
@@ -151,6 +167,20 @@ impl Root {
             done = next;
         }
         Ok(())
+    }
+}
+
+/// Makes a folder or an empty file of this name; a link of this name is not followed.
+fn make_in(folder: &OwnedFd, name: &str, what: Missing) -> rustix::io::Result<()> {
+    match what {
+        Missing::Folder => rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o755)),
+        Missing::File => rustix::fs::openat(
+            folder,
+            name,
+            OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::from_raw_mode(0o644),
+        )
+        .map(drop),
     }
 }
 

@@ -10,18 +10,22 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Signal, WaitOptions};
+use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::ThreadNameSpaceType;
-use soute_sys::Called;
 use soute_sys::process::{Cloned, clone3, exit_now, flags, fork};
+use soute_sys::{CallError, Called};
 
+use super::attributes::Label;
 use super::channel::Channel;
 use super::failure::{Failure, Step};
+use super::join::own_number;
+use super::privileges::Door;
 use super::program::Program;
-use super::spawn::Stdio;
+use super::spawn::{LISTENER, OUTSIDE, Stdio};
 use super::stdio::{self, Standard};
-use super::{console, directory, privileges, user};
+use super::{console, directory, listener, privileges, user};
 use crate::cgroups::Cgroup;
+use crate::hooks::{HookState, Status};
 use crate::mounts::mask;
 use crate::plan::Process;
 
@@ -40,9 +44,39 @@ pub struct Own {
     pub uts: bool,
     /// cgroup_namespaces(7)
     pub cgroup: bool,
+    /// time_namespaces(7)
+    pub time: bool,
 }
 
 impl Own {
+    /// Those that the process `pid` does not share with this one.
+    ///
+    /// # Errors
+    /// They cannot be looked at.
+    pub fn of(pid: i32) -> Result<Self, Failure> {
+        let own = |kind: &str| {
+            let look = |whose: &str| {
+                let path = format!("/proc/{whose}/ns/{kind}");
+                rustix::fs::stat(&path)
+                    .called(|| format!("stat(\"{path}\")"))
+                    .map(|stat| (stat.st_dev, stat.st_ino))
+            };
+            Ok::<_, CallError>(look(&pid.to_string())? != look("self")?)
+        };
+        let all = || {
+            Ok(Self {
+                user: own("user")?,
+                pid: own("pid")?,
+                net: own("net")?,
+                ipc: own("ipc")?,
+                uts: own("uts")?,
+                cgroup: own("cgroup")?,
+                time: own("time")?,
+            })
+        };
+        all().step("looking at the container's namespaces")
+    }
+
     fn flags(self) -> ThreadNameSpaceType {
         let mut flags = ThreadNameSpaceType::MOUNT;
         for (own, flag) in [
@@ -122,12 +156,56 @@ pub fn enter(
     }
     drop((theirs, told));
     let pipes = made.map_or([None, None, None], |made| made.ours);
-    let (pidfd, terminal) = answers(&ours)?;
+    let (pidfd, terminal) = answers(&ours, process, None)?;
     Ok(Entered {
         pidfd,
         exit: Exit(exit),
         terminal,
         pipes,
+    })
+}
+
+/// A process in a container that is the caller's own child.
+#[derive(Debug)]
+pub struct Inside {
+    /// As the caller's PID namespace numbers it.
+    pub pid: Pid,
+    /// A descriptor of it.
+    pub pidfd: OwnedFd,
+    /// The master side of its terminal, if it was to have one.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// As [`enter`], with the caller's standard files and as the caller's own child: whoever takes over its children when
+/// it ends can wait for the process. `container`: its state and its first process, for a seccomp agent.
+pub fn enter_as_child(
+    target: BorrowedFd<'_>,
+    own: Own,
+    process: &Process,
+    cgroup: &Cgroup,
+    container: (&HookState, Pid),
+) -> Result<Inside, Failure> {
+    let (ours, theirs) = Channel::pair().step("the setup channel")?;
+    let between = match clone3(0, cgroup.v2_fd()).step("making the process")? {
+        Cloned::Child => {
+            drop(ours);
+            in_between(target, own, process, cgroup, &theirs, None)
+        }
+        Cloned::Parent { pidfd, .. } => pidfd,
+    };
+    drop(theirs);
+    let answers = answers(&ours, process, Some(container));
+    let _ = rustix::process::waitid(
+        rustix::process::WaitId::PidFd(between.as_fd()),
+        rustix::process::WaitIdOptions::EXITED,
+    );
+    let (pidfd, terminal) = answers?;
+    let pid = own_number(&pidfd)
+        .ok_or_else(|| Failure::setup("entering the container", "the process ended early"))?;
+    Ok(Inside {
+        pid,
+        pidfd,
+        terminal,
     })
 }
 
@@ -185,13 +263,20 @@ fn in_between(
     stdio: Option<(Stdio, [bool; 3])>,
 ) -> ! {
     let entered = (|| {
+        process.attributes.begin()?;
         // Before the first thing in there can look at us.
-        privileges::leave_caller()?;
+        privileges::leave_caller(false)?;
         cgroup
             .join_self_v1()
             .map_err(|e| Failure::setup("joining the container's cgroups", e))?;
         // In the container's user namespace nobody may.
         privileges::raise_hard_limits(&process.rlimits)?;
+        if own.time {
+            // Of the machine's user namespace, and so before that is left.
+            rustix::thread::move_into_thread_name_spaces(target, ThreadNameSpaceType::TIME)
+                .called(|| "setns(pidfd, CLONE_NEWTIME)".to_owned())
+                .step("entering the container's time namespace")?;
+        }
         rustix::thread::move_into_thread_name_spaces(target, own.flags()).map_err(|e| match e {
             rustix::io::Errno::SRCH => {
                 Failure::setup("entering the container", "it has just ended")
@@ -204,16 +289,19 @@ fn in_between(
         clone3(flags::PARENT, None).step("making the process in the container")
     })();
     match entered {
-        Ok(Cloned::Child) => {
-            let failure = match set_up(process, own, channel, stdio) {
-                Ok((identity, program)) => {
-                    privileges::become_program(process, &identity, program, channel.as_fd(), false)
-                }
-                Err(failure) => failure,
-            };
-            let _ = channel.send(&failure.encode(), &[]);
-            exit_now(1)
-        }
+        Ok(Cloned::Child) => match set_up(process, own, channel, stdio) {
+            Ok((identity, program, label)) => Door {
+                channel,
+                tied: false,
+                gate: None,
+                hooks: None,
+            }
+            .become_program(process, &identity, program, label),
+            Err(failure) => {
+                let _ = channel.send(&failure.encode(), &[]);
+                exit_now(1)
+            }
+        },
         Ok(Cloned::Parent { pidfd, .. }) => {
             let _ = channel.send(b"P", &[pidfd.as_fd()]);
             exit_now(0)
@@ -230,7 +318,7 @@ fn set_up(
     own: Own,
     channel: &Channel,
     stdio: Option<(Stdio, [bool; 3])>,
-) -> Result<(user::Identity, Program), Failure> {
+) -> Result<(user::Identity, Program, Option<Label>), Failure> {
     rustix::process::setsid()
         .called(|| "setsid()".to_owned())
         .step("a new session")?;
@@ -250,17 +338,22 @@ fn set_up(
         stdio::place(&stdio)?;
         made = pipes;
     }
+    let label = Label::of(&process.attributes)?;
     let identity = user::resolve(&root, &process.user)?;
     let program = Program::new(&process.args, &process.env)?;
     directory::enter(&root, &process.working_directory, false)?;
     if identity.uid != 0 {
         stdio::own(&identity, made)?;
     }
-    Ok((identity, program))
+    Ok((identity, program, label))
 }
 
 /// The process, perhaps a terminal, and the end of file that says that the program runs.
-fn answers(channel: &Channel) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
+fn answers(
+    channel: &Channel,
+    process: &Process,
+    container: Option<(&HookState, Pid)>,
+) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
     let lost = || Failure::setup("entering the container", "the process ended early");
     let mut pidfd = None;
     let mut terminal = None;
@@ -269,6 +362,24 @@ fn answers(channel: &Channel) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
         match message.bytes.as_slice() {
             b"P" => pidfd = descriptor,
             b"T" => terminal = descriptor,
+            &[OUTSIDE] => {
+                // It comes after the process's own number, from the process.
+                let number = pidfd.as_ref().and_then(own_number).ok_or_else(lost)?;
+                process.attributes.apply_from_outside(number)?;
+                channel.send(&[OUTSIDE], &[]).step("telling the process")?;
+            }
+            [LISTENER, ..] => {
+                let pidfd = pidfd.as_ref().ok_or_else(lost)?;
+                let (pid, (state, first)) = own_number(pidfd).zip(container).ok_or_else(lost)?;
+                let container = listener::Container {
+                    state,
+                    status: Status::Running,
+                    first,
+                };
+                let number = listener::number(&message.bytes)?;
+                listener::hand_over(process, container, pid, pidfd.as_fd(), number)?;
+                channel.send(&[LISTENER], &[]).step("telling the process")?;
+            }
             other => return Err(Failure::decode(other).unwrap_or_else(lost)),
         }
     }

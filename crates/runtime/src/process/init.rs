@@ -6,27 +6,38 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Gid, Uid};
-use soute_sys::Called;
+use rustix::io::Errno;
 use soute_sys::process::exit_now;
+use soute_sys::{CallError, Called};
 
+use super::attributes::Label;
 use super::channel::{Channel, Message};
 use super::failure::{Failure, Step};
+use super::gate::Gate;
+use super::privileges::Door;
 use super::program::Program;
-use super::spawn::{MOUNTS, READY};
+use super::spawn::{Birth, HOOKS, MOUNTS, NETWORK, READY, TERMINAL};
 use super::{console, privileges, reaper, stdio, user};
 use crate::cgroups::Cgroup;
+use crate::hooks::{Status, Tree};
+use crate::mounts::root::{Links, Missing, Root};
 use crate::mounts::{cgroup as cgroup_mounts, dev, file, kernel, mask, place};
-use crate::plan::{MountSource, Plan};
+use crate::plan::{MountSource, Plan, Rootfs};
 
 /// Sets this process up as `plan` says and becomes the program. Never returns: a failure is told to the parent.
-pub(crate) fn run(
-    plan: &Plan,
-    cgroup: &Cgroup,
-    channel: Channel,
-    stdio: Option<[OwnedFd; 3]>,
-) -> ! {
-    match privileges::leave_caller().and_then(|()| set_up(plan, cgroup, &channel, stdio)) {
-        Ok(ready) => ready.go(plan, channel),
+pub(crate) fn run(plan: &Plan, birth: Birth<'_>, channel: Channel) -> ! {
+    let Birth {
+        cgroup,
+        stdio,
+        tied,
+        gate,
+        keep_keyring,
+        ..
+    } = birth;
+    match privileges::leave_caller(keep_keyring)
+        .and_then(|()| set_up(plan, cgroup, &channel, stdio))
+    {
+        Ok(ready) => ready.go(plan, channel, tied, gate),
         Err(failure) => {
             // Nobody is left to tell if this fails, too.
             let _ = channel.send(&failure.encode(), &[]);
@@ -37,6 +48,7 @@ pub(crate) fn run(
 
 /// Everything done but the program itself.
 struct Ready {
+    label: Option<Label>,
     identity: user::Identity,
     program: Program,
 }
@@ -79,40 +91,72 @@ fn set_up(
         .map(|m| kernel::make(m, &plan.namespaces).step(format!("mounting {}", m.target)))
         .collect::<Result<Vec<_>, _>>()?;
 
+    // By a procfs that no path of the image leads to.
+    let label = Label::of(&plan.process.attributes)?;
+
     // Rooted where this process now sits.
     if plan.namespaces.cgroup.is_new() {
         soute_sys::process::unshare(soute_sys::process::flags::NEWCGROUP)
             .step("the cgroup namespace")?;
     }
 
-    // The parent's part: root, /dev, binds.
+    // The parent's part: root, /dev, binds, and devices that this process may not make.
     let mut parts = expect(channel, MOUNTS)?;
-    let count = 2 + binds(plan);
+    let devices: Vec<_> = dev::elsewhere(plan).collect();
+    let bound_devices = match plan.namespaces.user.maps() {
+        Some(_) => devices.len(),
+        None => 0,
+    };
+    let count = 1 + binds(plan) + bound_devices;
     channel
         .receive_descriptors(&mut parts, count)
         .step("receiving the root file system")?;
     let mut parts = parts.descriptors.into_iter();
-    let (Some(rootfs), Some(devices)) = (parts.next(), parts.next()) else {
-        return Err(Failure::setup(
-            "receiving the root file system",
-            "none came",
-        ));
-    };
+    let rootfs = parts
+        .next()
+        .ok_or_else(|| Failure::setup("receiving the root file system", "none came"))?;
     for (mount, tree) in plan.mounts.iter().zip(&mut trees) {
         if mount.source.is_of_the_machine() {
             *tree = parts.next();
         }
     }
 
-    // From here on the machine's tree is out of reach: every path below is the container's own.
-    let root = place::pivot(&rootfs).step("entering the root file system")?;
-    drop(rootfs);
+    // From here on the machine's tree is out of reach: every path below is the container's own. Only where hooks ask
+    // for it is the machine still in sight while all is mounted (by descriptor, inside the root, in any case).
+    let hooks = plan.hooks.before_pivot();
+    let entering = "entering the root file system";
+    let mut root = match (&plan.rootfs, hooks) {
+        (Rootfs::Folder { path, .. }, true) => {
+            place::attach_root_at(&rootfs, path).step(entering)?;
+            let same = rootfs
+                .try_clone()
+                .map_err(|e| Failure::setup(entering, e))?;
+            Root::new(same)
+        }
+        _ => {
+            place::attach_root(&rootfs).step(entering)?;
+            place::pivot(&rootfs).step(entering)?
+        }
+    };
+    // Where files of the container's own are kept.
+    let mut memory = None;
     for (mount, tree) in plan.mounts.iter().zip(trees) {
         let placed = match (&mount.source, tree) {
-            (MountSource::Dev, _) => {
-                place::place(&root, mount, &devices).and_then(|()| dev::complete(&devices))
+            (MountSource::Dev { .. }, Some(tree)) => {
+                let placed = place::place(&root, mount, &tree).and_then(|()| dev::complete(&tree));
+                memory = Some(tree);
+                placed
             }
-            (MountSource::File { content }, _) => file::place(&root, mount, &devices, content),
+            (MountSource::File { content }, _) => match &memory {
+                Some(memory) => file::place(&root, mount, memory, content),
+                None => Err(CallError::new(
+                    "a file without a /dev to keep it",
+                    Errno::NODEV,
+                )),
+            },
+            (MountSource::Filesystem { copy_up: true, .. }, Some(tree)) => {
+                place::copy_up(&root, mount, &tree)
+            }
             (_, Some(tree)) => place::place(&root, mount, &tree),
             (MountSource::Cgroup { hierarchies }, None) => {
                 cgroup_mounts::place(&root, mount, hierarchies)
@@ -121,13 +165,44 @@ fn set_up(
         };
         placed.step(format_args!("mounting {} in the container", mount.target))?;
     }
+    for device in devices {
+        let made = match parts.next() {
+            Some(tree) => place::place_device(&root, device, &tree),
+            None => dev::make_elsewhere(&root, device),
+        };
+        made.step("the devices")?;
+    }
+    if memory.is_none() && !plan.devices.is_empty() {
+        root.open_or_make("/dev", Missing::Folder, Links::Refuse)
+            .and_then(dev::complete)
+            .step("the devices")?;
+    }
+    if !plan.net_devices.is_empty() {
+        channel.send(&[NETWORK], &[]).step("telling the parent")?;
+        expect(channel, NETWORK)?;
+    }
+    if hooks {
+        channel.send(&[HOOKS], &[]).step("telling the parent")?;
+        expect(channel, HOOKS)?;
+        let own = rustix::process::getpid();
+        plan.hooks
+            .run(
+                &plan.hooks.create_container,
+                Status::Creating,
+                own,
+                Tree::Machine,
+            )
+            .map_err(|e| Failure::setup("createContainer", e))?;
+        root = place::pivot(&rootfs).step(entering)?;
+    }
+    drop(rootfs);
 
     // The terminal comes from the container's own devpts, which exists only now.
     match (plan.process.terminal, stdio) {
         (Some(size), _) => {
             let master = console::open(&root, size)?;
             channel
-                .send(b"T", &[master.as_fd()])
+                .send(&[TERMINAL], &[master.as_fd()])
                 .step("handing out the terminal")?;
         }
         (None, Some(stdio)) => stdio::place(&stdio)?,
@@ -149,36 +224,33 @@ fn set_up(
     if plan.read_only {
         place::seal_root(&root).step("the read-only root")?;
     }
-    Ok(Ready { identity, program })
+    if let Some(propagation) = plan.root_propagation {
+        place::propagate_root(&root, propagation).step("the root's mount propagation")?;
+    }
+    Ok(Ready {
+        label,
+        identity,
+        program,
+    })
 }
 
 impl Ready {
-    fn go(self, plan: &Plan, channel: Channel) -> ! {
+    fn go(self, plan: &Plan, channel: Channel, tied: bool, gate: Option<&Gate>) -> ! {
         let process = &plan.process;
+        let door = Door {
+            channel: &channel,
+            tied: tied && !plan.init,
+            gate,
+            hooks: Some(&plan.hooks),
+        };
         if !plan.init {
-            let failure = privileges::become_program(
-                process,
-                &self.identity,
-                self.program,
-                channel.as_fd(),
-                true,
-            );
-            let _ = channel.send(&failure.encode(), &[]);
-            exit_now(1)
+            door.become_program(process, &self.identity, self.program, self.label)
         }
         // PID 1 stays ours and reaps; the program is its child.
         match soute_sys::process::fork() {
             Ok(soute_sys::process::Cloned::Child) => {
                 reaper::take_foreground(process.terminal.is_some());
-                let failure = privileges::become_program(
-                    process,
-                    &self.identity,
-                    self.program,
-                    channel.as_fd(),
-                    false,
-                );
-                let _ = channel.send(&failure.encode(), &[]);
-                exit_now(1)
+                door.become_program(process, &self.identity, self.program, None)
             }
             Ok(soute_sys::process::Cloned::Parent { pid, pidfd }) => {
                 drop(channel);

@@ -22,7 +22,7 @@ pub(crate) fn clone_inside(
             drop(ours);
             // Before it can be seen in there: root of that user namespace, given CAP_SYS_PTRACE, may trace whoever is
             // dumpable, and this is still a process of the machine's root. The clone inherits it.
-            if super::privileges::leave_caller().is_err() {
+            if super::privileges::leave_caller(true).is_err() {
                 exit_now(1)
             }
             match enter_and_clone(joins, clone_flags, cgroup) {
@@ -90,7 +90,7 @@ fn decode(answer: Option<super::channel::Message>) -> Result<Cloned, CallError> 
 }
 
 /// The process number of a pidfd in this PID namespace (proc_pid_fdinfo(5), "Pid").
-fn own_number(pidfd: impl AsFd) -> Option<rustix::process::Pid> {
+pub(super) fn own_number(pidfd: impl AsFd) -> Option<rustix::process::Pid> {
     use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd());
     let text = std::fs::read_to_string(path).ok()?;

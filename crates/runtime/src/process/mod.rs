@@ -1,23 +1,28 @@
 //! From a plan to a process: [`spawn()`] makes a container, its first process
 //! runs `init`, and both end in `privileges`, which `exec` shares.
 
+pub mod attributes;
 pub(crate) mod channel;
 mod console;
 mod directory;
 mod enter;
-mod failure;
+pub(crate) mod failure;
+pub mod gate;
 mod init;
 mod join;
+mod listener;
 mod privileges;
 mod program;
 mod reaper;
 mod spawn;
 mod stdio;
 mod sysctl;
+pub mod time;
 mod user;
 
-pub use enter::{Entered, Exit, Own, enter};
+pub use enter::{Entered, Exit, Inside, Own, enter, enter_as_child};
 pub use failure::{Failure, FailureKind};
 pub use program::DEFAULT_PATH;
-pub use spawn::{Started, Stdio, spawn};
+pub(crate) use program::leads_through_magic;
+pub use spawn::{Birth, Started, Stdio, spawn};
 pub use stdio::{Standard, pipe};

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::failure::{Failure, FailureKind};
@@ -15,6 +15,7 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 pub(crate) struct Program {
     name: String,
     candidates: Vec<CString>,
+    magic: Vec<CString>,
     argv: Vec<CString>,
     envp: Vec<CString>,
 }
@@ -50,6 +51,7 @@ impl Program {
         Ok(Self {
             name: name.clone(),
             candidates,
+            magic: Vec::new(),
             argv: args.iter().map(|a| text(a)).collect::<Result<_, _>>()?,
             envp: env.iter().map(|e| text(e)).collect::<Result<_, _>>()?,
         })
@@ -68,20 +70,44 @@ impl Program {
         Ok(())
     }
 
-    /// Executes the first candidate that can be; returns why none could.
-    pub(crate) fn execute(&self) -> Failure {
+    /// Takes out what leads through a magic link. To be done as long as no filter forbids to look.
+    pub(crate) fn avoid_magic(&mut self) {
+        let (magic, straight) = std::mem::take(&mut self.candidates)
+            .into_iter()
+            .partition(|path| leads_through_magic(path));
+        (self.magic, self.candidates) = (magic, straight);
+    }
+
+    /// Whether there is a program to execute, as far as can be told without trying: so that `create` fails and not
+    /// `start`.
+    pub(crate) fn look(&self) -> Result<(), Failure> {
         let mut denied = None;
         for path in &self.candidates {
-            if leads_through_magic(path) {
-                denied = denied.or(Some((path, Errno::LOOP)));
-                continue;
+            let executable = Access::EXEC_OK;
+            match rustix::fs::accessat(CWD, path, executable, AtFlags::EACCESS) {
+                Ok(()) if is_file(path) => return Ok(()),
+                Ok(()) => denied = denied.or(Some((path, Errno::ACCESS))),
+                Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(errno) => denied = denied.or(Some((path, errno))),
             }
+        }
+        Err(self.why_not(denied.or(self.magic.first().map(|path| (path, Errno::LOOP)))))
+    }
+
+    /// Executes the first candidate that can be; returns why none could.
+    pub(crate) fn execute(&self) -> Failure {
+        let mut denied = self.magic.first().map(|path| (path, Errno::LOOP));
+        for path in &self.candidates {
             match soute_sys::process::execve(path, &self.argv, &self.envp) {
                 Errno::NOENT | Errno::NOTDIR => {}
                 // Further folders of the PATH may hold one that can be executed.
                 errno => denied = denied.or(Some((path, errno))),
             }
         }
+        self.why_not(denied)
+    }
+
+    fn why_not(&self, denied: Option<(&CString, Errno)>) -> Failure {
         match denied {
             Some((path, errno)) => Failure {
                 kind: FailureKind::NotExecutable,
@@ -115,9 +141,14 @@ impl Program {
     }
 }
 
+fn is_file(path: &CStr) -> bool {
+    rustix::fs::stat(path)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
+
 /// Whether `path` leads through a link of /proc that jumps anywhere: /proc/self/exe is, until execve, the engine's own
 /// program, which is nothing for a container to run (CVE-2019-5736).
-fn leads_through_magic(path: &CStr) -> bool {
+pub(crate) fn leads_through_magic(path: &CStr) -> bool {
     let opened = rustix::fs::openat2(
         CWD,
         path,

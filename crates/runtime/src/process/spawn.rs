@@ -8,25 +8,38 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
+use rustix::fs::{Gid, Mode, Uid};
 use rustix::process::Pid;
 use soute_sys::process::{Cloned, clone3, flags};
 use soute_sys::{CallError, Called};
 
 use super::channel::Channel;
 use super::failure::{Failure, Step};
-use super::privileges;
+use super::gate::Gate;
+use super::{listener, privileges, time};
 use crate::cgroups::Cgroup;
-use crate::idmap::{IdRange, map_text};
-use crate::mounts::{bind, dev, overlay};
-use crate::plan::{Namespace, Namespaces, Plan, UserNamespace};
+use crate::hooks::{Status, Tree};
+use crate::idmap;
+use crate::mounts::{bind, dev, rootfs};
+use crate::netdev::Moved;
+use crate::plan::{Mount, MountSource, Namespace, Namespaces, Plan, UserNamespace};
 
 /// The maps are written.
 pub(super) const READY: u8 = b'R';
 /// The mounts come with this message.
 pub(super) const MOUNTS: u8 = b'M';
 /// The terminal's master comes with this message.
-const TERMINAL: u8 = b'T';
+pub(super) const TERMINAL: u8 = b'T';
+/// All is mounted: it is the machine's hooks' turn, says the child; they have run, says the parent.
+pub(super) const HOOKS: u8 = b'H';
+/// The network is there for devices to move in, says the child; they have, says the parent.
+pub(super) const NETWORK: u8 = b'N';
+/// It is time for what only the machine's privileges can set, says the process; it is set, says its maker.
+pub(super) const OUTSIDE: u8 = b'O';
+/// There is a listener, of this number, says the process; it is sent, says its maker.
+pub(super) const LISTENER: u8 = b'L';
+/// The program waits at the gate.
+pub(super) const WAITING: u8 = b'W';
 
 /// A container's first process, set up and not yet running its program.
 #[derive(Debug)]
@@ -42,47 +55,65 @@ pub struct Started {
 /// Standard input, output and error for the program.
 pub type Stdio = [OwnedFd; 3];
 
-/// Makes the container: on success its program runs.
+/// What a container is born into.
+pub struct Birth<'a> {
+    /// Its cgroup, empty.
+    pub cgroup: &'a Cgroup,
+    /// For the program, unless the plan asks for a terminal; `None`: the caller's own.
+    pub stdio: Option<Stdio>,
+    /// What tells that the caller lives: the child closes its copy, so that it tells nothing of the child.
+    pub lock: BorrowedFd<'a>,
+    /// It dies with its parent, also once its program runs. Until then it does in any case.
+    pub tied: bool,
+    /// It keeps the caller's session keyring (session-keyring(7)).
+    pub keep_keyring: bool,
+    /// Where it waits, all set up, for the start of its program. Without, the program starts at once.
+    pub gate: Option<&'a Gate>,
+}
+
+/// Makes the container: on success its program runs, or waits at the gate.
 ///
-/// `lock` is what tells that the caller lives: the child closes its copy, so that it tells nothing of the child.
 /// `meanwhile` is called as soon as the child is busy with itself, and before the root file system and the sources of
 /// binds are looked for: what the caller has still to make, it makes there. If it fails, the container is undone.
 ///
-/// `stdio` goes to the program unless the plan asks for a terminal. On failure nothing is left but the caller's own
-/// `cgroup` and folders; the child, if there was one, has been killed and waited for.
+/// On failure nothing is left but the caller's own cgroup and folders; the child, if there was one, has been killed and
+/// waited for.
 pub fn spawn(
     plan: &Plan,
-    cgroup: &Cgroup,
-    stdio: Option<Stdio>,
-    lock: BorrowedFd<'_>,
+    birth: Birth<'_>,
     meanwhile: &mut dyn FnMut(Pid) -> Result<(), Failure>,
 ) -> Result<Started, Failure> {
     // Nodes and folders get exactly the modes that are named.
     rustix::process::umask(Mode::empty());
     if let (Some(stdio), Some(root)) = (
-        &stdio,
+        &birth.stdio,
         plan.namespaces.user.maps().and_then(|maps| maps.root()),
     ) {
         give_stdio(stdio, root)?;
     }
     let (ours, theirs) = Channel::pair().step("the setup channel")?;
     let joins = joined(&plan.namespaces);
-    let cloned = if joins.is_empty() {
-        clone3(clone_flags(&plan.namespaces), cgroup.v2_fd())
-    } else {
-        super::join::clone_inside(&joins, clone_flags(&plan.namespaces), cgroup.v2_fd())
+    let v2 = birth.cgroup.v2_fd();
+    let clone = || match joins.is_empty() {
+        true => clone3(clone_flags(&plan.namespaces), v2),
+        false => super::join::clone_inside(&joins, clone_flags(&plan.namespaces), v2),
     };
-    match cloned.step("making the process and its namespaces")? {
+    let cloned = match &plan.namespaces.time {
+        Some(time) => time::clone_in(time, clone)?,
+        None => clone().step("making the process and its namespaces")?,
+    };
+    match cloned {
         Cloned::Child => {
             drop(ours);
-            let _ = soute_sys::process::close_in_fork(lock.as_raw_fd());
-            super::init::run(plan, cgroup, theirs, stdio)
+            let _ = soute_sys::process::close_in_fork(birth.lock.as_raw_fd());
+            super::init::run(plan, birth, theirs)
         }
         Cloned::Parent { pid, pidfd } => {
             drop(theirs);
-            drop(stdio);
+            let gated = birth.gate.is_some();
+            drop(birth);
             let child = Child { pid, pidfd };
-            match complete(plan, &ours, &child, meanwhile) {
+            match complete(plan, &ours, &child, gated, meanwhile) {
                 Ok(terminal) => Ok(Started {
                     pid: child.pid,
                     pidfd: child.pidfd,
@@ -123,11 +154,11 @@ fn complete(
     plan: &Plan,
     channel: &Channel,
     child: &Child,
+    gated: bool,
     meanwhile: &mut dyn FnMut(Pid) -> Result<(), Failure>,
 ) -> Result<Option<OwnedFd>, Failure> {
     if let UserNamespace::New(maps) = &plan.namespaces.user {
-        write_map(child.pid, "uid_map", &maps.uids)?;
-        write_map(child.pid, "gid_map", &maps.gids)?;
+        idmap::write_maps(child.pid, maps).step("the id maps")?;
     }
     channel.send(&[READY], &[]).step("telling the child")?;
     meanwhile(child.pid)?;
@@ -136,47 +167,139 @@ fn complete(
     let maps = plan.namespaces.user.maps();
     let userns = maps
         .is_some()
-        .then(|| open_namespace(child.pid, "user"))
+        .then(|| idmap::open_namespace(child.pid, "user").step("the user namespace"))
         .transpose()?;
     let userns = userns.as_ref().map(AsFd::as_fd);
     let root = maps.and_then(|m| m.root()).unwrap_or((0, 0));
-    let rootfs =
-        overlay::build(&plan.rootfs, userns, root).step("building the root file system")?;
-    let devices = dev::build(&plan.devices, maps).step("making the devices")?;
-    let mut parts = vec![rootfs.mount.as_fd(), devices.as_fd()];
-    let binds = plan
-        .mounts
-        .iter()
-        .map(|m| bind::open(m, plan.neighbour.as_ref()).step(format!("mounting {}", m.target)))
-        .collect::<Result<Vec<_>, _>>()?;
-    for (mount, tree) in plan.mounts.iter().zip(&binds) {
-        if let Some(tree) = tree {
-            bind::configure(mount, tree, userns).step(format!("mounting {}", mount.target))?;
-            parts.push(tree.as_fd());
+    let rootfs = rootfs::build(&plan.rootfs, userns, root).step("building the root file system")?;
+    let mut trees = Vec::with_capacity(plan.mounts.len());
+    for mount in plan.mounts.iter().filter(|m| m.source.is_of_the_machine()) {
+        let tree = from_the_machine(plan, mount, userns);
+        trees.push(tree.step(format_args!("mounting {}", mount.target))?);
+    }
+    if maps.is_some() {
+        for device in dev::elsewhere(plan) {
+            trees.push(dev::of_the_machine(device).step("the devices")?);
         }
     }
     if let Some(score) = plan.process.oom_score_adj {
-        write_proc(child.pid, "oom_score_adj", &score.to_string())?;
+        idmap::write_proc(child.pid, "oom_score_adj", &score.to_string())
+            .step("setting oom_score_adj")?;
     }
     privileges::raise_hard_limits_of(Some(child.pid), &plan.process.rlimits)?;
+    let parts: Vec<_> = std::iter::once(rootfs.as_fd())
+        .chain(trees.iter().map(AsFd::as_fd))
+        .collect();
     channel
         .send(&[MOUNTS], &parts)
         .step("handing over the root file system")?;
     drop(parts);
-    drop((rootfs, devices, binds));
-    wait_for_program(channel)
+    drop((rootfs, trees));
+    answer(plan, channel, child, gated)
 }
 
-/// The terminal, if one comes; then the end of file that execve causes.
-fn wait_for_program(channel: &Channel) -> Result<Option<OwnedFd>, Failure> {
+/// A mount that the child cannot make.
+fn from_the_machine(
+    plan: &Plan,
+    mount: &Mount,
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, CallError> {
+    if let MountSource::Dev { options } = &mount.source {
+        let maps = plan.namespaces.user.maps();
+        return dev::build(mount, options, &plan.devices, maps);
+    }
+    let tree = bind::open(mount, plan.neighbour.as_ref())?;
+    bind::configure(mount, &tree, userns)?;
+    Ok(tree)
+}
+
+/// Does what the child asks for, until its program runs, which the end of file that execve causes tells, or waits at
+/// the gate. Returns its terminal, if one came.
+fn answer(
+    plan: &Plan,
+    channel: &Channel,
+    child: &Child,
+    gated: bool,
+) -> Result<Option<OwnedFd>, Failure> {
+    let mut moved = Vec::new();
+    let answered = answer_all(plan, channel, child, gated, &mut moved);
+    answered.map_err(|failure| {
+        // While there is still a network to take them from: with it the kernel would destroy what is virtual.
+        moved
+            .into_iter()
+            .rev()
+            .map(Moved::back)
+            .fold(failure, |failure, back| match back {
+                Ok(()) => failure,
+                Err(e) => Failure {
+                    message: format!("{failure} (and taking an interface back failed: {e})"),
+                    ..failure
+                },
+            })
+    })
+}
+
+fn answer_all(
+    plan: &Plan,
+    channel: &Channel,
+    child: &Child,
+    gated: bool,
+    moved: &mut Vec<Moved>,
+) -> Result<Option<OwnedFd>, Failure> {
+    let hooks = &plan.hooks;
     let mut terminal = None;
     loop {
-        match channel.receive().step("waiting for the program to start")? {
-            None => return Ok(terminal),
-            Some(message) if message.bytes.first() == Some(&TERMINAL) => {
-                terminal = message.descriptors.into_iter().next();
+        let Some(message) = channel.receive().step("waiting for the program to start")? else {
+            return match gated {
+                false => Ok(terminal),
+                true => Err(Failure::setup(
+                    "waiting for the program to start",
+                    "the container's first process ended early",
+                )),
+            };
+        };
+        match message.bytes.first() {
+            Some(&TERMINAL) => terminal = message.descriptors.into_iter().next(),
+            Some(&WAITING) => return Ok(terminal),
+            Some(&NETWORK) => {
+                let network = idmap::open_namespace(child.pid, "net").step("network devices")?;
+                for device in &plan.net_devices {
+                    moved.push(device.carry(network.as_fd())?);
+                }
+                channel.send(&[NETWORK], &[]).step("telling the child")?;
             }
-            Some(message) => {
+            Some(&LISTENER) => {
+                let container = listener::Container {
+                    state: &hooks.state,
+                    status: Status::Creating,
+                    first: child.pid,
+                };
+                let number = listener::number(&message.bytes)?;
+                listener::hand_over(
+                    &plan.process,
+                    container,
+                    child.pid,
+                    child.pidfd.as_fd(),
+                    number,
+                )?;
+                channel.send(&[LISTENER], &[]).step("telling the child")?;
+            }
+            Some(&OUTSIDE) => {
+                plan.process.attributes.apply_from_outside(child.pid)?;
+                channel.send(&[OUTSIDE], &[]).step("telling the child")?;
+            }
+            Some(&HOOKS) => {
+                hooks
+                    .run(
+                        &hooks.create_runtime,
+                        Status::Creating,
+                        child.pid,
+                        Tree::Machine,
+                    )
+                    .map_err(|e| Failure::setup("hooks before the start", e))?;
+                channel.send(&[HOOKS], &[]).step("telling the child")?;
+            }
+            _ => {
                 return Err(Failure::decode(&message.bytes).unwrap_or_else(|| {
                     Failure::setup("waiting for the program to start", "an unknown message")
                 }));
@@ -217,30 +340,6 @@ fn joined(ns: &Namespaces) -> Vec<BorrowedFd<'_>> {
             _ => None,
         });
     user.into_iter().chain(others).collect()
-}
-
-fn write_map(pid: Pid, file: &str, ranges: &[IdRange]) -> Result<(), Failure> {
-    write_proc(pid, file, &map_text(ranges))
-}
-
-/// Writes below /proc/PID of a child that has not been waited for, whose number therefore cannot be another's.
-fn write_proc(pid: Pid, file: &str, text: &str) -> Result<(), Failure> {
-    let path = format!("/proc/{}/{file}", pid.as_raw_nonzero());
-    let write = || -> Result<(), CallError> {
-        let fd = rustix::fs::openat(CWD, &path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-            .called(|| format!("open(\"{path}\", O_WRONLY)"))?;
-        rustix::io::write(&fd, text.as_bytes())
-            .called(|| format!("write(\"{path}\", {text:?})"))
-            .map(drop)
-    };
-    write().step(format!("setting {file}"))
-}
-
-fn open_namespace(pid: Pid, kind: &str) -> Result<OwnedFd, Failure> {
-    let path = format!("/proc/{}/ns/{kind}", pid.as_raw_nonzero());
-    rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .called(|| format!("open(\"{path}\")"))
-        .step("the user namespace")
 }
 
 /// Pipes belong to who made them; the container's root must be able to reopen /dev/stdout.

@@ -30,11 +30,33 @@ pub struct Identity {
 
 /// Looks `user` up in the files of the container.
 pub(crate) fn resolve(root: &Root, user: &User) -> Result<Identity, Failure> {
-    lookup(
-        user,
-        &read(root, "/etc/passwd")?,
-        &read(root, "/etc/group")?,
-    )
+    match user {
+        User::Named {
+            spec,
+            additional_groups,
+        } => lookup(
+            spec,
+            additional_groups,
+            &read(root, "/etc/passwd")?,
+            &read(root, "/etc/group")?,
+        ),
+        User::Ids { uid, gid, groups } => Ok(Identity {
+            uid: *uid,
+            gid: *gid,
+            groups: groups.clone(),
+            // What cannot be read names no home.
+            home: home(*uid, &read(root, "/etc/passwd").unwrap_or_default()),
+        }),
+    }
+}
+
+fn home(uid: u32, passwd: &str) -> String {
+    entries(passwd, 6)
+        .find(|e| e[2].parse() == Ok(uid))
+        .map(|e| e[5])
+        .filter(|home| !home.is_empty())
+        .unwrap_or("/")
+        .to_owned()
 }
 
 fn read(root: &Root, path: &str) -> Result<String, Failure> {
@@ -85,10 +107,15 @@ fn number(text: &str, what: &str) -> Result<Option<u32>, Failure> {
 }
 
 /// The rules: see credentials(7) and Docker's `--user`.
-fn lookup(user: &User, passwd: &str, group: &str) -> Result<Identity, Failure> {
-    let (name, group_name) = match user.spec.split_once(':') {
+fn lookup(
+    spec: &str,
+    additional_groups: &[String],
+    passwd: &str,
+    group: &str,
+) -> Result<Identity, Failure> {
+    let (name, group_name) = match spec.split_once(':') {
         Some((name, group)) => (name, Some(group).filter(|g| !g.is_empty())),
-        None => (user.spec.as_str(), None),
+        None => (spec, None),
     };
     let name = if name.is_empty() { "0" } else { name };
     let wanted = number(name, "user")?;
@@ -139,7 +166,7 @@ fn lookup(user: &User, passwd: &str, group: &str) -> Result<Identity, Failure> {
             }
         }
     }
-    for g in &user.additional_groups {
+    for g in additional_groups {
         identity.groups.push(find_group(g, group)?);
     }
     identity.groups.sort_unstable();
@@ -177,11 +204,8 @@ mod tests {
     const GROUP: &str = "root:x:0:\nbob:x:1001:\nwheel:x:10:root,bob\nvideo:x:44:bob\n";
 
     fn look(spec: &str, more: &[&str]) -> Result<Identity, Failure> {
-        let user = User {
-            spec: spec.to_owned(),
-            additional_groups: more.iter().map(|s| (*s).to_owned()).collect(),
-        };
-        lookup(&user, PASSWD, GROUP)
+        let more: Vec<String> = more.iter().map(|s| (*s).to_owned()).collect();
+        lookup(spec, &more, PASSWD, GROUP)
     }
 
     fn ids(spec: &str) -> (u32, u32, Vec<u32>, String) {

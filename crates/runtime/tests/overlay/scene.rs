@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 use soute_runtime::mounts::overlay::Overlay;
-use soute_runtime::plan::{Rootfs, Upper};
+use soute_runtime::plan::{Layers, Upper};
 use soute_sys::process::{Cloned, clone3, exit_now, flags};
 
 /// What the container's ids begin at on the machine.
@@ -18,7 +18,7 @@ pub const ROOT: (u32, u32) = (FIRST_ID, FIRST_ID);
 /// Two layers and a folder for changes, on a disk: idmapped mounts of tmpfs came late (Linux 6.3).
 pub struct Scene {
     folder: tempfile::TempDir,
-    pub rootfs: Rootfs,
+    pub rootfs: Layers,
 }
 
 impl Scene {
@@ -32,7 +32,7 @@ impl Scene {
         fs::create_dir(&changes).unwrap();
         let mut scene = Self {
             folder,
-            rootfs: Rootfs {
+            rootfs: Layers {
                 lower: Vec::new(),
                 upper: Upper::Folder {
                     path: changes,

@@ -14,7 +14,8 @@ mod signals;
 pub use exec::relay;
 pub use hold::hold;
 pub use monitor::follow;
-pub use signals::Signals;
+pub use output::write_all;
+pub use signals::{Signals, WINCH};
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

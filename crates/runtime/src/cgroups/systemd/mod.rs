@@ -4,7 +4,7 @@
 //! systemd as well as to the kernel, or `systemctl daemon-reload` would write over them what it knows itself; what it
 //! has no property for, and every hierarchy of v1 that it does not use, is the kernel's alone, as with any other cgroup.
 //!
-//! docs/decisions/0005-systemd-without-a-thread.md says how this is done by a process that must have one thread.
+//! docs/decisions/0006-systemd-without-a-thread.md says how this is done by a process that must have one thread.
 
 mod annotations;
 mod bus;

@@ -85,10 +85,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::plan::{Rootfs, Upper};
+    use crate::plan::{Layers, Upper};
 
     fn parts(folder: &Path) -> Parts {
-        let rootfs = Rootfs {
+        let rootfs = Layers {
             lower: Vec::new(),
             upper: Upper::Folder {
                 path: folder.to_owned(),

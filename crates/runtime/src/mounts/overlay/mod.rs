@@ -21,7 +21,7 @@ use rustix::mount::OpenTreeFlags;
 use soute_sys::mount::{ATIME_MASK, MountAttr, NOATIME, NODEV, RDONLY, STRICTATIME, mount_setattr};
 use soute_sys::{CallError, Called};
 
-use crate::plan::{Rootfs, Upper};
+use crate::plan::{Layers, Upper};
 
 /// An overlay as a detached mount: it is nowhere in any mount table, and ends with its last descriptor.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ const WORK: &str = "work";
 /// # Errors
 /// The call that failed. Where both ways failed it is the second, and says what the first met.
 pub fn build(
-    rootfs: &Rootfs,
+    rootfs: &Layers,
     userns: Option<BorrowedFd<'_>>,
     root: (u32, u32),
 ) -> Result<Overlay, CallError> {
@@ -89,7 +89,7 @@ pub fn build(
 /// The call that failed.
 pub fn build_by(
     way: Way,
-    rootfs: &Rootfs,
+    rootfs: &Layers,
     userns: Option<BorrowedFd<'_>>,
     root: (u32, u32),
 ) -> Result<Overlay, CallError> {
@@ -110,6 +110,20 @@ pub fn stack(layers: &[PathBuf], attributes: u64) -> Result<Overlay, CallError> 
         1 => parts.one_layer(),
         _ => parts.in_either_way(),
     }
+}
+
+/// What is in `folder`, in a file system of its own to which nobody can write: it has no layer for that, whatever is done
+/// to its mounts. Linux 6.15 or later.
+///
+/// # Errors
+/// The call that failed.
+pub fn read_only(folder: &Path) -> Result<Overlay, CallError> {
+    let mut parts = Parts::stacked(&[folder.to_owned()], 0)?;
+    // overlayfs refuses to have one layer alone.
+    parts
+        .layers
+        .push(super::new_filesystem("tmpfs", &[], RDONLY)?);
+    parts.in_this_way(Way::Detached)
 }
 
 /// [`stack`] in this way and no other.
@@ -138,7 +152,7 @@ pub fn end_volatile(folder: &Path) -> Result<(), CallError> {
 
 impl Parts {
     fn of_root(
-        rootfs: &Rootfs,
+        rootfs: &Layers,
         userns: Option<BorrowedFd<'_>>,
         root: (u32, u32),
     ) -> Result<Self, CallError> {

@@ -1,0 +1,313 @@
+//! `create` and `run`: from a bundle to a container.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rustix::process::Pid;
+use soute_sys::mount::RDONLY;
+
+use super::error::io;
+use super::folder::Folder;
+use super::state::{has_been_made, write_config, write_init};
+use super::{Containers, Error, Late, State, console, machine};
+use crate::cgroups::systemd::{Holder, Unit};
+use crate::cgroups::{Cgroup, Place};
+use crate::hooks::HookState;
+use crate::plan::{Mount, MountSource, Plan, User};
+use crate::process::gate::Gate;
+use crate::process::{Birth, Failure, spawn};
+use crate::socket;
+use crate::spec::{self, CONFIG, Config, Machine, Planned};
+
+/// How a container is to be made.
+#[derive(Debug, Clone, Default)]
+pub struct Create {
+    /// The bundle's folder.
+    pub bundle: PathBuf,
+    /// Where the terminal's master goes. Without, [`Made`] has it.
+    pub console_socket: Option<PathBuf>,
+    /// Where a descriptor of the first process goes, besides.
+    pub pidfd_socket: Option<PathBuf>,
+    /// A file for the number of the first process.
+    pub pid_file: Option<PathBuf>,
+    /// How many descriptors, from 3 on, the program keeps.
+    pub preserved_descriptors: u32,
+    /// The caller's session keyring stays in use.
+    pub keep_keyring: bool,
+    /// cgroupsPath names a slice and a scope of systemd.
+    pub systemd: bool,
+    /// The program starts at once, and need not be waited for at the gate.
+    pub start: bool,
+}
+
+/// A container that has been made.
+#[derive(Debug)]
+pub struct Made {
+    /// Its first process, a child of the caller.
+    pub pid: Pid,
+    /// A descriptor of it.
+    pub pidfd: OwnedFd,
+    /// Its terminal's master, unless that went to a console socket.
+    pub terminal: Option<OwnedFd>,
+}
+
+impl Containers {
+    /// Makes the container `id`, if its configuration passes `check`. Its first process gets the caller's standard
+    /// files, unless it has a terminal.
+    ///
+    /// # Errors
+    /// On any, nothing is left of it.
+    pub fn create(
+        &self,
+        id: &str,
+        how: &Create,
+        check: impl FnOnce(&Config) -> Result<(), Error>,
+    ) -> Result<(Made, Late), Error> {
+        let path = self.folder(id)?;
+        let text = {
+            let file = how.bundle.join(CONFIG);
+            io("reading", &file, std::fs::read(&file))?
+        };
+        let bundle = io(
+            "the bundle",
+            &how.bundle,
+            std::fs::canonicalize(&how.bundle),
+        )?;
+        let config = Config::parse(&text, bundle)?;
+        check(&config)?;
+        let machine = machine::look()?;
+        let (cgroup, unit) = place(&config, &machine, id, how.systemd)?;
+        let annotations = config.spec.annotations().clone().unwrap_or_default();
+        let state = State {
+            id: id.to_owned(),
+            oci_version: config.spec.version().clone(),
+            bundle: config.bundle.clone(),
+            rootfs: config.rootfs()?,
+            created: Timestamp::now().to_string(),
+            owner: rustix::process::getuid().as_raw(),
+            cgroup: cgroup.clone(),
+            unit,
+            own_pids: false,
+            annotations: annotations.into_iter().collect(),
+        };
+        let mut planned = spec::plan(&config, &cgroup, &machine, state.for_hooks())?;
+        planned.plan.process.preserved_descriptors = how.preserved_descriptors;
+        let (poststart, poststop) = spec::late_hooks(&config.spec)?;
+        let state = State {
+            own_pids: planned.plan.namespaces.pid.is_new(),
+            ..state
+        };
+
+        // From here on something is made, and found by its folder if we are killed.
+        let folder = self.make(id)?;
+        let mut state = state;
+        let made = state
+            .write(&folder)
+            .and_then(|()| write_config(&folder, &text))
+            .and_then(|()| make_cgroup(&mut state, &folder, &machine, &planned));
+        let (cgroup, holder) = match made {
+            Ok(made) => made,
+            Err(e) => return Err(undone(e, folder.remove())),
+        };
+        let populated = populate(&folder, &planned.plan, &cgroup, how);
+        // The scope has a process of its own by now, or is to go.
+        drop(holder);
+        match populated {
+            Ok(made) => Ok((
+                made,
+                Late {
+                    path,
+                    state,
+                    cgroup,
+                    poststart,
+                    poststop,
+                },
+            )),
+            Err(e) => {
+                let undoing = cgroup
+                    .kill()
+                    .and_then(|()| state.unit.as_ref().map_or(Ok(()), Unit::stop))
+                    .and_then(|()| cgroup.remove())
+                    .map_err(Error::from)
+                    .and(folder.remove());
+                Err(undone(e, undoing))
+            }
+        }
+    }
+}
+
+/// The process, and all that its caller is told of it. On failure the process is dead.
+fn populate(folder: &Folder, plan: &Plan, cgroup: &Cgroup, how: &Create) -> Result<Made, Error> {
+    let gate = match how.start {
+        true => None,
+        false => Some(Gate::make(folder.path())?),
+    };
+    let birth = Birth {
+        cgroup,
+        stdio: None,
+        lock: folder.as_fd(),
+        tied: false,
+        keep_keyring: how.keep_keyring,
+        gate: gate.as_ref(),
+    };
+    let started = spawn(plan, birth, &mut |pid| {
+        write_init(folder, pid).map_err(|e| Failure::setup("keeping the container's state", e))
+    })?;
+    let made = Made {
+        pid: started.pid,
+        pidfd: started.pidfd,
+        terminal: started.terminal,
+    };
+    match hand_out(folder, made, how) {
+        Ok(made) => Ok(made),
+        Err((made, e)) => {
+            let _ = soute_sys::process::pidfd_send_signal(&made.pidfd, 9);
+            let _ = rustix::process::waitid(
+                rustix::process::WaitId::PidFd(made.pidfd.as_fd()),
+                rustix::process::WaitIdOptions::EXITED,
+            );
+            Err(e)
+        }
+    }
+}
+
+fn hand_out(folder: &Folder, mut made: Made, how: &Create) -> Result<Made, (Made, Error)> {
+    let mut told = || -> Result<(), Error> {
+        if let (Some(socket), Some(master)) = (&how.console_socket, made.terminal.take()) {
+            console::send(socket, master)?;
+        }
+        if let Some(path) = &how.pidfd_socket {
+            socket::send_descriptor(socket::connected(path)?, b"pidfd", &made.pidfd)?;
+        }
+        if let Some(file) = &how.pid_file {
+            write_pid_file(file, made.pid)?;
+        }
+        has_been_made(folder)
+    };
+    match told() {
+        Ok(()) => Ok(made),
+        Err(e) => Err((made, e)),
+    }
+}
+
+/// The number and nothing else, which is what callers parse. Written beside and renamed into place, since they wait for
+/// the file.
+pub(super) fn write_pid_file(file: &Path, pid: Pid) -> Result<(), Error> {
+    let name = file.file_name().ok_or_else(|| {
+        Error::Impossible(format!(
+            "the pid file {}: no name of a file",
+            file.display()
+        ))
+    })?;
+    let part = file.with_file_name(format!(".{}", name.to_string_lossy()));
+    let text = pid.as_raw_nonzero().to_string();
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(&part)
+        .and_then(|mut part| part.write_all(text.as_bytes()));
+    io("writing", &part, written)?;
+    io("renaming to", file, std::fs::rename(&part, file))
+}
+
+/// Where its cgroup is to be; `systemd`: in which scope.
+fn place(
+    config: &Config,
+    machine: &Machine,
+    id: &str,
+    systemd: bool,
+) -> Result<(Place, Option<Unit>), Error> {
+    let wanted = config
+        .spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.cgroups_path().as_ref());
+    let wanted = wanted
+        .map(|path| path.to_string_lossy())
+        .unwrap_or_default();
+    if !systemd {
+        return Ok((Place::from_spec(&machine.layout, &wanted, id)?, None));
+    }
+    let unit = Unit::from_spec(&wanted, id)?;
+    Ok((Place::absolute(&unit.path())?, Some(unit)))
+}
+
+/// Makes the cgroup, or has systemd make it; then there is a process that keeps it until the container's own is there.
+fn make_cgroup(
+    state: &mut State,
+    folder: &Folder,
+    machine: &Machine,
+    planned: &Planned,
+) -> Result<(Cgroup, Option<Holder>), Error> {
+    let limits = &planned.resources;
+    let (cgroup, holder) = match &state.unit {
+        Some(unit) => {
+            let scope = unit.start(&machine.layout, &limits.resources, &limits.device_rules)?;
+            // Where it is, systemd decides.
+            if state.cgroup != scope.place {
+                state.cgroup = scope.place;
+                state.write(folder)?;
+            }
+            (scope.cgroup, Some(scope.holder))
+        }
+        None => {
+            let (cgroup, _) = Cgroup::create_or_adopt(
+                &state.cgroup.layout(&machine.layout),
+                state.cgroup.path(),
+                &limits.resources,
+                &limits.device_rules,
+            )?;
+            (cgroup, None)
+        }
+    };
+    if let Some(owner) = delegate(&planned.plan) {
+        cgroup.delegate(owner)?;
+    }
+    Ok((cgroup, holder))
+}
+
+/// Who gets the cgroup to make others in, as systemd does inside: whoever the container's user is outside, if its own
+/// part of the hierarchy is mounted such that it can be written to.
+fn delegate(plan: &Plan) -> Option<u32> {
+    let writable = |mount: &Mount| {
+        matches!(mount.source, MountSource::Cgroup { .. })
+            && (mount.attributes.set | mount.all.set) & RDONLY == 0
+    };
+    if plan.namespaces.cgroup.is_host() || !plan.mounts.iter().any(writable) {
+        return None;
+    }
+    let User::Ids { uid, .. } = plan.process.user else {
+        return None;
+    };
+    match plan.namespaces.user.maps() {
+        Some(maps) => maps.host_uid(uid),
+        None => Some(uid),
+    }
+}
+
+/// The error, and that of the undoing if there was one.
+fn undone(error: Error, undoing: Result<(), Error>) -> Error {
+    match undoing {
+        Ok(()) => error,
+        Err(undoing) => Error::Undoing {
+            error: Box::new(error),
+            undoing: Box::new(undoing),
+        },
+    }
+}
+
+impl State {
+    /// What its hooks are told of it.
+    pub(super) fn for_hooks(&self) -> HookState {
+        HookState {
+            oci_version: self.oci_version.clone(),
+            id: self.id.clone(),
+            bundle: self.bundle.to_string_lossy().into_owned(),
+            annotations: self.annotations.clone(),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What the machine is like.
+
+use super::Error;
+use crate::capabilities::kernel_last_cap;
+use crate::cgroups::Layout;
+use crate::seccomp::KernelVersion;
+use crate::spec::Machine;
+
+/// Looks.
+pub(super) fn look() -> Result<Machine, Error> {
+    Ok(Machine {
+        layout: Layout::discover()?,
+        kernel: KernelVersion::current().map_err(|e| Error::Impossible(e.to_string()))?,
+        last_capability: kernel_last_cap()?,
+    })
+}

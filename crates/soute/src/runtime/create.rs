@@ -1,0 +1,172 @@
+//! `create` and `run`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use soute_runtime::containers;
+use soute_runtime::spec::Config;
+
+use super::{Context, Operation, foreground};
+use crate::relay::Signals;
+
+/// What both have.
+#[derive(Debug, Args)]
+struct Common {
+    /// The bundle's folder
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    bundle: PathBuf,
+
+    /// Send the terminal to this socket
+    #[arg(long, value_name = "SOCKET")]
+    console_socket: Option<PathBuf>,
+
+    /// Send a descriptor of the first process to this socket
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
+
+    /// Write the number of the first process to this file
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+
+    /// Give the program this many descriptors more, from 3 on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    preserve_fds: u32,
+
+    /// Change the root without pivot_root(2)
+    #[arg(long)]
+    no_pivot: bool,
+
+    /// Keep the caller's session keyring
+    #[arg(long)]
+    no_new_keyring: bool,
+
+    /// Name of the container
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+/// Make a container whose program waits for `start`.
+#[derive(Debug, Args)]
+pub struct Create {
+    #[command(flatten)]
+    common: Common,
+
+    /// As it always is
+    #[arg(short, long, hide = true)]
+    detach: bool,
+}
+
+/// Make a container and run its program.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    common: Common,
+
+    /// Do not wait for the program
+    #[arg(short, long)]
+    detach: bool,
+
+    /// Keep the container when its program has ended
+    #[arg(long)]
+    keep: bool,
+
+    /// Leave orphans to others
+    #[arg(long)]
+    no_subreaper: bool,
+}
+
+impl Common {
+    /// Checks what must be so whatever the bundle says.
+    fn how(&self, context: &Context, start: bool) -> Result<containers::Create> {
+        if self.no_pivot {
+            bail!(
+                "--no-pivot: a root that is not changed by pivot_root(2) can be left again; soute's works on an \
+                 initramfs as well, without the flag"
+            );
+        }
+        Ok(containers::Create {
+            bundle: self.bundle.clone(),
+            console_socket: self.console_socket.clone(),
+            pidfd_socket: self.pidfd_socket.clone(),
+            pid_file: self.pid_file.clone(),
+            preserved_descriptors: self.preserve_fds + systemd_descriptors(),
+            keep_keyring: self.no_new_keyring,
+            systemd: context.systemd,
+            start,
+        })
+    }
+
+    /// Whether somebody takes the terminal that the program gets, if it gets one.
+    fn check(&self, config: &Config, detached: bool) -> Result<(), containers::Error> {
+        let process = config.spec.process().as_ref();
+        let terminal = process
+            .and_then(|process| process.terminal())
+            .unwrap_or(false);
+        let why = match (terminal, &self.console_socket) {
+            (true, None) if detached => {
+                "cannot allocate tty if runc will detach without setting console socket: process.terminal asks for a \
+                 terminal, and --console-socket names nobody who would take it"
+            }
+            (false, Some(_)) => {
+                "cannot use console socket if runc will not detach or allocate tty: --console-socket is given, and \
+                 process.terminal asks for no terminal"
+            }
+            _ => return Ok(()),
+        };
+        Err(containers::Error::Impossible(why.to_owned()))
+    }
+}
+
+/// Descriptors that systemd's socket activation gave on (sd_listen_fds(3)).
+fn systemd_descriptors() -> u32 {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    match number("LISTEN_PID") {
+        Some(pid) if pid == std::process::id() => number("LISTEN_FDS").unwrap_or(0),
+        _ => 0,
+    }
+}
+
+impl Operation for Create {
+    const USAGE: &'static str = "[OPTIONS] ID";
+    const ENTERS: bool = true;
+
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let how = self.common.how(context, false)?;
+        let check = |config: &Config| self.common.check(config, true);
+        context.containers.create(&self.common.id, &how, check)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Operation for Run {
+    const USAGE: &'static str = "[OPTIONS] ID";
+    const ENTERS: bool = true;
+
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let how = self.common.how(context, true)?;
+        let check = |config: &Config| self.common.check(config, self.detach);
+        let id = &self.common.id;
+        if self.detach {
+            let (made, late) = context.containers.create(id, &how, check)?;
+            late.started(&made)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let signals = Signals::take()?;
+        if !self.no_subreaper {
+            foreground::adopt_orphans()?;
+        }
+        let (made, late) = context.containers.create(id, &how, check)?;
+        let started = late.started(&made);
+        // Also after a hook that failed: the container is dead by then, and waited for.
+        let code = foreground::follow(made, &signals);
+        if !self.keep {
+            for hook in late.remove()? {
+                crate::error::warn(&hook.to_string());
+            }
+        }
+        started?;
+        code
+    }
+}

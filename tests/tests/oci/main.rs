@@ -1,0 +1,63 @@
+//! What an OCI runtime must do: each case on soute, and all of them on soute, crun and runc side by side.
+//!
+//! A case is a function that takes a [`bench::Bench`], on which it calls a
+//! runtime by its command line, and fails by panicking. `oci::GROUP::CASE` is
+//! the test of one case on soute; `slow::oci_table` tries all on all runtimes,
+//! prints a table, and fails if soute fails one. A case asks for what the
+//! specification says; where it says nothing, for what runc does. The table
+//! shows where a peer does otherwise.
+
+mod bad_input;
+mod bench;
+mod bundle;
+mod case;
+mod cgroups;
+mod console;
+mod exec;
+mod hooks;
+mod lifecycle;
+mod mounts;
+mod namespaces;
+mod place;
+mod process;
+mod rootfs;
+mod running;
+mod runtime;
+mod seccomp;
+mod table;
+
+use libtest_mimic::{Arguments, Trial};
+
+use case::Case;
+use runtime::Runtime;
+
+/// The cases, by file.
+const GROUPS: &[(&str, &[Case])] = &[
+    ("lifecycle", lifecycle::CASES),
+    ("running", running::CASES),
+    ("process", process::CASES),
+    ("exec", exec::CASES),
+    ("namespaces", namespaces::CASES),
+    ("mounts", mounts::CASES),
+    ("rootfs", rootfs::CASES),
+    ("cgroups", cgroups::CASES),
+    ("hooks", hooks::CASES),
+    ("seccomp", seccomp::CASES),
+    ("console", console::CASES),
+    ("bad_input", bad_input::CASES),
+];
+
+fn main() {
+    case::keep_panics();
+    let one = |group: &str, case: &'static Case| {
+        Trial::test(format!("oci::{group}::{}", case.name), || {
+            Ok(case.try_on(Runtime::Soute)?)
+        })
+    };
+    let mut trials: Vec<Trial> = GROUPS
+        .iter()
+        .flat_map(|(group, cases)| cases.iter().map(|case| one(group, case)))
+        .collect();
+    trials.push(Trial::test("slow::oci_table", || Ok(table::run(GROUPS)?)));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
