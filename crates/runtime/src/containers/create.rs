@@ -267,7 +267,13 @@ fn make_cgroup(
     let limits = &planned.resources;
     let (cgroup, holder) = match &state.unit {
         Some(unit) => {
-            let scope = unit.start(&machine.layout, &limits.resources, &limits.device_rules)?;
+            let annotations = &state.annotations;
+            let scope = unit.start(
+                &machine.layout,
+                &limits.resources,
+                &limits.device_rules,
+                annotations.iter().map(|(k, v)| (k.as_str(), v.as_str())),
+            )?;
             // Where it is, systemd decides.
             if state.cgroup != scope.place {
                 state.cgroup = scope.place;
