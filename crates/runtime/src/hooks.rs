@@ -321,6 +321,17 @@ impl Running {
     }
 }
 
+/// Whether the caller, who alone has the other end, has died.
+fn nobody_listens(says: &OwnedFd) -> Result<bool, CallError> {
+    let mut fds = [PollFd::new(says, PollFlags::empty())];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut fds, Some(&now)).called(|| "poll(the hook's caller)".to_owned())?;
+    Ok(fds[0].revents().contains(PollFlags::ERR))
+}
+
 /// A file in memory with this content, to be read from its beginning.
 fn memory_file(text: &str) -> Result<OwnedFd, CallError> {
     // NOEXEC_SEAL is Linux 6.3's, and may be demanded (vm.memfd_noexec).
@@ -355,6 +366,12 @@ fn become_hook(
     rustix::stdio::dup2_stderr(output).called(|| "dup2(output, 2)".to_owned())?;
     // Closed, not close-on-exec: nor may the lookup of its path lead through one (CVE-2024-21626).
     soute_sys::process::close_all_but(&mut [says.as_raw_fd()])?;
+    // Without the caller nobody watches its time, and whoever cleans up after the caller would not know of it.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .called(|| "prctl(PR_SET_PDEATHSIG)".to_owned())?;
+    if nobody_listens(says)? {
+        exit_now(127)
+    }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     soute_sys::process::reset_signals()?;
     if tree == Tree::Container && crate::process::leads_through_magic(&strings.path) {

@@ -299,7 +299,7 @@ impl Bench {
     }
 
     /// The same, when what is going has gone.
-    fn settled(&self) -> Vec<String> {
+    pub fn settled(&self) -> Vec<String> {
         let end = Instant::now() + SETTLE;
         let mut left = self.remains();
         while !left.is_empty() && Instant::now() < end {

@@ -7,6 +7,7 @@
 //! specification says; where it says nothing, for what runc does. The table
 //! shows where a peer does otherwise.
 
+mod attacks;
 mod bad_input;
 mod bench;
 mod bundle;
@@ -15,6 +16,7 @@ mod cgroups;
 mod console;
 mod exec;
 mod hooks;
+mod killed;
 mod lifecycle;
 mod live;
 mod mount_ids;
@@ -52,6 +54,23 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("bad_input", bad_input::CASES),
 ];
 
+/// Those of soute's own, which no other runtime is tried on.
+const OWN: &[(&str, &[Case])] = &[
+    ("killed", killed::CASES),
+    ("killed", killed::SOME),
+    ("slow", killed::ALL),
+    ("attacks::links", attacks::links::CASES),
+    ("attacks::exchange", attacks::exchange::CASES),
+    ("attacks::descriptors", attacks::descriptors::CASES),
+    ("attacks::executable", attacks::executable::CASES),
+    ("attacks::peeking", attacks::peeking::CASES),
+    ("attacks::sysctls", attacks::sysctls::CASES),
+    ("attacks::terminal", attacks::terminal::CASES),
+    ("attacks::privileges", attacks::privileges::CASES),
+    ("attacks::ids", attacks::ids::CASES),
+    ("attacks::cgroups", attacks::cgroups::CASES),
+];
+
 fn main() {
     case::keep_panics();
     let one = |group: &str, case: &'static Case| {
@@ -61,6 +80,7 @@ fn main() {
     };
     let mut trials: Vec<Trial> = GROUPS
         .iter()
+        .chain(OWN)
         .flat_map(|(group, cases)| cases.iter().map(|case| one(group, case)))
         .collect();
     trials.push(Trial::test("slow::oci_table", || Ok(table::run(GROUPS)?)));

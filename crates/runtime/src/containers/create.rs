@@ -225,6 +225,13 @@ pub(super) fn write_pid_file(file: &Path, pid: Pid) -> Result<(), Error> {
     })?;
     let part = file.with_file_name(format!(".{}", name.to_string_lossy()));
     let text = pid.as_raw_nonzero().to_string();
+    // One that was killed in the middle left its own, and was to write the same file.
+    match std::fs::remove_file(&part) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return io("removing", &part, Err(e));
+        }
+        _ => {}
+    }
     let written = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

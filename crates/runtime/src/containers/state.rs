@@ -160,8 +160,11 @@ fn find(folder: &Path, id: &str) -> Result<Container, Error> {
         }
         text => io("reading", &file, text)?,
     };
-    let state: State = serde_json::from_slice(&text)
-        .map_err(|e| Error::Impossible(format!("{}: {e}", file.display())))?;
+    let state: State = match serde_json::from_slice(&text) {
+        // Cut short: whoever wrote it was killed, and has made nothing but the folder.
+        Err(e) if e.is_eof() => return Err(Error::NoSuch { id: id.to_owned() }),
+        state => state.map_err(|e| Error::Impossible(format!("{}: {e}", file.display())))?,
+    };
     let mut container = Container {
         state,
         status: Status::Stopped,
@@ -215,6 +218,10 @@ fn read_init(file: &Path) -> Result<Option<Init>, Error> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         text => io("reading", file, text)?,
     };
+    // Whoever was about to write it was killed; the process had got nothing from it yet, and ends by itself.
+    if text.is_empty() {
+        return Ok(None);
+    }
     let mut words = text.split_whitespace();
     let pid = words.next().and_then(|word| word.parse().ok());
     let start_time = words.next().and_then(|word| word.parse().ok());

@@ -39,19 +39,15 @@ pub(crate) fn open(root: &Root, (rows, columns): (u16, u16)) -> Result<OwnedFd, 
 /// A pair from /dev/pts/ptmx of `root`.
 pub(crate) fn pair(root: &Root, rows: u16, columns: u16) -> Result<(OwnedFd, OwnedFd), CallError> {
     let ptmx = root.open("/dev/pts/ptmx", Links::Refuse)?;
-    // A hostile exec target could have put another device there: number 5:2 is the multiplexer's alone.
-    let stat = rustix::fs::fstat(&ptmx).called(|| "fstat(/dev/pts/ptmx)".to_owned())?;
-    if stat.st_rdev != rustix::fs::makedev(5, 2) {
-        return Err(CallError::new(
-            "/dev/pts/ptmx of the container is no terminal multiplexer",
-            Errno::NODEV,
-        ));
-    }
+    // A hostile exec target could have put another device there, which is not even to be opened.
+    is_multiplexer(&ptmx)?;
     let master = root.open_with(
         "/dev/pts/ptmx",
         OFlags::RDWR | OFlags::NOCTTY,
         Links::Refuse,
     )?;
+    // Nor exchanged it meanwhile.
+    is_multiplexer(&master)?;
     rustix::pty::unlockpt(&master).called(|| "unlockpt()".to_owned())?;
     let terminal = rustix::pty::ioctl_tiocgptpeer(
         &master,
@@ -69,6 +65,18 @@ pub(crate) fn pair(root: &Root, rows: u16, columns: u16) -> Result<(OwnedFd, Own
     )
     .called(|| format!("ioctl(TIOCSWINSZ, {rows}, {columns})"))?;
     Ok((master, terminal))
+}
+
+/// Number 5:2 is the multiplexer's alone.
+fn is_multiplexer(file: impl AsFd) -> Result<(), CallError> {
+    let stat = rustix::fs::fstat(file).called(|| "fstat(/dev/pts/ptmx)".to_owned())?;
+    match stat.st_rdev == rustix::fs::makedev(5, 2) {
+        true => Ok(()),
+        false => Err(CallError::new(
+            "/dev/pts/ptmx of the container is no terminal multiplexer",
+            Errno::NODEV,
+        )),
+    }
 }
 
 /// Makes `terminal` the controlling terminal of this session and its standard files.

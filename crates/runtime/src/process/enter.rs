@@ -292,6 +292,16 @@ fn in_between(
                 format_args!("setns(pidfd, {:?}): {e}", own.flags()),
             ),
         })?;
+        // From here on the container's processes see it. Who has CAP_SYS_PTRACE there, in the machine's user namespace, may
+        // take what it holds, dumpable or not: folders of the machine's, that is, and with them the machine.
+        let mut kept = vec![channel.as_fd().as_raw_fd()];
+        kept.extend(
+            stdio
+                .iter()
+                .flat_map(|(files, _)| files.iter().map(AsRawFd::as_raw_fd)),
+        );
+        kept.extend((3..).take(process.preserved_descriptors as usize));
+        soute_sys::process::close_all_but(&mut kept).step("closing descriptors")?;
         clone3(flags::PARENT, None).step("making the process in the container")
     })();
     match entered {

@@ -17,7 +17,7 @@ use super::gate::Gate;
 use super::privileges::Door;
 use super::program::Program;
 use super::spawn::{Birth, HOOKS, MOUNTS, NETWORK, READY, TERMINAL};
-use super::{console, privileges, reaper, stdio, user};
+use super::{console, privileges, reaper, stdio, sysctl, user};
 use crate::cgroups::Cgroup;
 use crate::hooks::{Status, Tree};
 use crate::mounts::root::{Links, Missing, Root};
@@ -93,6 +93,7 @@ fn set_up(
 
     // By a procfs that no path of the image leads to.
     let label = Label::of(&plan.process.attributes)?;
+    let sysctls = sysctl::files(plan)?;
 
     // Rooted where this process now sits.
     if plan.namespaces.cgroup.is_new() {
@@ -209,8 +210,10 @@ fn set_up(
         (None, None) => {}
     }
 
-    // /proc/sys is still writable.
-    super::sysctl::apply(&root, &plan.sysctls)?;
+    // Interfaces that were carried in have theirs by now.
+    if let Some(files) = sysctls {
+        sysctl::apply(&files, &plan.sysctls)?;
+    }
     mask::make_readonly(&root, &plan.readonly_paths).step("read-only paths")?;
     mask::mask(&root, &plan.masked_paths).step("masked paths")?;
 

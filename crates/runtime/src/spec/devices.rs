@@ -46,6 +46,14 @@ pub(super) fn devices(spec: &Spec, mounts: &[Mount]) -> Result<Vec<Device>, Spec
                 number("minor", wanted.minor())?,
             ),
         };
+        let owner = |name: &str, id: Option<u32>| match id {
+            // As it is, to chown(2).
+            Some(u32::MAX) => Err(SpecError::new(
+                format!("{at}.{name}"),
+                "4294967295 is nobody's",
+            )),
+            id => Ok(id.unwrap_or(0)),
+        };
         let device = Device {
             path: path.to_owned(),
             kind,
@@ -53,8 +61,8 @@ pub(super) fn devices(spec: &Spec, mounts: &[Mount]) -> Result<Vec<Device>, Spec
             minor,
             // runc's default.
             mode: wanted.file_mode().unwrap_or(0o666) & 0o7777,
-            uid: wanted.uid().unwrap_or(0),
-            gid: wanted.gid().unwrap_or(0),
+            uid: owner("uid", wanted.uid())?,
+            gid: owner("gid", wanted.gid())?,
         };
         nodes.retain(|node| node.path != device.path);
         nodes.push(device);

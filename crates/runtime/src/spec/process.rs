@@ -64,6 +64,7 @@ fn any_process(
         check_given(&sets)?;
     }
     let user = wanted.user();
+    check_ids(user)?;
     Ok(Process {
         args,
         env: wanted.env().clone().unwrap_or_default(),
@@ -87,6 +88,22 @@ fn any_process(
         attributes: super::attributes::attributes(config, wanted, exec)?,
         preserved_descriptors: 0,
     })
+}
+
+/// To the kernel the last number is -1 and means "as it is" (setresuid(2)): the program would stay root.
+fn check_ids(user: &oci::User) -> Result<(), SpecError> {
+    let groups = user.additional_gids().iter().flatten().copied();
+    let ids = [("uid", user.uid()), ("gid", user.gid())];
+    let ids = ids
+        .into_iter()
+        .chain(groups.map(|gid| ("additionalGids", gid)));
+    for (name, id) in ids {
+        if id == u32::MAX {
+            let at = format!("process.user.{name}");
+            return Err(SpecError::new(at, format!("{id} is nobody's")));
+        }
+    }
+    Ok(())
 }
 
 fn filter(profile: &Profile, sets: &Capabilities, machine: &Machine) -> Result<Filter, SpecError> {

@@ -1,6 +1,6 @@
 /*
- * Waits for a process that executes a file of another file system than this one's own, opens that file by way of
- * /proc/PID/exe, and overwrites its beginning as soon as nobody executes it any more (CVE-2019-5736).
+ * Waits for a process that executes another file than this one's own, opens that file by way of /proc/PID/exe, and
+ * overwrites its beginning as soon as nobody executes it any more (CVE-2019-5736).
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -31,7 +31,7 @@ static int strange(void)
 			fd = open(path, O_PATH);
 			if (fd < 0)
 				continue;
-			if (fstat(fd, &its) == 0 && its.st_dev != own.st_dev)
+			if (fstat(fd, &its) == 0 && (its.st_dev != own.st_dev || its.st_ino != own.st_ino))
 				return fd;
 			close(fd);
 		}
