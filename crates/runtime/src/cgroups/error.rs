@@ -152,6 +152,17 @@ pub enum CgroupError {
         why: String,
     },
 
+    /// An annotation that names a property of systemd's unit, with a value that is none.
+    #[error("annotation {key}={value}: {why}")]
+    Annotation {
+        /// The annotation.
+        key: String,
+        /// As given.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+
     /// systemd would not, or could not.
     #[error("systemd unit {unit}: {what}")]
     Systemd {

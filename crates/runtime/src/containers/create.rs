@@ -11,12 +11,13 @@ use soute_sys::mount::RDONLY;
 
 use super::error::io;
 use super::folder::Folder;
+use super::late::run_poststop;
 use super::state::{has_been_made, write_config, write_init};
 use super::{Containers, Error, Late, State, console, machine};
 use crate::cgroups::systemd::{Holder, Unit};
 use crate::cgroups::{Cgroup, Place};
 use crate::hooks::HookState;
-use crate::plan::{Mount, MountSource, Plan, User};
+use crate::plan::{Mount, MountSource, Plan, Process, User};
 use crate::process::gate::Gate;
 use crate::process::{Birth, Failure, spawn};
 use crate::socket;
@@ -35,6 +36,8 @@ pub struct Create {
     pub pid_file: Option<PathBuf>,
     /// How many descriptors, from 3 on, the program keeps.
     pub preserved_descriptors: u32,
+    /// How many of them are sockets of systemd's (sd_listen_fds(3)); they come first.
+    pub listen_descriptors: u32,
     /// The caller's session keyring stays in use.
     pub keep_keyring: bool,
     /// cgroupsPath names a slice and a scope of systemd.
@@ -94,7 +97,12 @@ impl Containers {
             annotations: annotations.into_iter().collect(),
         };
         let mut planned = spec::plan(&config, &cgroup, &machine, state.for_hooks())?;
-        planned.plan.process.preserved_descriptors = how.preserved_descriptors;
+        preserve(&mut planned.plan.process, how.preserved_descriptors)?;
+        if how.listen_descriptors > 0 {
+            let env = &mut planned.plan.process.env;
+            env.push(format!("LISTEN_FDS={}", how.listen_descriptors));
+            env.push("LISTEN_PID=1".to_owned());
+        }
         let (poststart, poststop) = spec::late_hooks(&config.spec)?;
         let state = State {
             own_pids: planned.plan.namespaces.pid.is_new(),
@@ -133,6 +141,9 @@ impl Containers {
                     .and_then(|()| cgroup.remove())
                     .map_err(Error::from)
                     .and(folder.remove());
+                // There was a container, and now there is none: what follows its end follows (runtime-spec,
+                // "Lifecycle"). That it failed is told; what its last hooks fail with, too, would hide it.
+                let _ = run_poststop(&poststop, &state);
                 Err(undone(e, undoing))
             }
         }
@@ -191,6 +202,16 @@ fn hand_out(folder: &Folder, mut made: Made, how: &Create) -> Result<Made, (Made
         Ok(()) => Ok(made),
         Err(e) => Err((made, e)),
     }
+}
+
+/// The program keeps the caller's first descriptors, which must be open.
+pub(super) fn preserve(process: &mut Process, count: u32) -> Result<(), Error> {
+    for number in (3..).take(count as usize) {
+        let path = PathBuf::from(format!("/proc/self/fd/{number}"));
+        io("the descriptor to be kept", &path, path.symlink_metadata())?;
+    }
+    process.preserved_descriptors = count;
+    Ok(())
 }
 
 /// The number and nothing else, which is what callers parse. Written beside and renamed into place, since they wait for
@@ -253,7 +274,13 @@ fn make_cgroup(
     let limits = &planned.resources;
     let (cgroup, holder) = match &state.unit {
         Some(unit) => {
-            let scope = unit.start(&machine.layout, &limits.resources, &limits.device_rules)?;
+            let annotations = &state.annotations;
+            let scope = unit.start(
+                &machine.layout,
+                &limits.resources,
+                &limits.device_rules,
+                annotations.iter().map(|(k, v)| (k.as_str(), v.as_str())),
+            )?;
             // Where it is, systemd decides.
             if state.cgroup != scope.place {
                 state.cgroup = scope.place;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use super::folder::Folder;
 use super::late::run_poststop;
 use super::state::{Container, Status};
 use super::{Containers, Error};
+use crate::cgroups::{CgroupError, Layout, Place};
 use crate::hooks::HookError;
-use crate::spec;
+use crate::spec::{self, Config};
 
 /// A killed process may be in the middle of something that the kernel finishes first.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,6 +33,11 @@ impl Containers {
             // Whoever was making it was killed before there was anything but the folder.
             Err(Error::NoSuch { .. }) if force => {
                 return folder.remove().map(|()| Vec::new());
+            }
+            Err(Error::Impossible(_)) if force => {
+                return remove_wreck(&folder, id)
+                    .and_then(|()| folder.remove())
+                    .map(|()| Vec::new());
             }
             container => container?,
         };
@@ -54,6 +61,27 @@ impl Containers {
         let (_, poststop) = hooks.unwrap_or_default();
         folder.remove()?;
         Ok(run_poststop(&poststop, &container.state))
+    }
+}
+
+/// Of a container whose state cannot be read, the process and the cgroup that the rest of its folder tells of.
+fn remove_wreck(folder: &Folder, id: &str) -> Result<(), Error> {
+    if let Some(process) = super::state::first_process(folder.path())? {
+        let _ = soute_sys::process::pidfd_send_signal(&process, Signal::KILL.as_raw());
+        wait(id, &process)?;
+    }
+    let Ok(config) = Config::read(folder.path()) else {
+        return Ok(());
+    };
+    let layout = Layout::discover()?;
+    let linux = config.spec.linux().as_ref();
+    let path = linux.and_then(|linux| linux.cgroups_path().as_ref());
+    let path = path.map(|path| path.to_string_lossy()).unwrap_or_default();
+    match Place::from_spec(&layout, &path, id).and_then(|place| place.open(&layout)) {
+        Ok(cgroup) => Ok(cgroup.remove()?),
+        // A place that no path leads to has nothing of it.
+        Err(CgroupError::NotFound { .. } | CgroupError::Path { .. }) => Ok(()),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -60,7 +60,7 @@ pub enum Error {
     #[error(transparent)]
     Start(#[from] Failure),
     /// Its cgroup.
-    #[error(transparent)]
+    #[error("{}", .0.in_spec_words())]
     Cgroup(#[from] CgroupError),
     /// One of its hooks.
     #[error(transparent)]

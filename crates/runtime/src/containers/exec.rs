@@ -69,7 +69,7 @@ impl Containers {
         let config = container.config()?;
         let machine = machine::look()?;
         let mut process = spec::process(&config, &choose(&config)?, &machine)?;
-        process.preserved_descriptors = how.preserved_descriptors;
+        create::preserve(&mut process, how.preserved_descriptors)?;
         let inside = self.enter(&container, &process, &SubPaths::parse(&how.cgroups)?)?;
         let mut made = super::Made {
             pid: inside.pid,

@@ -193,6 +193,26 @@ fn find(folder: &Path, id: &str) -> Result<Container, Error> {
     Ok(container)
 }
 
+/// The first process that the folder tells of, if it is still there.
+pub(super) fn first_process(folder: &Path) -> Result<Option<OwnedFd>, Error> {
+    for name in [INIT, CREATING] {
+        let Some(init) = read_init(&folder.join(name)).ok().flatten() else {
+            continue;
+        };
+        let Some(pid) = Pid::from_raw(init.pid) else {
+            continue;
+        };
+        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) if proc_stat::runs_since(init.pid, init.start_time) => {
+                return Ok(Some(pidfd));
+            }
+            Ok(_) | Err(Errno::SRCH) => {}
+            Err(e) => return Err(call(format!("pidfd_open({})", init.pid), e)),
+        }
+    }
+    Ok(None)
+}
+
 fn read_init(file: &Path) -> Result<Option<Init>, Error> {
     let text = match std::fs::read_to_string(file) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

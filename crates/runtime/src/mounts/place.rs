@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags};
 use rustix::path::Arg;
@@ -79,7 +79,38 @@ pub(crate) fn place(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), Ca
         Missing::File
     };
     let target = root.open_or_make(&mount.target, missing, links)?;
+    check_proc(mount, &target)?;
     attach(tree, &target, &mount.target).map_err(|e| mismatch(&target, missing).unwrap_or(e))
+}
+
+/// Files of /proc that may show something else than the kernel's: figures, which no program trusts with its safety.
+const COVERED: &[&str] = &[
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+/// A mount on /proc, wherever links lead to it, would take for itself what is written there (CVE-2019-16884).
+fn check_proc(mount: &Mount, target: &OwnedFd) -> Result<(), CallError> {
+    let kind = rustix::fs::fstatfs(target).called(|| format!("fstatfs(\"{}\")", mount.target))?;
+    let allowed = mount.target == "/proc" || COVERED.contains(&mount.target.as_str());
+    if kind.f_type != PROC_SUPER_MAGIC || allowed {
+        return Ok(());
+    }
+    Err(CallError::new(
+        format!(
+            "{} lies in /proc, where nothing may be mounted",
+            mount.target
+        ),
+        Errno::PERM,
+    ))
 }
 
 /// Puts a tmpfs in its place that begins with a copy of what it covers.

@@ -90,9 +90,9 @@ impl Channel {
                 &mut control,
                 RecvFlags::CMSG_CLOEXEC,
             ) {
-                Err(rustix::io::Errno::INTR) => {}
-                // A peer that was killed with our messages unread.
-                Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+                // A peer that has ended with our messages unread: that is said once, before what it had sent itself, and
+                // before the end.
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
                 other => break other.called(|| "recvmsg()".to_owned())?,
             }
         };
@@ -151,6 +151,16 @@ impl AsFd for Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn last_words_are_heard_though_ours_were_not() {
+        let (a, b) = Channel::pair().unwrap();
+        a.send(b"to nobody", &[]).unwrap();
+        b.send(b"last words", &[]).unwrap();
+        drop(b);
+        assert_eq!(a.receive().unwrap().unwrap().bytes, b"last words");
+        assert!(a.receive().unwrap().is_none());
+    }
 
     #[test]
     fn many_descriptors_arrive_in_order() {

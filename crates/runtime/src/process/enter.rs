@@ -271,6 +271,12 @@ fn in_between(
             .map_err(|e| Failure::setup("joining the container's cgroups", e))?;
         // In the container's user namespace nobody may.
         privileges::raise_hard_limits(&process.rlimits)?;
+        if let Some(score) = process.oom_score_adj {
+            let path = "/proc/self/oom_score_adj";
+            std::fs::write(path, score.to_string())
+                .called(|| format!("write(\"{path}\", {score})"))
+                .step("setting oom_score_adj")?;
+        }
         if own.time {
             // Of the machine's user namespace, and so before that is left.
             rustix::thread::move_into_thread_name_spaces(target, ThreadNameSpaceType::TIME)

@@ -185,6 +185,12 @@ pub fn plan(
             })
         })
         .transpose()?;
+    if linux.is_some_and(|linux| linux.intel_rdt().is_some()) {
+        return Err(SpecError::new(
+            "linux.intelRdt",
+            "resource control of this kind is not supported",
+        ));
+    }
     let process = process::process_of(config, machine)?;
     let own_uts = namespaces.uts.is_new();
     for (field, name) in [

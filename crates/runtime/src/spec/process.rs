@@ -44,6 +44,14 @@ fn any_process(
         .to_str()
         .filter(|path| path.starts_with('/'))
         .ok_or_else(|| SpecError::new("process.cwd", "it is no absolute path"))?;
+    for (index, entry) in wanted.env().iter().flatten().enumerate() {
+        let at = format!("process.env[{index}]");
+        match entry.find('=') {
+            Some(0) => return Err(SpecError::new(at, format!("{entry:?} has no name"))),
+            None => return Err(SpecError::new(at, format!("{entry:?} has no \"=\""))),
+            _ => {}
+        }
+    }
     let sets = capabilities(wanted, machine)?;
     let own_user_namespace = config.spec.linux().as_ref().is_some_and(|linux| {
         linux

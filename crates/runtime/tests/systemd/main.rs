@@ -39,13 +39,18 @@ fn main() {
             })
         })
         .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if Path::new("/run/systemd/system").is_dir() {
+        // systemd makes slices as they are named, and keeps them.
+        systemctl(&["stop", "soute-test.slice"]);
+    }
+    conclusion.exit();
 }
 
 fn its_absence_is_told() {
     let unit = unit("absent");
     for error in [
-        unit.start(&layout(), &Resources::default(), &[])
+        unit.start(&layout(), &Resources::default(), &[], [])
             .unwrap_err(),
         unit.stop().unwrap_err(),
     ] {
@@ -144,7 +149,15 @@ fn assert_gone(unit: &Unit) {
 
 fn from_start_to_stop() {
     let unit = unit("life");
-    let scope = unit.start(&layout(), &Resources::default(), &[]).unwrap();
+    let annotations = [
+        ("org.systemd.property.TimeoutStopSec", "uint64 7"),
+        ("org.systemd.property.CollectMode", "'inactive-or-failed'"),
+        ("org.opencontainers.image.stopSignal", "3"),
+    ];
+    let none = Resources::default();
+    let scope = unit.start(&layout(), &none, &[], annotations).unwrap();
+    assert_eq!(property(&unit, "TimeoutStopUSec"), "7s");
+    assert_eq!(property(&unit, "CollectMode"), "inactive-or-failed");
     assert_eq!(threads(), 1);
     assert_eq!(scope.cgroup.path(), unit.path());
     assert_eq!(property(&unit, "ControlGroup"), unit.path());
@@ -179,7 +192,7 @@ fn limits_outlive_a_reload() {
         unified: [("memory.high".to_owned(), "50331648".to_owned())].into(),
         ..Resources::default()
     };
-    let scope = unit.start(&layout(), &resources, &[]).unwrap();
+    let scope = unit.start(&layout(), &resources, &[], []).unwrap();
     let cgroup = &scope.cgroup;
     let _resident = Resident::of(cgroup);
     let check = |memory: &str, pids: &str| {
@@ -217,7 +230,7 @@ fn devices_outlive_a_reload() {
     let unit = unit("devices");
     let rules = always_allowed();
     let scope = unit
-        .start(&layout(), &Resources::default(), &rules)
+        .start(&layout(), &Resources::default(), &rules, [])
         .unwrap();
     let may = |script: &str| {
         let mut child = Command::new("/bin/sh")
@@ -245,7 +258,9 @@ fn devices_outlive_a_reload() {
 /// A runtime that dies half-way leaves no scope behind.
 fn a_scope_ends_with_its_holder() {
     let unit = unit("holder");
-    let scope = unit.start(&layout(), &Resources::default(), &[]).unwrap();
+    let scope = unit
+        .start(&layout(), &Resources::default(), &[], [])
+        .unwrap();
     drop(scope.holder);
     assert_gone(&unit);
 }
@@ -253,9 +268,9 @@ fn a_scope_ends_with_its_holder() {
 fn a_name_is_taken_once() {
     let unit = unit("name");
     let none = Resources::default();
-    let scope = unit.start(&layout(), &none, &[]).unwrap();
+    let scope = unit.start(&layout(), &none, &[], []).unwrap();
     let _resident = Resident::of(&scope.cgroup);
-    let error = unit.start(&layout(), &none, &[]).unwrap_err();
+    let error = unit.start(&layout(), &none, &[], []).unwrap_err();
     assert!(matches!(error, CgroupError::Systemd { .. }), "{error}");
     // The first one's is untouched.
     assert_eq!(property(&unit, "ActiveState"), "active");
@@ -263,7 +278,7 @@ fn a_name_is_taken_once() {
     let cgroup = scope.place.open(&layout()).unwrap();
     end(&unit, cgroup);
     // Free again.
-    let again = unit.start(&layout(), &none, &[]).unwrap();
+    let again = unit.start(&layout(), &none, &[], []).unwrap();
     drop(again.holder);
     assert_gone(&unit);
 }
@@ -275,7 +290,7 @@ fn what_fails_leaves_nothing() {
         unified: [("cgroup.max.depth".to_owned(), "x".to_owned())].into(),
         ..Resources::default()
     };
-    let error = unit.start(&layout(), &resources, &[]).unwrap_err();
+    let error = unit.start(&layout(), &resources, &[], []).unwrap_err();
     assert!(matches!(error, CgroupError::Limit { .. }), "{error}");
     assert_gone(&unit);
     // systemd refuses it.
@@ -284,7 +299,7 @@ fn what_fails_leaves_nothing() {
         cpu_quota: Some(1),
         ..Resources::default()
     };
-    let error = unit.start(&layout(), &resources, &[]).unwrap_err();
+    let error = unit.start(&layout(), &resources, &[], []).unwrap_err();
     println!("{error}");
     assert_gone(&unit);
     assert_eq!(threads(), 1);

@@ -86,12 +86,14 @@ impl Common {
                  initramfs as well, without the flag"
             );
         }
+        let listened = systemd_descriptors();
         Ok(containers::Create {
             bundle: self.bundle.clone(),
             console_socket: self.console_socket.clone(),
             pidfd_socket: self.pidfd_socket.clone(),
             pid_file: self.pid_file.clone(),
-            preserved_descriptors: self.preserve_fds + systemd_descriptors(),
+            preserved_descriptors: self.preserve_fds + listened,
+            listen_descriptors: listened,
             keep_keyring: self.no_new_keyring,
             systemd: context.systemd,
             start,

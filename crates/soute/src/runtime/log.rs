@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
-use anyhow::Error;
+use anyhow::{Context as _, Error};
 use clap::ValueEnum;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -44,6 +44,22 @@ impl Log {
         Self { file, format }
     }
 
+    /// Opens the file, which is made if it is missing: a caller that reads it finds none otherwise.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(&self) -> Result<Option<std::fs::File>, Error> {
+        let open = |file: &PathBuf| {
+            std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o644)
+                .open(file)
+                .with_context(|| format!("--log {}", file.display()))
+        };
+        self.file.as_ref().map(open).transpose()
+    }
+
     /// As the words of a command line ask for that was not understood.
     pub fn of_words(words: &[OsString]) -> Self {
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
@@ -71,21 +87,16 @@ impl Log {
     pub fn error(&self, error: &Error) {
         let text = text(error);
         let line = self.line(&text);
-        let Some(file) = &self.file else {
+        if self.file.is_none() {
             return complain(&line);
-        };
-        let written = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o644)
-            .open(file)
-            .and_then(|mut file| file.write_all(line.as_bytes()));
+        }
         complain(&format!("{}\n", visible(&text)));
+        let written = self.open().and_then(|file| match file {
+            Some(mut file) => Ok(file.write_all(line.as_bytes())?),
+            None => Ok(()),
+        });
         if let Err(e) = written {
-            complain(&format!(
-                "--log {}: {e}\n",
-                visible(&file.to_string_lossy())
-            ));
+            complain(&format!("{}\n", visible(&format!("{e:#}"))));
         }
     }
 

@@ -169,6 +169,10 @@ pub fn main(name: &'static str, words: impl IntoIterator<Item = OsString>) -> Ex
     let Some((entry, matches)) = found else {
         return ExitCode::from(NO_SUCH_COMMAND);
     };
+    if let Err(error) = log.open() {
+        Log::new(None, globals.log_format).error(&error);
+        return ExitCode::FAILURE;
+    }
     match globals
         .context()
         .and_then(|context| (entry.run)(matches, &context))
@@ -259,7 +263,7 @@ fn help() -> Arg {
 }
 
 /// The form of these lines is what callers parse, and `runc` the name at their head that they look for.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
+const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
 
 /// Go's parser takes a long flag with one dash, and some callers write one.
 fn go_style(words: Vec<OsString>) -> Vec<OsString> {

@@ -90,7 +90,9 @@ impl Bus {
     fn authenticate(&mut self) -> Result<(), String> {
         let user = rustix::process::geteuid().as_raw().to_string();
         let hex: String = user.bytes().map(|b| format!("{b:02x}")).collect();
-        self.write(format!("\0AUTH EXTERNAL {hex}\r\n").as_bytes())?;
+        // BEGIN goes with it, as sd-bus sends it. Sent when the answer is there, it can reach systemd in one piece with
+        // the first message, which then lies unread in its buffer until more comes (seen with systemd 252).
+        self.write(format!("\0AUTH EXTERNAL {hex}\r\nBEGIN\r\n").as_bytes())?;
         let mut line = Vec::new();
         while !line.ends_with(b"\r\n") {
             if line.len() > 1000 {
@@ -104,11 +106,15 @@ impl Bus {
             let line = String::from_utf8_lossy(&line).trim().to_owned();
             return Err(format!("it does not let us in: {line:?}"));
         }
-        self.write(b"BEGIN\r\n")
+        Ok(())
     }
 
     /// Starts a transient unit and waits until that is done. A failed one of the same name that is left is forgotten first.
-    pub(super) fn start(&mut self, unit: &str, properties: &[Property]) -> Result<(), CgroupError> {
+    pub(super) fn start(
+        &mut self,
+        unit: &str,
+        properties: &[(&str, &Variant<'_>)],
+    ) -> Result<(), CgroupError> {
         let no_others: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
         let arguments = (unit, "fail", properties, no_others);
         let mut again = true;
@@ -406,13 +412,9 @@ mod tests {
             answer(1, &(job(7),)),
         ];
         let (mut bus, systemd) = pretend(vec![started.concat()]);
-        let properties: [Property; 2] = [
-            ("PIDs", vec![1u32].into()),
-            (
-                "DeviceAllow",
-                vec![("/dev/null".to_owned(), "rwm".to_owned())].into(),
-            ),
-        ];
+        let pids: Variant<'_> = vec![1u32].into();
+        let devices: Variant<'_> = vec![("/dev/null".to_owned(), "rwm".to_owned())].into();
+        let properties = [("PIDs", &pids), ("DeviceAllow", &devices)];
         bus.start("a.scope", &properties).unwrap();
         assert_eq!(systemd.join().unwrap(), ["StartTransientUnit"]);
     }

@@ -6,6 +6,7 @@
 //!
 //! docs/decisions/0006-systemd-without-a-thread.md says how this is done by a process that must have one thread.
 
+mod annotations;
 mod bus;
 mod holder;
 mod message;
@@ -35,13 +36,15 @@ pub struct Scope {
 }
 
 impl Unit {
-    /// Starts the scope, with its limits and device rules set. This process must have one thread, as for
+    /// Starts the scope, with its limits and device rules set, and the properties that the bundle's `annotations`
+    /// name (`org.systemd.property.NAME`). This process must have one thread, as for
     /// [`soute_sys::process::clone3`]. On an error nothing of it is left.
-    pub fn start(
+    pub fn start<'a>(
         &self,
         layout: &Layout,
         resources: &Resources,
         device_rules: &[DeviceRule],
+        annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Scope, CgroupError> {
         let bus = self.connect();
         resources.check(layout)?;
@@ -49,12 +52,16 @@ impl Unit {
         let mut properties = properties::of_scope(self);
         properties.extend(properties::of_resources(layout, resources)?);
         properties.extend(properties::of_devices(device_rules)?);
+        let own = annotations::properties(annotations)?;
         let holder = Holder::new()?;
         properties.push((
             "PIDs",
             vec![holder.pid().as_raw_nonzero().get() as u32].into(),
         ));
-        bus.start(self.name(), &properties)?;
+        // The bundle's word is the last.
+        let all = properties.iter().map(|(name, value)| (*name, value));
+        let all = all.chain(own.iter().map(|(name, value)| (name.as_str(), value)));
+        bus.start(self.name(), &all.collect::<Vec<_>>())?;
         match self.settle(layout, resources, device_rules, &holder) {
             Ok((cgroup, place)) => Ok(Scope {
                 cgroup,
