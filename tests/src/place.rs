@@ -17,23 +17,35 @@ use rustix::mount::{
 
 thread_local! {
     static ENTERED: Cell<bool> = const { Cell::new(false) };
+    /// Whether the root is that of the peers.
+    static WITH_PEERS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Where the peers' root shows what the machine has elsewhere: its own folder in memory.
 const SHOWN: &str = "/tmp/shown";
 
-/// Moves this thread, and all that it starts from now on, to the place.
+/// Moves this thread, and all that it starts from now on, to the place with the peers.
 pub fn enter() {
+    if ENTERED.get() {
+        return;
+    }
+    enter_alone();
+    if let Some(root) = std::env::var_os("SOUTE_TEST_PEERS") {
+        let (soute, busybox) = (variable("SOUTE_BIN"), variable("SOUTE_TEST_BUSYBOX"));
+        move_to(Path::new(&root), &[&soute, &busybox]).expect("the root with the peers");
+        WITH_PEERS.set(true);
+    }
+}
+
+/// Moves this thread, and all that it starts from now on, to a place of one cgroup layout with the machine's own root: who
+/// tries nobody but soute has the machine's compiler there.
+pub fn enter_alone() {
     if ENTERED.replace(true) {
         return;
     }
     machine::enter();
     if layout() == Layout::V1 {
         show_version_1().expect("the version 1 hierarchies");
-    }
-    if let Some(root) = std::env::var_os("SOUTE_TEST_PEERS") {
-        let (soute, busybox) = (variable("SOUTE_BIN"), variable("SOUTE_TEST_BUSYBOX"));
-        move_to(Path::new(&root), &[&soute, &busybox]).expect("the root with the peers");
     }
 }
 
@@ -49,7 +61,7 @@ pub fn busybox() -> PathBuf {
 
 /// Where a file of the machine is seen.
 fn shown(file: &Path) -> PathBuf {
-    if std::env::var_os("SOUTE_TEST_PEERS").is_none() {
+    if !WITH_PEERS.get() {
         return file.to_owned();
     }
     Path::new(SHOWN).join(file.file_name().expect("a file"))

@@ -20,15 +20,21 @@ impl Case {
         Self { name, run }
     }
 
-    /// Tries it on a runtime, in this thread.
+    /// Tries it on a runtime, in a thread of its own, since the runtimes are in different places.
     ///
     /// # Errors
     /// What was not as it must be, or what was left behind.
     pub fn try_on(&self, runtime: Runtime) -> Result<(), String> {
-        let mut bench = caught(|| Bench::new(runtime))?;
-        let tried = caught(|| (self.run)(&mut bench));
-        let finished = caught(|| bench.finish()).flatten();
-        tried.and(finished)
+        let tried = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let mut bench = caught(|| Bench::new(runtime))?;
+                let tried = caught(|| (self.run)(&mut bench));
+                let finished = caught(|| bench.finish()).flatten();
+                tried.and(finished)
+            });
+            thread.join()
+        });
+        tried.unwrap_or_else(|_| Err("a panic that was not kept".to_owned()))
     }
 }
 

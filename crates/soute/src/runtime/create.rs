@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use soute_runtime::containers;
 use soute_runtime::spec::Config;
@@ -34,7 +34,7 @@ struct Common {
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
 
-    /// Change the root without pivot_root(2)
+    /// The root need not be changed by pivot_root(2); it is, which takes a machine whose own root is no initramfs
     #[arg(long)]
     no_pivot: bool,
 
@@ -80,12 +80,6 @@ pub struct Run {
 impl Common {
     /// Checks what must be so whatever the bundle says.
     fn how(&self, context: &Context, start: bool) -> Result<containers::Create> {
-        if self.no_pivot {
-            bail!(
-                "--no-pivot: a root that is not changed by pivot_root(2) can be left again; soute's works on an \
-                 initramfs as well, without the flag"
-            );
-        }
         let listened = systemd_descriptors();
         Ok(containers::Create {
             bundle: self.bundle.clone(),
