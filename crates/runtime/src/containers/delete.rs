@@ -10,7 +10,7 @@ use super::folder::Folder;
 use super::late::run_poststop;
 use super::state::{Container, Status};
 use super::{Containers, Error};
-use crate::cgroups::{CgroupError, Layout, Place};
+use crate::cgroups::{CgroupError, Layout, Place, remove_if_empty};
 use crate::hooks::HookError;
 use crate::spec::{self, Config};
 
@@ -70,10 +70,12 @@ fn remove_wreck(folder: &Folder, id: &str) -> Result<(), Error> {
         let _ = soute_sys::process::pidfd_send_signal(&process, Signal::KILL.as_raw());
         wait(id, &process)?;
     }
-    let Ok(config) = Config::read(folder.path()) else {
-        return Ok(());
-    };
     let layout = Layout::discover()?;
+    let Ok(config) = Config::read(folder.path()) else {
+        // Where it is, if the configuration said nothing else; and if so, nobody is left in it.
+        let usual = Place::from_spec(&layout, "", id)?;
+        return Ok(remove_if_empty(&usual.layout(&layout), usual.path())?);
+    };
     let linux = config.spec.linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_ref());
     let path = path.map(|path| path.to_string_lossy()).unwrap_or_default();
