@@ -10,7 +10,7 @@ use super::folder::Folder;
 use super::late::run_poststop;
 use super::state::{Container, Status};
 use super::{Containers, Error};
-use crate::cgroups::{CgroupError, Layout, Place};
+use crate::cgroups::{CgroupError, Layout, Place, remove_if_empty};
 use crate::hooks::HookError;
 use crate::spec::{self, Config};
 
@@ -30,8 +30,11 @@ impl Containers {
             folder => folder?,
         };
         let container = match self.container(id) {
-            // Whoever was making it was killed before there was anything but the folder, or somebody else wrote in there.
-            Err(Error::NoSuch { .. } | Error::Impossible(_)) if force => {
+            // Whoever was making it was killed before there was anything but the folder.
+            Err(Error::NoSuch { .. }) if force => {
+                return folder.remove().map(|()| Vec::new());
+            }
+            Err(Error::Impossible(_)) if force => {
                 return remove_wreck(&folder, id)
                     .and_then(|()| folder.remove())
                     .map(|()| Vec::new());
@@ -67,13 +70,15 @@ fn remove_wreck(folder: &Folder, id: &str) -> Result<(), Error> {
         let _ = soute_sys::process::pidfd_send_signal(&process, Signal::KILL.as_raw());
         wait(id, &process)?;
     }
-    let config = Config::read(folder.path()).ok();
-    let linux = config
-        .as_ref()
-        .and_then(|config| config.spec.linux().as_ref());
+    let layout = Layout::discover()?;
+    let Ok(config) = Config::read(folder.path()) else {
+        // Where it is, if the configuration said nothing else; and if so, nobody is left in it.
+        let usual = Place::from_spec(&layout, "", id)?;
+        return Ok(remove_if_empty(&usual.layout(&layout), usual.path())?);
+    };
+    let linux = config.spec.linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_ref());
     let path = path.map(|path| path.to_string_lossy()).unwrap_or_default();
-    let layout = Layout::discover()?;
     match Place::from_spec(&layout, &path, id).and_then(|place| place.open(&layout)) {
         Ok(cgroup) => Ok(cgroup.remove()?),
         // A place that no path leads to has nothing of it.

@@ -160,11 +160,9 @@ fn find(folder: &Path, id: &str) -> Result<Container, Error> {
         }
         text => io("reading", &file, text)?,
     };
-    let state: State = match serde_json::from_slice(&text) {
-        // Cut short: whoever wrote it was killed, and has made nothing but the folder.
-        Err(e) if e.is_eof() => return Err(Error::NoSuch { id: id.to_owned() }),
-        state => state.map_err(|e| Error::Impossible(format!("{}: {e}", file.display())))?,
-    };
+    // One that is cut short, too: whoever wrote it was killed, and only `delete --force` knows what to do with that.
+    let state: State = serde_json::from_slice(&text)
+        .map_err(|e| Error::Impossible(format!("{}: {e}", file.display())))?;
     let mut container = Container {
         state,
         status: Status::Stopped,

@@ -1,12 +1,12 @@
 //! Kernel parameters, and files that only look like the kernel's.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use serde_json::json;
 use soute_tests::output;
 
+use super::link;
 use crate::bench::Bench;
 use crate::bundle::Bundle;
 use crate::case::cases;
@@ -28,48 +28,53 @@ fn forwards(bench: &Bench, id: &str) -> String {
 }
 
 /// CVE-2025-52881, CVE-2025-62596, and before them CVE-2019-16884: a mount over the container's /proc takes a value for
-/// itself, or leads it to another of the kernel's files. The first defence is mounts/place.rs, which mounts nothing there;
-/// the second the procfs of its own in process/sysctl.rs: without it the value is lost where /proc is no procfs at all.
+/// itself, or leads it to another of the kernel's files. The defences are the procfs of its own in process/sysctl.rs,
+/// without which the value is in the decoy, and that nothing is mounted in a procfs (mounts/place.rs).
 fn a_mount_over_proc_takes_no_value(bench: &mut Bench) {
     let decoy = bench.path("decoy");
-    fs::create_dir_all(decoy.join("ipv4")).unwrap();
-    fs::write(decoy.join("ipv4/ip_forward"), "decoy\n").unwrap();
-    let wanted = |bench: &mut Bench, user_namespace: bool| -> Bundle {
-        let mut bundle = bench.sleeper();
-        if user_namespace {
-            mapped(&mut bundle);
-        }
-        bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"}));
-        bundle.set("/linux/readonlyPaths", json!([]));
-        bundle
-    };
+    let taken = decoy.join("sys/net/ipv4/ip_forward");
+    fs::create_dir_all(taken.parent().unwrap()).unwrap();
+    fs::create_dir(decoy.join("self")).unwrap();
+    fs::write(&taken, "decoy\n").unwrap();
+    let decoy = decoy.display().to_string();
     for user_namespace in [false, true] {
-        // A folder that is not the kernel's.
-        let mut bundle = wanted(bench, user_namespace);
-        let source = decoy.display().to_string();
-        bundle.mount("bind", &source, "/proc/sys/net", &["bind"]);
-        bench.refuses(&bundle);
-        // A file that is.
-        let mut bundle = wanted(bench, user_namespace);
+        let wanted = |bench: &mut Bench| -> Bundle {
+            let mut bundle = bench.sleeper();
+            if user_namespace {
+                mapped(&mut bundle);
+            }
+            bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"}));
+            bundle.set("/linux/readonlyPaths", json!([]));
+            bundle.set("/linux/maskedPaths", json!([]));
+            bundle
+        };
+        // In the place of the kernel's.
+        for (kind, source, options) in [
+            ("bind", decoy.as_str(), &["bind"][..]),
+            ("tmpfs", "tmpfs", &[]),
+        ] {
+            let mut bundle = wanted(bench);
+            bundle.without("/mounts", |mount| mount["destination"] == "/proc");
+            bundle.mount(kind, source, "/proc", options);
+            let id = bench.start(&bundle);
+            assert_eq!(forwards(bench, &id), "1", "{kind}");
+        }
+        // In it: a folder, and another of the kernel's files, by way of a link, too.
+        let folder = format!("{decoy}/sys/net");
         let other = "/proc/sys/kernel/domainname";
-        bundle.mount("bind", other, "/proc/sys/net/ipv4/ip_forward", &["bind"]);
-        bench.refuses(&bundle);
-        // By way of a link of the image's.
-        let mut bundle = wanted(bench, user_namespace);
-        symlink("/proc/sys/net", bundle.rootfs().join("way")).unwrap();
-        bundle.mount("bind", &source, "/way", &["bind"]);
-        bench.refuses(&bundle);
-        // All of it.
-        let mut bundle = wanted(bench, user_namespace);
-        bundle.without("/mounts", |mount| mount["destination"] == "/proc");
-        bundle.set("/linux/maskedPaths", json!([]));
-        bundle.mount("tmpfs", "tmpfs", "/proc", &[]);
-        let id = bench.start(&bundle);
-        assert_eq!(forwards(bench, &id), "1");
-        bench.call(&["delete", "--force", &id]).success();
+        for (source, place) in [
+            (folder.as_str(), "/proc/sys/net"),
+            (&folder, "/way/net"),
+            (other, "/proc/sys/net/ipv4/ip_forward"),
+            (other, "/way/net/ipv4/ip_forward"),
+        ] {
+            let mut bundle = wanted(bench);
+            link(&bundle, "way", "/proc/sys");
+            bundle.mount("bind", source, place, &["bind"]);
+            bench.run(&bundle).fails(1, &["lies in /proc"]);
+        }
     }
-    let left = fs::read_to_string(decoy.join("ipv4/ip_forward")).unwrap();
-    assert_eq!(left, "decoy\n");
+    assert_eq!(fs::read_to_string(&taken).unwrap(), "decoy\n");
 }
 
 /// CVE-2022-0811: a name or a value that sets what is the whole machine's. The defence is crates/runtime/src/sysctls.rs.
