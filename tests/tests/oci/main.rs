@@ -84,5 +84,16 @@ fn main() {
         .flat_map(|(group, cases)| cases.iter().map(|case| one(group, case)))
         .collect();
     trials.push(Trial::test("slow::oci_table", || Ok(table::run(GROUPS)?)));
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    // The standard harness takes several filters, this one but one: with more they are applied here.
+    let (filters, flags): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|word| !word.starts_with('-'));
+    let arguments = match filters.len() {
+        0 | 1 => Arguments::from_args(),
+        _ => {
+            trials.retain(|trial| filters.iter().any(|filter| trial.name().contains(filter)));
+            Arguments::from_iter(std::iter::once("oci".to_owned()).chain(flags))
+        }
+    };
+    libtest_mimic::run(&arguments, trials).exit();
 }

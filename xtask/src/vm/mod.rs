@@ -56,6 +56,16 @@ const EVERYTHING: &[Program] = &[
         ],
     ),
     Program::some("soute-tests", "faults", &["killed::", "wrecks::"]),
+    Program::some(
+        "soute-tests",
+        "oci",
+        &[
+            "oci::cgroups::",
+            "oci::live::",
+            "oci::mount_ids::",
+            "oci::namespaces::",
+        ],
+    ),
 ];
 
 /// What depends on the mount interface.

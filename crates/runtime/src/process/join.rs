@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use soute_sys::process::{Cloned, clone3, exit_now, flags, fork};
+use soute_sys::process::{Cloned, clone3, exit_now, flags};
 use soute_sys::{CallError, Called};
 
 use super::channel::Channel;
@@ -17,7 +17,9 @@ pub(crate) fn clone_inside(
     cgroup: Option<BorrowedFd<'_>>,
 ) -> Result<Cloned, CallError> {
     let (ours, theirs) = Channel::pair()?;
-    match fork()? {
+    // In the cgroup from here on: from a cgroup namespace that it joins, no way leads to a cgroup outside (cgroups(7),
+    // "nsdelegate").
+    match clone3(0, cgroup)? {
         Cloned::Child => {
             drop(ours);
             // Before it can be seen in there: root of that user namespace, given CAP_SYS_PTRACE, may trace whoever is
@@ -25,7 +27,7 @@ pub(crate) fn clone_inside(
             if super::privileges::leave_caller(true).is_err() {
                 exit_now(1)
             }
-            match enter_and_clone(joins, clone_flags, cgroup) {
+            match enter_and_clone(joins, clone_flags) {
                 Ok(Cloned::Child) => Ok(Cloned::Child),
                 Ok(Cloned::Parent { pid, pidfd }) => {
                     let number = pid.as_raw_nonzero().get().to_ne_bytes();
@@ -50,16 +52,12 @@ pub(crate) fn clone_inside(
     }
 }
 
-fn enter_and_clone(
-    joins: &[BorrowedFd<'_>],
-    clone_flags: u64,
-    cgroup: Option<BorrowedFd<'_>>,
-) -> Result<Cloned, CallError> {
+fn enter_and_clone(joins: &[BorrowedFd<'_>], clone_flags: u64) -> Result<Cloned, CallError> {
     for namespace in joins {
         rustix::thread::move_into_link_name_space(*namespace, None)
             .called(|| "setns()".to_owned())?;
     }
-    clone3(clone_flags | flags::PARENT, cgroup)
+    clone3(clone_flags | flags::PARENT, None)
 }
 
 fn encode(error: &CallError) -> Vec<u8> {
