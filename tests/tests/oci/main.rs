@@ -83,6 +83,9 @@ fn main() {
         .chain(OWN)
         .flat_map(|(group, cases)| cases.iter().map(|case| one(group, case)))
         .collect();
+    trials.push(Trial::test("oci::the_table_of_fields_names_cases", || {
+        Ok(named_in_the_table()?)
+    }));
     trials.push(Trial::test("slow::oci_table", || Ok(table::run(GROUPS)?)));
     // The standard harness takes several filters, this one but one: with more they are applied here.
     let (filters, flags): (Vec<String>, Vec<String>) = std::env::args()
@@ -96,4 +99,25 @@ fn main() {
         }
     };
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// docs/oci-runtime.md says by which cases each field is shown: they are there.
+fn named_in_the_table() -> Result<(), String> {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/oci-runtime.md");
+    let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+    let there = |name: &str| {
+        GROUPS.iter().any(|(group, cases)| {
+            cases
+                .iter()
+                .any(|case| name == format!("{group}::{}", case.name))
+        })
+    };
+    let named = text.split('`').filter(|word| word.contains("::"));
+    let missing: Vec<&str> = named
+        .filter(|name| *name != "oci::" && !there(name))
+        .collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!("no such cases: {}", missing.join(", "))),
+    }
 }

@@ -86,6 +86,14 @@ impl Bed {
         command
     }
 
+    /// `soute runtime`, with its state here.
+    pub fn runtime(&self) -> Command {
+        let mut command = Command::new(self.path("soute"));
+        command.args(["runtime", "--root"]);
+        command.arg(self.run().join("soute-runtime"));
+        command
+    }
+
     /// `soute`.
     pub fn soute(&self) -> Command {
         self.soute_at("soute-root")

@@ -9,7 +9,9 @@ use super::Options;
 use super::layout::Layout;
 use super::load::Load;
 use super::statistics::{median, p95};
-use super::subjects::{CRUN, CRUN_SECCOMP, DOCKER, FLOOR, PODMAN, SOUTE};
+use super::subjects::{
+    CRUN, CRUN_SECCOMP, DOCKER, FLOOR, PODMAN, RUNC, RUNC_SECCOMP, RUNTIME, RUNTIME_SECCOMP, SOUTE,
+};
 use crate::shell::{command, output};
 
 /// All that was measured.
@@ -128,6 +130,30 @@ fn collect(figures: &Figures) -> Vec<Target> {
     };
     for (layout, value) in &figures.layouts {
         let (run, on) = (&value["run"], format!("on {layout}"));
+        for (table, what, ours, peer, limit) in [
+            ("run", "run", RUNTIME, FLOOR, 1.4),
+            ("run", "run", RUNTIME, CRUN, 0.6),
+            ("run", "run", RUNTIME, RUNC, 0.2),
+            ("run", "run", RUNTIME_SECCOMP, CRUN_SECCOMP, 0.6),
+            ("run", "run", RUNTIME_SECCOMP, RUNC_SECCOMP, 0.12),
+            ("exec", "exec", RUNTIME, CRUN, 0.6),
+            ("exec", "exec", RUNTIME, RUNC, 0.15),
+        ] {
+            add(
+                format!("{ours}: {what} {on} / {peer}"),
+                ratio(&value[table], ours, peer),
+                limit,
+                "×",
+            );
+        }
+        if *layout == Layout::V2 {
+            add(
+                format!("{RUNTIME}: run after 50 ms idle {on} / {CRUN}"),
+                ratio(&value["idle"], RUNTIME, CRUN),
+                0.35,
+                "×",
+            );
+        }
         for (peer, limit) in [
             (FLOOR, 1.6),
             (CRUN_SECCOMP, 0.65),

@@ -21,6 +21,14 @@ pub const SOUTE: &str = "soute";
 pub const CRUN: &str = "crun";
 /// crun with the seccomp profile, as soute has one.
 pub const CRUN_SECCOMP: &str = "crun, seccomp";
+/// soute as an OCI runtime, on what `runc spec` writes.
+pub const RUNTIME: &str = "soute runtime";
+/// The same with the seccomp profile.
+pub const RUNTIME_SECCOMP: &str = "soute runtime, seccomp";
+/// runc's bare bundle.
+pub const RUNC: &str = "runc";
+/// runc with the seccomp profile.
+pub const RUNC_SECCOMP: &str = "runc, seccomp";
 /// Podman's command.
 pub const PODMAN: &str = "podman";
 /// Docker's command.
@@ -49,11 +57,14 @@ pub fn run<'a>(bed: &'a Bed, layout: Layout, options: Options, docker: bool) -> 
     for (name, bundle) in [
         (CRUN, "crun"),
         (CRUN_SECCOMP, "crun-seccomp"),
-        ("runc", "runc"),
-        ("runc, seccomp", "runc-seccomp"),
+        (RUNC, "runc"),
+        (RUNC_SECCOMP, "runc-seccomp"),
     ] {
         let slow = name.starts_with("runc");
         subjects.push(subject(name, slow, move || bundled(bed, bundle, &[])));
+    }
+    for (name, bundle) in [(RUNTIME, "runc"), (RUNTIME_SECCOMP, "runc-seccomp")] {
+        subjects.push(subject(name, false, move || ours(bed, bundle, &[])));
     }
     let engine = |command: Command| {
         with(
@@ -83,6 +94,18 @@ fn bundled(bed: &Bed, name: &str, flags: &[&str]) -> Command {
         .arg("--bundle")
         .arg(bed.path(name))
         .arg(format!("bench-{name}"));
+    command
+}
+
+/// `soute runtime run` of a bundle of runc's.
+fn ours(bed: &Bed, name: &str, flags: &[&str]) -> Command {
+    let mut command = bed.runtime();
+    command
+        .arg("run")
+        .args(flags)
+        .arg("--bundle")
+        .arg(bed.path(name))
+        .arg(format!("bench-soute-{name}"));
     command
 }
 
@@ -162,9 +185,14 @@ impl<'a> Held<'a> {
             held.floor_init = std::fs::read_to_string(&pid_file).unwrap_or_default();
         }
         held.floor_init.truncate(held.floor_init.len() - 1);
-        for name in ["crun-idle", "runc-idle"] {
+        let detach = &["--detach"];
+        for (name, mut command) in [
+            ("crun", bundled(bed, "crun-idle", detach)),
+            ("runc", bundled(bed, "runc-idle", detach)),
+            ("soute runtime", ours(bed, "runc-idle", detach)),
+        ] {
             // Not `output`: the container keeps the pipes of its creator.
-            let status = bundled(bed, name, &["--detach"])
+            let status = command
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .status()?;
@@ -206,8 +234,14 @@ impl<'a> Held<'a> {
             subject(SOUTE, false, || {
                 with(self.bed.soute(), &["exec", "held", "/bin/true"])
             }),
+            subject(RUNTIME, false, || {
+                with(
+                    self.bed.runtime(),
+                    &["exec", "bench-soute-runc-idle", "/bin/true"],
+                )
+            }),
             subject(CRUN, false, oci("crun")),
-            subject("runc", true, oci("runc")),
+            subject(RUNC, true, oci("runc")),
         ]
     }
 }
@@ -225,10 +259,13 @@ impl Drop for Held<'_> {
                 &["delete", "--force", &format!("bench-{runtime}-idle")],
             )
         });
-        for mut command in oci
-            .into_iter()
-            .chain([with(self.bed.soute(), &["rm", "--force", "held"])])
-        {
+        for mut command in oci.into_iter().chain([
+            with(self.bed.soute(), &["rm", "--force", "held"]),
+            with(
+                self.bed.runtime(),
+                &["delete", "--force", "bench-soute-runc-idle"],
+            ),
+        ]) {
             if let Err(error) = output(&mut command) {
                 eprintln!("xtask: {error:#}");
             }

@@ -22,6 +22,7 @@ mod pull;
 mod rm;
 mod rmi;
 mod run;
+mod runtime;
 mod start;
 mod stop;
 mod tag;
@@ -64,6 +65,7 @@ pub const TABLE: &[Entry] = &[
         "ns",
         "Show namespaces: of the machine, of a process, of a container",
     ),
+    Entry::new::<runtime::Runtime>("runtime", "Be an OCI runtime, with runc's command line"),
     Entry::new::<info::Info>("info", "Print what there is, and what the machine offers"),
     Entry::new::<version::Version>("version", "Print soute's version and the kernel's"),
     Entry::new::<completion::Completion>("completion", "Print the completion script of a shell")
