@@ -1,6 +1,7 @@
 //! The runtime is killed right before one of its system calls, whichever it is, and `delete --force` cleans up.
 //!
-//! `oci::killed` tries some of the calls, `oci::slow` each of them, and says how many there are.
+//! `oci::killed` tries some of the calls, `oci::slow` each of them, and says how many there are: of `create`, and with
+//! `SOUTE_TEST_EVERY_CALL` set of all commands.
 
 use std::fs;
 use std::path::PathBuf;

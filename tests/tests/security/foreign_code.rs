@@ -74,13 +74,15 @@ fn traced(world: &World, words: &[&str]) -> (Outcome, Vec<String>) {
     (outcome, lines.lines().map(str::to_owned).collect())
 }
 
-/// The paths that were executed, but for soute itself and the sealed copy of itself that it makes in memory.
+/// The paths that were executed, but for soute itself, in an overlay of its own or in a sealed copy in memory, too.
 fn executed(lines: &[String]) -> Vec<&str> {
     let soute = std::env::var("SOUTE_BIN").unwrap();
     let calls = lines
         .iter()
         .filter(|line| line.contains(" execve(") || line.contains(" execveat("));
-    let others = calls.filter(|line| !line.contains("</memfd:soute"));
+    // By descriptor: what is in an overlay that is attached nowhere has its name alone.
+    let anew = |line: &&String| line.contains("</memfd:soute") || line.contains("</soute>, \"\", ");
+    let others = calls.filter(|line| !anew(line));
     let paths = others.map(|line| line.split('"').nth(1).unwrap_or(line));
     paths.filter(|path| *path != soute).collect()
 }
