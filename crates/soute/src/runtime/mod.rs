@@ -30,7 +30,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _};
 use soute_runtime::containers::Containers;
 
-use crate::cli::as_docker_parses;
+use crate::cli::{Purpose, as_docker_parses};
 use crate::output::print;
 use log::{Log, LogFormat};
 
@@ -63,8 +63,8 @@ struct Globals {
     #[arg(long)]
     systemd_cgroup: bool,
 
-    /// Whether the caller is no root: true, false or auto
-    #[arg(long, value_name = "BOOL", default_value = "auto")]
+    /// Whether the caller is no root
+    #[arg(long, value_name = "BOOL", value_parser = ["true", "false", "auto"], default_value = "auto")]
     rootless: String,
 }
 
@@ -99,6 +99,7 @@ struct Entry {
     failure: u8,
     enters: bool,
     augment: fn(Command) -> Command,
+    augment_for_parsing: fn(Command) -> Command,
     run: fn(&ArgMatches, &Context) -> Result<ExitCode>,
 }
 
@@ -110,6 +111,7 @@ impl Entry {
             failure: C::FAILURE,
             enters: C::ENTERS,
             augment: augment::<C>,
+            augment_for_parsing: |command| as_docker_parses(augment::<C>(command)),
             run: |matches, context| C::from_arg_matches(matches)?.run(context),
         }
     }
@@ -154,7 +156,13 @@ pub fn main(name: &'static str, words: impl IntoIterator<Item = OsString>) -> Ex
         return ExitCode::FAILURE;
     }
     let words = go_style(words);
-    let matches = match tree(name).try_get_matches_from(&words) {
+    let parsed = tree(name, Purpose::Parsing).try_get_matches_from(&words);
+    // Help shows the flags as they are documented.
+    let parsed = parsed.or_else(|error| match error.kind() {
+        ErrorKind::DisplayHelp => tree(name, Purpose::Documentation).try_get_matches_from(&words),
+        _ => Err(error),
+    });
+    let matches = match parsed {
         Ok(matches) => matches,
         Err(usage) => return explain(&words, &usage),
     };
@@ -192,6 +200,10 @@ impl Globals {
             None => default_root(),
         };
         anyhow::ensure!(
+            self.rootless != "true",
+            "--rootless true: soute needs root yet"
+        );
+        anyhow::ensure!(
             root != Path::new("/"),
             "--root /: the state of containers is not kept there"
         );
@@ -213,11 +225,14 @@ fn default_root() -> PathBuf {
     own.join("soute-runtime")
 }
 
-fn tree(name: &'static str) -> Command {
+fn tree(name: &'static str, purpose: Purpose) -> Command {
     let subcommands = TABLE.iter().map(|entry| {
         Command::new(entry.name)
             .about(entry.about)
-            .defer(entry.augment)
+            .defer(match purpose {
+                Purpose::Parsing => entry.augment_for_parsing,
+                Purpose::Documentation => entry.augment,
+            })
     });
     let command = Command::new(name)
         .bin_name(name)
@@ -237,12 +252,11 @@ fn tree(name: &'static str) -> Command {
     let command = Globals::augment_args(command)
         .about("An OCI runtime")
         .long_about(Resettable::Reset);
-    as_docker_parses_globals(command).subcommands(subcommands)
-}
-
-/// As [`as_docker_parses`], of the command's own flags; its subcommands' are not there yet.
-fn as_docker_parses_globals(command: Command) -> Command {
-    as_docker_parses(command)
+    let command = match purpose {
+        Purpose::Parsing => as_docker_parses(command),
+        Purpose::Documentation => command,
+    };
+    command.subcommands(subcommands)
 }
 
 fn augment<C: Operation>(command: Command) -> Command {
@@ -251,7 +265,7 @@ fn augment<C: Operation>(command: Command) -> Command {
         .about(about)
         .long_about(Resettable::Reset);
     let usage = format!("{} {}", command.get_name(), C::USAGE);
-    as_docker_parses(command.override_usage(usage).arg(help()))
+    command.override_usage(usage).arg(help())
 }
 
 fn help() -> Arg {
@@ -286,8 +300,11 @@ fn explain(words: &[OsString], usage: &clap::Error) -> ExitCode {
         }
         _ => {}
     }
-    let text = text.trim_start_matches("error: ").trim_end();
-    Log::of_words(words).error(&anyhow::anyhow!("{text}"));
+    // What is wrong stands first, the usage after it: a log has one line for both.
+    let text = text.trim_start_matches("error: ");
+    let text = text.split("\n\n").next().unwrap_or(text);
+    let text: Vec<&str> = text.split_whitespace().collect();
+    Log::of_words(words).error(&anyhow::anyhow!("{}", text.join(" ")));
     match usage.kind() {
         ErrorKind::InvalidSubcommand => ExitCode::from(NO_SUCH_COMMAND),
         _ => ExitCode::FAILURE,
@@ -300,9 +317,11 @@ mod tests {
 
     #[test]
     fn the_tree_is_sound() {
-        let mut tree = tree("runc");
-        tree.build();
-        tree.debug_assert();
+        for purpose in [Purpose::Parsing, Purpose::Documentation] {
+            let mut tree = tree("runc", purpose);
+            tree.build();
+            tree.debug_assert();
+        }
     }
 
     #[test]
@@ -337,7 +356,7 @@ mod tests {
             "runc restore --image-path /i --detach -no-subreaper --bundle /b id",
         ] {
             let words = line.split_whitespace().map(OsString::from).collect();
-            if let Err(e) = tree("runc").try_get_matches_from(go_style(words)) {
+            if let Err(e) = tree("runc", Purpose::Parsing).try_get_matches_from(go_style(words)) {
                 panic!("{line}: {e}");
             }
         }
