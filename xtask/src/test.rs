@@ -17,12 +17,31 @@ use crate::{architecture, packages, vm};
 pub const PROFILE: &str = "test-release";
 
 /// Modules whose tests take long or need a peer's daemon.
-const NOT_QUICK: &[&str] = &["containerd::", "dockerd::", "peers::", "podman::", "slow::"];
+const NOT_QUICK: &[&str] = &[
+    "containerd::",
+    "dockerd::",
+    "oci::attacks::",
+    "oci::bad_input::",
+    "oci::cgroups::",
+    "oci::console::",
+    "oci::exec::",
+    "oci::hooks::",
+    "oci::killed::",
+    "oci::mount_options::",
+    "oci::mounts::",
+    "oci::namespaces::",
+    "oci::process::",
+    "oci::rootfs::",
+    "oci::seccomp::",
+    "peers::",
+    "podman::",
+    "slow::",
+];
 
 /// The words after `test`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Leave out the tests in modules `slow` and `peers`.
+    /// Leave out what takes long, and most of the OCI runtime's cases.
     pub quick: bool,
     /// Run only the tests whose name contains this, and no other check.
     pub filter: Option<String>,

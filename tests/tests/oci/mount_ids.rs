@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use serde_json::json;
 use soute_tests::output;
 
@@ -31,6 +32,9 @@ fn owned_folder(bench: &Bench) -> String {
 #[track_caller]
 fn owned(bench: &Bench) -> WithMount {
     let source = WithMount::new(bench, "source");
+    // Of a disk: in memory, ids can be mapped since Linux 6.3.
+    unmount(&source.0, UnmountFlags::DETACH).unwrap();
+    mount_bind(folder(bench, "other"), &source.0).unwrap();
     for (owner, path) in [
         ("5:5", source.path()),
         ("6:6", source.0.display().to_string()),
