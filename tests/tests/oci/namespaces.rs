@@ -42,6 +42,7 @@ cases![
     sysctls_are_set,
     a_sysctl_of_the_machine_is_refused,
     a_sysctl_without_its_namespace_is_refused,
+    a_sysctl_in_the_callers_namespace_by_path_is_refused,
     the_cgroup_namespace_shows_a_root,
 ];
 
@@ -431,6 +432,20 @@ fn a_sysctl_without_its_namespace_is_refused(bench: &mut Bench) {
     let mut bundle = bench.bundle();
     bundle.without_namespace("ipc");
     refuses_sysctl(bench, &mut bundle, "kernel.msgmax", "12345");
+}
+
+/// Named by a path, it is the machine's all the same; the values are those that the machine has.
+fn a_sysctl_in_the_callers_namespace_by_path_is_refused(bench: &mut Bench) {
+    for (kind, file, name) in [
+        ("network", "net", "net.ipv4.ip_forward"),
+        ("ipc", "ipc", "kernel.msgmax"),
+    ] {
+        let path = format!("/proc/sys/{}", name.replace('.', "/"));
+        let value = fs::read_to_string(path).unwrap();
+        let mut bundle = bench.bundle();
+        bundle.namespace(kind, Some(&format!("/proc/self/ns/{file}")));
+        refuses_sysctl(bench, &mut bundle, name, value.trim());
+    }
 }
 
 fn the_cgroup_namespace_shows_a_root(bench: &mut Bench) {

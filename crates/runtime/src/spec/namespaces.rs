@@ -10,6 +10,7 @@ use super::SpecError;
 use super::attributes::{offsets, time};
 use crate::idmap::{IdMaps, IdRange};
 use crate::plan::{Namespace, Namespaces, UserNamespace};
+use soute_sys::{CallError, Called as _};
 
 /// The namespaces: one that is not listed is the caller's, one with a path is joined.
 pub(super) fn namespaces(spec: &Spec) -> Result<Namespaces, SpecError> {
@@ -43,6 +44,12 @@ pub(super) fn namespaces(spec: &Spec) -> Result<Namespaces, SpecError> {
             .as_deref()
             .filter(|path| !path.as_os_str().is_empty());
         let joined = path.map(|path| open(&at, path, listed.typ())).transpose()?;
+        if let Some(fd) = &joined
+            && is_the_callers(fd, listed.typ()).map_err(|e| SpecError::new(at.clone(), e))?
+        {
+            // As if it were not listed: what the container may set in a namespace of its own, it may not in this one.
+            continue;
+        }
         let slot = match listed.typ() {
             Type::Pid => &mut namespaces.pid,
             Type::Network => &mut namespaces.net,
@@ -128,6 +135,24 @@ pub(super) fn ranges(mappings: &[LinuxIdMapping]) -> Vec<IdRange> {
             size: m.size(),
         })
         .collect()
+}
+
+/// Whether a namespace, which its inode tells from all others, is the one that this process is in.
+fn is_the_callers(namespace: &OwnedFd, kind: Type) -> Result<bool, CallError> {
+    let name = match kind {
+        Type::Mount => "mnt",
+        Type::Cgroup => "cgroup",
+        Type::Uts => "uts",
+        Type::Ipc => "ipc",
+        Type::User => "user",
+        Type::Pid => "pid",
+        Type::Network => "net",
+        Type::Time => "time",
+    };
+    let path = format!("/proc/self/ns/{name}");
+    let own = rustix::fs::stat(&path).called(|| format!("stat(\"{path}\")"))?;
+    let named = rustix::fs::fstat(namespace).called(|| "fstat(namespace)".to_owned())?;
+    Ok((named.st_dev, named.st_ino) == (own.st_dev, own.st_ino))
 }
 
 fn open(at: &str, path: &Path, kind: Type) -> Result<OwnedFd, SpecError> {
