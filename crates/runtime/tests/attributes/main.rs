@@ -1,9 +1,11 @@
 //! What a program has from its start: set in a process of the test's own, and asked of the kernel. Needs root.
 
+#[path = "../alone/mod.rs"]
+mod alone;
+
 use std::fs;
 use std::os::fd::AsFd as _;
 
-use libtest_mimic::{Arguments, Trial};
 use rustix::pipe::pipe;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 use soute_runtime::process::attributes::{
@@ -13,9 +15,6 @@ use soute_runtime::process::attributes::{
 use soute_sys::process::{Cloned, clone3, exit_now, flags};
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    // The tests run one after the other in this thread, so that it stays the only one.
-    arguments.test_threads = Some(1);
     let tests: [(&str, fn()); 7] = [
         (
             "scheduling_is_set_from_outside",
@@ -43,16 +42,7 @@ fn main() {
             a_memory_policy_holds_or_is_told,
         ),
     ];
-    let trials = tests
-        .into_iter()
-        .map(|(name, test)| {
-            Trial::test(name, move || {
-                test();
-                Ok(())
-            })
-        })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    alone::run(tests).exit();
 }
 
 /// Runs `inside` in a process in new namespaces; a panic there is told on standard error and fails the test.

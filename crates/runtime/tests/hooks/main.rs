@@ -1,12 +1,14 @@
 //! Hooks: what they are given, what is told of them, and what none of them can do to its caller. Needs root.
 
+#[path = "../alone/mod.rs"]
+mod alone;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Trial};
 use rustix::process::{WaitId, WaitIdOptions};
 use soute_runtime::capabilities::CapSet;
 use soute_runtime::hooks::{End, Hook, HookError, Tree, run};
@@ -14,9 +16,6 @@ use soute_runtime::seccomp::{Filter, KernelVersion};
 use soute_sys::process::{Cloned, clone3, exit_now, flags};
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    // The tests run one after the other in this thread, so that it stays the only one.
-    arguments.test_threads = Some(1);
     let tests: [(&str, fn()); 13] = [
         (
             "state_arguments_and_environment",
@@ -59,16 +58,7 @@ fn main() {
             a_container_cannot_name_the_engine,
         ),
     ];
-    let trials = tests
-        .into_iter()
-        .map(|(name, test)| {
-            Trial::test(name, move || {
-                test();
-                Ok(())
-            })
-        })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    alone::run(tests).exit();
 }
 
 fn shell(script: &str) -> Hook {

@@ -1,18 +1,17 @@
 //! Interfaces carried into a container: veth pairs in a network namespace of each test's own. Needs root and `ip`.
 
+#[path = "../alone/mod.rs"]
+mod alone;
+
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::Command;
 
-use libtest_mimic::{Arguments, Trial};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use soute_runtime::netdev::NetDevice;
 use soute_sys::process::{Cloned, clone3, exit_now, flags, pidfd_send_signal};
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    // The tests run one after the other in this thread, so that it stays the only one.
-    arguments.test_threads = Some(1);
     let tests: [(&str, fn()); 9] = [
         (
             "lasting_addresses_go_along_and_it_is_up",
@@ -36,16 +35,7 @@ fn main() {
             nothing_is_left_in_the_caller,
         ),
     ];
-    let trials = tests
-        .into_iter()
-        .map(|(name, test)| {
-            Trial::test(name, move || {
-                in_own_network(test);
-                Ok(())
-            })
-        })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    alone::run(tests.map(|(name, test)| (name, move || in_own_network(test)))).exit();
 }
 
 /// A panic there is told on standard error and fails the test.

@@ -4,13 +4,14 @@
 //! can; elsewhere its test shows that it fails with an errno on which
 //! `overlay::build` takes the older way.
 
+#[path = "../alone/mod.rs"]
+mod alone;
 mod scene;
 
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
-use libtest_mimic::{Arguments, Trial};
 use rustix::fs::{AtFlags, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use soute_runtime::mounts::overlay::{Overlay, Way, build, build_by, stack, stack_by};
@@ -21,9 +22,6 @@ use soute_sys::mount::NOEXEC;
 use scene::{FIRST_ID, ROOT, Scene, Watch, read, user_namespace, write};
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    // The tests run one after the other in this thread, so that it stays the only one.
-    arguments.test_threads = Some(1);
     let tests: [(&str, fn()); 9] = [
         ("attached::owners_are_mapped_and_changes_go_up", || {
             owners_are_mapped_and_changes_go_up(Way::Attached);
@@ -54,16 +52,7 @@ fn main() {
             what_cannot_be_is_told_for_both_ways,
         ),
     ];
-    let trials = tests
-        .into_iter()
-        .map(|(name, test)| {
-            Trial::test(name, move || {
-                test();
-                Ok(())
-            })
-        })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    alone::run(tests).exit();
 }
 
 fn owners_are_mapped_and_changes_go_up(way: Way) {

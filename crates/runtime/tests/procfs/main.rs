@@ -1,10 +1,12 @@
 //! The private procfs handle, in processes with the namespaces of a container. Needs root.
 
+#[path = "../alone/mod.rs"]
+mod alone;
+
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Instant;
 
-use libtest_mimic::{Arguments, Trial};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
@@ -19,9 +21,6 @@ const SYSCTLS: [(&str, &str); 3] = [
 ];
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    // The tests run one after the other in this thread, so that it stays the only one.
-    arguments.test_threads = Some(1);
     let tests: [(&str, fn()); 5] = [
         (
             "sysctls_are_those_of_the_writers_namespaces",
@@ -38,16 +37,7 @@ fn main() {
             a_covered_proc_allows_no_new_one,
         ),
     ];
-    let trials = tests
-        .into_iter()
-        .map(|(name, test)| {
-            Trial::test(name, move || {
-                test();
-                Ok(())
-            })
-        })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    alone::run(tests).exit();
 }
 
 /// Runs `inside` as root of a new user namespace, in namespaces of all other kinds; a panic there is told on standard

@@ -1,11 +1,13 @@
 //! Scopes of systemd. Needs root, and systemd as init to show more than that its absence is told: `cargo xtask vm`.
 
+#[path = "../alone/mod.rs"]
+mod alone;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Trial};
 use rustix::process::Pid;
 use soute_runtime::cgroups::systemd::Unit;
 use soute_runtime::cgroups::{
@@ -15,9 +17,6 @@ use soute_runtime::cgroups::{
 const MIB: i64 = 1 << 20;
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    // A scope begins with a fork, which takes a process with one thread: the tests run in it, one after the other.
-    arguments.test_threads = Some(1);
     let tests: [(&str, fn()); 6] = [
         ("from_start_to_stop", from_start_to_stop),
         ("limits_outlive_a_reload", limits_outlive_a_reload),
@@ -26,21 +25,10 @@ fn main() {
         ("a_name_is_taken_once", a_name_is_taken_once),
         ("what_fails_leaves_nothing", what_fails_leaves_nothing),
     ];
-    let trials = tests
-        .into_iter()
-        .map(|(name, test)| {
-            Trial::test(name, move || {
-                if Path::new("/run/systemd/system").is_dir() {
-                    test();
-                } else {
-                    its_absence_is_told();
-                }
-                Ok(())
-            })
-        })
-        .collect();
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    if Path::new("/run/systemd/system").is_dir() {
+    let booted = Path::new("/run/systemd/system").is_dir();
+    let tests = tests.map(|(name, test)| (name, if booted { test } else { its_absence_is_told }));
+    let conclusion = alone::run(tests);
+    if booted {
         // systemd makes slices as they are named, and keeps them.
         systemctl(&["stop", "soute-test.slice"]);
     }

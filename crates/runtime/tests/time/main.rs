@@ -1,10 +1,12 @@
 //! The time namespace: the container's clocks, and the engine's as they were. Needs root.
 
+#[path = "../alone/mod.rs"]
+mod alone;
+
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
-use libtest_mimic::{Arguments, Trial};
 use rustix::pipe::pipe;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use soute_runtime::process::time::{Clock, Offset, Time, clone_in, join};
@@ -13,9 +15,6 @@ use soute_sys::process::{Cloned, clone3, exit_now, flags, pidfd_send_signal};
 const DAY: i64 = 86_400;
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    // The tests run one after the other in this thread, so that it stays the only one.
-    arguments.test_threads = Some(1);
     let tests: [(&str, fn()); 6] = [
         (
             "offsets_are_seen_in_the_child_alone",
@@ -39,16 +38,7 @@ fn main() {
             what_is_no_time_namespace_is_told,
         ),
     ];
-    let trials = tests
-        .into_iter()
-        .map(|(name, test)| {
-            Trial::test(name, move || {
-                test();
-                Ok(())
-            })
-        })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    alone::run(tests).exit();
 }
 
 fn uptime() -> f64 {
