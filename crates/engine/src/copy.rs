@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 use soute_runtime::mounts::copy::{Copy, OPEN_FOLDER, names, times};
+use soute_runtime::mounts::openat2;
 use soute_runtime::mounts::overlay;
 use soute_sys::mount::{NOATIME, NOEXEC, NOSUID};
 use soute_sys::{CallError, Called};
@@ -69,17 +70,11 @@ fn open(folder: &Path) -> Result<OwnedFd, CallError> {
 fn open_inside(image: &OwnedFd, target: &str) -> Result<Option<OwnedFd>, CallError> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    loop {
-        match rustix::fs::openat2(image, target, flags, Mode::empty(), resolve) {
-            // A rename elsewhere made the kernel doubt a `..`: it asks to be asked again.
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            // Nothing to copy. A file there is told of when the volume is mounted over it.
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-            other => {
-                return other
-                    .called(|| format!("openat2(image, \"{target}\")"))
-                    .map(Some);
-            }
-        }
+    match openat2(image, target, flags, resolve) {
+        // Nothing to copy. A file there is told of when the volume is mounted over it.
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        other => other
+            .called(|| format!("openat2(image, \"{target}\")"))
+            .map(Some),
     }
 }

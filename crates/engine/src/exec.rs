@@ -6,7 +6,7 @@ use rustix::process::Pid;
 use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::{Grant, Process, User};
 use soute_runtime::process::attributes::Attributes;
-use soute_runtime::process::{Entered, Own, Standard, enter};
+use soute_runtime::process::{Entered, Own, Standard, enter, shares_namespace};
 
 use crate::container::Status;
 use crate::error::{Error, io};
@@ -91,7 +91,7 @@ impl Engine {
             preserved_descriptors: 0,
         };
         // One that joins another container may share the machine's by way of it.
-        let joined = |kind: &str| crate::launch::shares_with_us(running.pid, kind).map(|us| !us);
+        let joined = |kind: &str| shares_namespace(running.pid, kind).map(|us| !us);
         let own_share = |share: &Share, kind: &str| match share {
             Share::Private => Ok(true),
             Share::Host => Ok(false),

@@ -3,11 +3,11 @@
 use std::os::fd::OwnedFd;
 
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
-    socketpair,
+    AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with, socketpair,
 };
 use soute_runtime::cgroups::{Cgroup, Resources};
-use soute_runtime::process::FailureKind;
+use soute_runtime::process::{FailureKind, shares_namespace};
+use soute_runtime::socket::at_path;
 use soute_sys::process::{Cloned, clone3};
 use soute_sys::{CallError, Called};
 
@@ -207,7 +207,7 @@ impl Engine {
             if mounts && joins.mnt.is_none() {
                 joins.mnt = Some(open("mnt")?);
             }
-            let joined = match shares_with_us(running.pid, kind)? {
+            let joined = match shares_namespace(running.pid, kind)? {
                 true => Joined::Machines,
                 false => Joined::Own(open(kind)?),
             };
@@ -248,7 +248,7 @@ impl Engine {
     pub fn connect(&self, id: &str) -> Result<Connection, Error> {
         let socket = packets()?;
         let path = self.places.running(id).join("attach");
-        with_short_path(&path, |address| {
+        at_path(&path, |address| {
             connect(&socket, address).called(|| format!("connect(\"{}\")", path.display()))
         })?;
         Ok(Connection::new(socket))
@@ -288,34 +288,13 @@ pub(crate) fn listen_in(places: &Places, record: &Record) -> Result<OwnedFd, Err
         }
         _ => {}
     }
-    with_short_path(&path, |address| {
+    at_path(&path, |address| {
         bind(&socket, address).called(|| format!("bind(\"{}\")", path.display()))
     })?;
     rustix::fs::chmod(&path, rustix::fs::Mode::from_raw_mode(0o600))
         .called(|| format!("chmod(\"{}\", 0600)", path.display()))?;
     listen(&socket, 16).called(|| "listen()".to_owned())?;
     Ok(socket)
-}
-
-/// A socket's address holds 107 bytes: a longer path goes by way of its folder's descriptor.
-fn with_short_path<T>(
-    path: &std::path::Path,
-    act: impl FnOnce(&SocketAddrUnix) -> Result<T, CallError>,
-) -> Result<T, Error> {
-    if let Ok(address) = SocketAddrUnix::new(path) {
-        return Ok(act(&address)?);
-    }
-    let folder = path.parent().unwrap_or(path);
-    let name = path.file_name().unwrap_or_default();
-    let held = io("opening", folder, std::fs::File::open(folder))?;
-    let short = format!(
-        "/proc/self/fd/{}/{}",
-        std::os::fd::AsRawFd::as_raw_fd(&held),
-        name.to_string_lossy()
-    );
-    let address = SocketAddrUnix::new(short.as_str())
-        .called(|| format!("the socket address {}", path.display()))?;
-    Ok(act(&address)?)
 }
 
 /// As much swap as memory where `--memory` comes alone: Docker's default, and without it a limit on memory is none.
@@ -326,17 +305,6 @@ fn limits(wanted: &Resources) -> Resources {
         limits.memory_swap_where_accounted = true;
     }
     limits
-}
-
-/// Whether a process is in the same namespace of this kind as soute itself.
-pub(crate) fn shares_with_us(pid: i32, kind: &str) -> Result<bool, Error> {
-    use std::os::unix::fs::MetadataExt;
-    let inode = |whose: &str| {
-        let path = std::path::PathBuf::from(format!("/proc/{whose}/ns/{kind}"));
-        let metadata = std::fs::metadata(&path);
-        io("looking at the namespace", &path, metadata).map(|m| (m.dev(), m.ino()))
-    };
-    Ok(inode(&pid.to_string())? == inode("self")?)
 }
 
 /// Docker's exit status for a program that could not be started.

@@ -12,15 +12,15 @@
 mod clients;
 mod streams;
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use soute_runtime::cgroups::{Cgroup, Layout};
 use soute_runtime::plan::Plan;
-use soute_runtime::process::{Birth, Failure, Started, spawn};
+use soute_runtime::process::{Birth, Failure, Started, exit_code, spawn};
 use soute_sys::process::exit_now;
 
 use crate::error::Error;
@@ -272,7 +272,7 @@ impl Monitor {
 
     /// The program has ended: what it wrote is passed on, what it was made of is removed, its end is told.
     fn finish(mut self, lock: Lock, remains: &Remains) -> ! {
-        let exit_code = wait(self.pidfd.as_fd());
+        let exit_code = exit_code(&self.pidfd).unwrap_or(255);
         // With a PID namespace of its own the kernel has killed all the rest by now.
         if !self.own_pids {
             let _ = self.cgroup.kill();
@@ -391,19 +391,4 @@ fn give_up(
     }
     let _ = connection.send(&Frame::Failed(failure));
     exit_now(1)
-}
-
-fn wait(pidfd: BorrowedFd<'_>) -> i32 {
-    loop {
-        match rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {
-            Ok(Some(status)) => {
-                return status
-                    .exit_status()
-                    .or_else(|| status.terminating_signal().map(|s| 128 + s))
-                    .unwrap_or(255);
-            }
-            Err(rustix::io::Errno::INTR) | Ok(None) => {}
-            Err(_) => return 255,
-        }
-    }
 }

@@ -15,7 +15,6 @@ use soute_runtime::plan::{
 use soute_runtime::process::attributes::Attributes;
 use soute_runtime::seccomp::profile::Profile;
 use soute_runtime::seccomp::{Filter, KernelVersion};
-use soute_sys::Called;
 
 use crate::error::Error;
 use crate::etc_files::MachineFiles;
@@ -166,9 +165,7 @@ pub(crate) fn capabilities(record: &Record, last: u8) -> Result<CapSet, Error> {
         // Whoever makes a user namespace has them all in it.
         return Ok(set);
     }
-    let own = rustix::thread::capabilities(None)
-        .map(|sets| CapSet::from_bits_truncate(sets.permitted.bits()))
-        .called(|| "capget()".to_owned())?;
+    let own = CapSet::own_permitted()?;
     // One that is named is wanted; of all of them, or of the default ones, those that there are.
     match set
         .without(own)

@@ -6,7 +6,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use soute_runtime::executable::{EXECUTABLE, begin_anew, is_out_of_reach};
+use soute_runtime::executable::{EXECUTABLE, is_out_of_reach, put_out_of_reach};
 use soute_runtime::idmap::IdMaps;
 
 use crate::error::{Error, io};
@@ -45,9 +45,9 @@ impl Engine {
 }
 
 fn shield(maps: Option<&IdMaps>) -> Result<(), Error> {
-    match is_safe(maps)? {
+    match owner_is_nobody(maps)? {
         true => Ok(()),
-        false => match begin_anew()? {},
+        false => Ok(put_out_of_reach()?),
     }
 }
 
@@ -64,16 +64,18 @@ pub(crate) fn require(maps: Option<&IdMaps>) -> Result<(), Error> {
 
 /// Whether a container with these id maps cannot write this process's executable.
 fn is_safe(maps: Option<&IdMaps>) -> Result<bool, Error> {
-    if let Some(maps) = maps {
-        let path = Path::new(EXECUTABLE);
-        let owner = io("looking at", path, std::fs::metadata(path))?.uid();
-        let somebody =
-            |r: &soute_runtime::idmap::IdRange| owner >= r.host && owner - r.host < r.size;
-        if !maps.uids.iter().any(somebody) {
-            return Ok(true);
-        }
-    }
-    Ok(is_out_of_reach()?)
+    Ok(owner_is_nobody(maps)? || is_out_of_reach()?)
+}
+
+/// Whether the executable's owner is nobody in a container with these id maps.
+fn owner_is_nobody(maps: Option<&IdMaps>) -> Result<bool, Error> {
+    let Some(maps) = maps else {
+        return Ok(false);
+    };
+    let path = Path::new(EXECUTABLE);
+    let owner = io("looking at", path, std::fs::metadata(path))?.uid();
+    let somebody = |r: &soute_runtime::idmap::IdRange| owner >= r.host && owner - r.host < r.size;
+    Ok(!maps.uids.iter().any(somebody))
 }
 
 #[cfg(test)]

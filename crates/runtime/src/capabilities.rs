@@ -179,6 +179,16 @@ impl CapSet {
         Self(bits)
     }
 
+    /// What this process may give on.
+    ///
+    /// # Errors
+    /// The call that failed.
+    pub fn own_permitted() -> Result<Self, CallError> {
+        thread::capabilities(None)
+            .map(|sets| Self::from_bits_truncate(sets.permitted.bits()))
+            .called(|| "capget()".to_owned())
+    }
+
     /// All with numbers to `last`; those that this program has no name for are not among them.
     pub const fn up_to(last: u8) -> Self {
         let last = if last < Cap::LAST.0 {

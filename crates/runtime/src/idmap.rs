@@ -4,13 +4,14 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::Pid;
 use rustix::thread::LinkNameSpaceType;
 use serde::{Deserialize, Serialize};
 use soute_sys::process::{Cloned, clone3, exit_now, flags, fork};
 use soute_sys::{CallError, Called as _};
 
 use crate::process::channel::Channel;
+use crate::process::wait::reap;
 
 /// One line of a uid_map or gid_map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,7 +145,7 @@ pub fn user_namespace(maps: &IdMaps) -> Result<OwnedFd, CallError> {
             drop(theirs);
             let written = write_maps(pid, maps).and_then(|()| open_namespace(pid, "user"));
             drop(ours);
-            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            reap(pidfd);
             written
         }
     }
@@ -177,7 +178,7 @@ pub fn maps_of(namespace: impl AsFd) -> Result<IdMaps, CallError> {
                 Err(e) => Err(e),
             };
             drop(ours);
-            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            reap(pidfd);
             maps
         }
     }

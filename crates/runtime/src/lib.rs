@@ -17,6 +17,6 @@ pub mod plan;
 pub mod proc_stat;
 pub mod process;
 pub mod seccomp;
-mod socket;
+pub mod socket;
 pub mod spec;
 pub mod sysctls;

@@ -1,4 +1,4 @@
-//! Descriptors sent to a socket that somebody else listens on.
+//! Sockets that are files: those that somebody else listens on, and the descriptors that are sent there.
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -21,19 +21,37 @@ pub(crate) fn connected(path: &Path) -> Result<OwnedFd, CallError> {
         None,
     )
     .called(|| "socket(AF_UNIX, SOCK_STREAM)".to_owned())?;
-    let called = || format!("connect(\"{}\")", path.display());
-    // An address holds 107 bytes; a longer path goes by way of the socket's own descriptor.
-    match SocketAddrUnix::new(path) {
-        Ok(address) => connect(&stream, &address).called(called)?,
-        Err(_) => {
-            let flags = OFlags::PATH | OFlags::CLOEXEC;
-            let held = rustix::fs::openat(CWD, path, flags, Mode::empty()).called(called)?;
-            let short = format!("/proc/self/fd/{}", held.as_raw_fd());
-            let address = SocketAddrUnix::new(short.as_str()).called(called)?;
-            connect(&stream, &address).called(called)?;
-        }
-    }
+    at_path(path, |address| {
+        connect(&stream, address).called(|| format!("connect(\"{}\")", path.display()))
+    })?;
     Ok(stream)
+}
+
+/// Calls `act` with the address of the socket `path`. An address holds 107 bytes: a longer path goes by way of its
+/// folder's descriptor.
+///
+/// # Errors
+/// The call that failed.
+pub fn at_path<T>(
+    path: &Path,
+    act: impl FnOnce(&SocketAddrUnix) -> Result<T, CallError>,
+) -> Result<T, CallError> {
+    if let Ok(address) = SocketAddrUnix::new(path) {
+        return act(&address);
+    }
+    let folder = path.parent().unwrap_or(path);
+    let name = path.file_name().unwrap_or_default();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let held = rustix::fs::openat(CWD, folder, flags, Mode::empty())
+        .called(|| format!("open(\"{}\", O_PATH)", folder.display()))?;
+    let short = format!(
+        "/proc/self/fd/{}/{}",
+        held.as_raw_fd(),
+        name.to_string_lossy()
+    );
+    let address = SocketAddrUnix::new(short.as_str())
+        .called(|| format!("the socket address {}", path.display()))?;
+    act(&address)
 }
 
 /// One message with one descriptor.

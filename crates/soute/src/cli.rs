@@ -155,13 +155,7 @@ fn tree_of<'a>(entries: impl IntoIterator<Item = &'a Entry>, purpose: Purpose) -
     let command = Command::new("soute")
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true)
-        .arg(
-            Arg::new("version")
-                .short('v')
-                .long("version")
-                .action(ArgAction::Version)
-                .help("Print the version"),
-        )
+        .arg(version_flag())
         .disable_help_flag(true)
         .arg(help_flag().short('h'))
         .subcommand_required(true)
@@ -181,7 +175,17 @@ fn tree_of<'a>(entries: impl IntoIterator<Item = &'a Entry>, purpose: Purpose) -
         .subcommands(subcommands)
 }
 
-fn help_flag() -> Arg {
+/// `-v`, `--version`.
+pub fn version_flag() -> Arg {
+    Arg::new("version")
+        .short('v')
+        .long("version")
+        .action(ArgAction::Version)
+        .help("Print the version")
+}
+
+/// `--help`; where `-h` is no other flag's, it is this one's.
+pub fn help_flag() -> Arg {
     Arg::new("help")
         .long("help")
         .action(ArgAction::HelpShort)

@@ -5,13 +5,14 @@ use std::io::{IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::termios::{tcgetattr, tcgetwinsize};
 use serde_json::json;
-use soute_tests::output_in_files;
+use soute_tests::{Terminal, output_in_files, wait_until};
 
 use crate::bench::Bench;
 use crate::bundle::Bundle;
@@ -31,6 +32,10 @@ cases![
     a_socket_that_is_not_there,
     a_terminal_in_a_user_namespace,
     run_detached_sends_a_terminal,
+    run_in_a_terminal,
+    run_in_a_terminal_that_nobody_reads,
+    exec_in_a_terminal,
+    a_socket_for_an_exec_without_a_terminal_is_refused,
     a_dev_console_of_the_image_stays,
 ];
 
@@ -256,6 +261,67 @@ fn run_detached_sends_a_terminal(bench: &mut Bench) {
     let flags = ["--console-socket", &path];
     bench.try_detached(&bundle, &flags, &id).success();
     Screen::new(&listener).expect("/dev/pts/0");
+}
+
+/// The caller's terminal and the program's are one, as a person sees it.
+fn run_in_a_terminal(bench: &mut Bench) {
+    let mut bundle = bench.bundle();
+    bundle.set("/process/terminal", json!(true));
+    bundle.sh("tty; trap 'echo interrupted; exit 3' INT; read line; echo \"<$line>\"; while :; do sleep 0.02; done");
+    let id = bench.id();
+    bundle.write();
+    let folder = bundle.folder().display().to_string();
+    let mut terminal = Terminal::start(&bench.command(&["run", "--bundle", &folder, &id]));
+    terminal.expect("/dev/pts/0");
+    terminal.send("typed\r");
+    terminal.expect("<typed>");
+    terminal.send("\x03");
+    terminal.expect("interrupted");
+    assert_eq!(terminal.finish().0, 3);
+    bench.is_gone(&id);
+}
+
+/// The program hears of it, and its end is waited for.
+fn run_in_a_terminal_that_nobody_reads(bench: &mut Bench) {
+    let mut bundle = bench.bundle();
+    bundle.set("/process/terminal", json!(true));
+    bundle.sh("trap 'exit 4' HUP; while :; do echo more; sleep 0.02; done");
+    let id = bench.id();
+    bundle.write();
+    let folder = bundle.folder().display().to_string();
+    let mut command = bench.command(&["run", "--bundle", &folder, &id]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    command
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .stderr(Stdio::null());
+    let mut run = command.spawn().unwrap();
+    drop(command);
+    drop(reader);
+    wait_until("it has ended", || run.try_wait().unwrap().is_some());
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    bench.is_gone(&id);
+}
+
+fn exec_in_a_terminal(bench: &mut Bench) {
+    let bundle = bench.sleeper();
+    let id = bench.start(&bundle);
+    let script = "stty size; read line; echo \"<$line>\"; exit 5";
+    let words = ["exec", "--tty", &id, "sh", "-c", script];
+    let mut terminal = Terminal::start(&bench.command(&words));
+    terminal.expect("24 80");
+    terminal.send("typed\r");
+    terminal.expect("<typed>");
+    assert_eq!(terminal.finish().0, 5);
+}
+
+fn a_socket_for_an_exec_without_a_terminal_is_refused(bench: &mut Bench) {
+    let bundle = bench.sleeper();
+    let id = bench.start(&bundle);
+    let (_listener, path) = bench.listen("console");
+    let words = ["exec", "--detach", "--console-socket", &path, &id, "true"];
+    assert_ne!(bench.call(&words).code, 0);
+    bench.has_logged_an_error();
 }
 
 /// CVE-2025-52565: what is bound on /dev/console is the terminal, wherever the image's leads.

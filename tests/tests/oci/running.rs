@@ -1,5 +1,6 @@
 //! `run`, `kill`, `list` and `ps`: what callers do most.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -247,22 +248,22 @@ fn kill_a_created_container(bench: &mut Bench) {
     bench.call(&["delete", &id]).success();
 }
 
+/// How many processes a cgroup has.
+fn processes(cgroup: &Path) -> usize {
+    let numbers = std::fs::read_to_string(cgroup.join("cgroup.procs"));
+    numbers.unwrap_or_default().lines().count()
+}
+
 fn kill_all_reaches_every_process(bench: &mut Bench) {
     let mut bundle = bench.bundle();
     bundle.without_namespace("pid");
     bundle.sh("sleep 1001 & sleep 1002 & echo ready; wait");
     let id = bench.start(&bundle);
     bench.hears(&id, "ready");
-    let cgroup = bench.cgroup(&id, "pids").join("cgroup.procs");
-    let count = || {
-        std::fs::read_to_string(&cgroup)
-            .unwrap_or_default()
-            .lines()
-            .count()
-    };
-    wait_until("all run", || count() == 3);
+    let cgroup = bench.cgroup(&id, "pids");
+    wait_until("all run", || processes(&cgroup) == 3);
     bench.call(&["kill", "--all", &id, "KILL"]).success();
-    wait_until("all have ended", || count() == 0);
+    wait_until("all have ended", || processes(&cgroup) == 0);
 }
 
 /// With a PID namespace the kernel sees to it.
@@ -272,16 +273,10 @@ fn kill_without_a_pid_namespace_takes_all(bench: &mut Bench) {
     bundle.sh("sleep 1001 & echo ready; wait");
     let id = bench.start(&bundle);
     bench.hears(&id, "ready");
-    let cgroup = bench.cgroup(&id, "pids").join("cgroup.procs");
-    let count = || {
-        std::fs::read_to_string(&cgroup)
-            .unwrap_or_default()
-            .lines()
-            .count()
-    };
-    wait_until("all run", || count() == 2);
+    let cgroup = bench.cgroup(&id, "pids");
+    wait_until("all run", || processes(&cgroup) == 2);
     bench.call(&["delete", "--force", &id]).success();
-    wait_until("all have ended", || count() == 0);
+    wait_until("all have ended", || processes(&cgroup) == 0);
     bench.is_gone(&id);
 }
 

@@ -1,26 +1,22 @@
 //! `create` and `run`: from a bundle to a container.
 
-use std::io::Write as _;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
-use rustix::process::Pid;
 use soute_sys::mount::RDONLY;
 
 use super::error::io;
 use super::folder::Folder;
 use super::late::run_poststop;
 use super::state::{has_been_made, write_config, write_init};
-use super::{Containers, Error, Late, State, console, machine};
+use super::{Containers, Error, Late, Recipients, State, machine};
 use crate::cgroups::systemd::{Holder, Unit};
-use crate::cgroups::{Cgroup, Place};
+use crate::cgroups::{Cgroup, Layout, Place};
 use crate::hooks::HookState;
 use crate::plan::{Mount, MountSource, Plan, Process, User};
 use crate::process::gate::Gate;
-use crate::process::{Birth, Failure, spawn};
-use crate::socket;
+use crate::process::{Birth, Failure, Started, spawn};
 use crate::spec::{self, CONFIG, Config, Machine, Planned};
 
 /// How a container is to be made.
@@ -28,12 +24,8 @@ use crate::spec::{self, CONFIG, Config, Machine, Planned};
 pub struct Create {
     /// The bundle's folder.
     pub bundle: PathBuf,
-    /// Where the terminal's master goes. Without, [`Made`] has it.
-    pub console_socket: Option<PathBuf>,
-    /// Where a descriptor of the first process goes, besides.
-    pub pidfd_socket: Option<PathBuf>,
-    /// A file for the number of the first process.
-    pub pid_file: Option<PathBuf>,
+    /// Who hears of the first process.
+    pub recipients: Recipients,
     /// How many descriptors, from 3 on, the program keeps.
     pub preserved_descriptors: u32,
     /// How many of them are sockets of systemd's (sd_listen_fds(3)); they come first.
@@ -44,17 +36,6 @@ pub struct Create {
     pub systemd: bool,
     /// The program starts at once, and need not be waited for at the gate.
     pub start: bool,
-}
-
-/// A container that has been made.
-#[derive(Debug)]
-pub struct Made {
-    /// Its first process, a child of the caller.
-    pub pid: Pid,
-    /// A descriptor of it.
-    pub pidfd: OwnedFd,
-    /// Its terminal's master, unless that went to a console socket.
-    pub terminal: Option<OwnedFd>,
 }
 
 impl Containers {
@@ -68,7 +49,7 @@ impl Containers {
         id: &str,
         how: &Create,
         check: impl FnOnce(&Config) -> Result<(), Error>,
-    ) -> Result<(Made, Late), Error> {
+    ) -> Result<(Started, Late), Error> {
         let path = self.folder(id)?;
         let text = {
             let file = how.bundle.join(CONFIG);
@@ -81,22 +62,24 @@ impl Containers {
         )?;
         let config = Config::parse(&text, bundle)?;
         check(&config)?;
-        let machine = machine::look()?;
+        let machine = machine::look(Layout::discover()?)?;
         let (cgroup, unit) = place(&config, &machine, id, how.systemd)?;
         let annotations = config.spec.annotations().clone().unwrap_or_default();
-        let state = State {
+        let mut state = State {
             id: id.to_owned(),
             oci_version: config.spec.version().clone(),
             bundle: config.bundle.clone(),
             rootfs: config.rootfs()?,
             created: Timestamp::now().to_string(),
             owner: rustix::process::getuid().as_raw(),
-            cgroup: cgroup.clone(),
+            cgroup,
             unit,
+            // Known when it is planned.
             own_pids: false,
             annotations: annotations.into_iter().collect(),
         };
-        let mut planned = spec::plan(&config, &cgroup, &machine, state.for_hooks())?;
+        let mut planned = spec::plan(&config, &state.cgroup, &machine, state.for_hooks())?;
+        state.own_pids = planned.plan.namespaces.pid.is_new();
         preserve(&mut planned.plan.process, how.preserved_descriptors)?;
         if how.listen_descriptors > 0 {
             let env = &mut planned.plan.process.env;
@@ -104,14 +87,9 @@ impl Containers {
             env.push("LISTEN_PID=1".to_owned());
         }
         let (poststart, poststop) = spec::late_hooks(&config.spec)?;
-        let state = State {
-            own_pids: planned.plan.namespaces.pid.is_new(),
-            ..state
-        };
 
         // From here on something is made, and found by its folder if we are killed.
         let folder = self.make(id)?;
-        let mut state = state;
         let made = state
             .write(&folder)
             .and_then(|()| write_config(&folder, &text))
@@ -124,8 +102,8 @@ impl Containers {
         // The scope has a process of its own by now, or is to go.
         drop(holder);
         match populated {
-            Ok(made) => Ok((
-                made,
+            Ok(started) => Ok((
+                started,
                 Late {
                     path,
                     state,
@@ -151,7 +129,7 @@ impl Containers {
 }
 
 /// The process, and all that its caller is told of it. On failure the process is dead.
-fn populate(folder: &Folder, plan: &Plan, cgroup: &Cgroup, how: &Create) -> Result<Made, Error> {
+fn populate(folder: &Folder, plan: &Plan, cgroup: &Cgroup, how: &Create) -> Result<Started, Error> {
     let gate = match how.start {
         true => None,
         false => Some(Gate::make(folder.path())?),
@@ -167,41 +145,7 @@ fn populate(folder: &Folder, plan: &Plan, cgroup: &Cgroup, how: &Create) -> Resu
     let started = spawn(plan, birth, &mut |pid| {
         write_init(folder, pid).map_err(|e| Failure::setup("keeping the container's state", e))
     })?;
-    let made = Made {
-        pid: started.pid,
-        pidfd: started.pidfd,
-        terminal: started.terminal,
-    };
-    match hand_out(folder, made, how) {
-        Ok(made) => Ok(made),
-        Err((made, e)) => {
-            let _ = soute_sys::process::pidfd_send_signal(&made.pidfd, 9);
-            let _ = rustix::process::waitid(
-                rustix::process::WaitId::PidFd(made.pidfd.as_fd()),
-                rustix::process::WaitIdOptions::EXITED,
-            );
-            Err(e)
-        }
-    }
-}
-
-fn hand_out(folder: &Folder, mut made: Made, how: &Create) -> Result<Made, (Made, Error)> {
-    let mut told = || -> Result<(), Error> {
-        if let (Some(socket), Some(master)) = (&how.console_socket, made.terminal.take()) {
-            console::send(socket, master)?;
-        }
-        if let Some(path) = &how.pidfd_socket {
-            socket::send_descriptor(socket::connected(path)?, b"pidfd", &made.pidfd)?;
-        }
-        if let Some(file) = &how.pid_file {
-            write_pid_file(file, made.pid)?;
-        }
-        has_been_made(folder)
-    };
-    match told() {
-        Ok(()) => Ok(made),
-        Err(e) => Err((made, e)),
-    }
+    how.recipients.tell(started, || has_been_made(folder))
 }
 
 /// The program keeps the caller's first descriptors, which must be open.
@@ -212,34 +156,6 @@ pub(super) fn preserve(process: &mut Process, count: u32) -> Result<(), Error> {
     }
     process.preserved_descriptors = count;
     Ok(())
-}
-
-/// The number and nothing else, which is what callers parse. Written beside and renamed into place, since they wait for
-/// the file.
-pub(super) fn write_pid_file(file: &Path, pid: Pid) -> Result<(), Error> {
-    let name = file.file_name().ok_or_else(|| {
-        Error::Impossible(format!(
-            "the pid file {}: no name of a file",
-            file.display()
-        ))
-    })?;
-    let part = file.with_file_name(format!(".{}", name.to_string_lossy()));
-    let text = pid.as_raw_nonzero().to_string();
-    // One that was killed in the middle left its own, and was to write the same file.
-    match std::fs::remove_file(&part) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return io("removing", &part, Err(e));
-        }
-        _ => {}
-    }
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(&part)
-        .and_then(|mut part| part.write_all(text.as_bytes()));
-    io("writing", &part, written)?;
-    io("renaming to", file, std::fs::rename(&part, file))
 }
 
 /// Where its cgroup is to be; `systemd`: in which scope.

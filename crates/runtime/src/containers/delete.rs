@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
+use soute_sys::CallError;
 
 use super::folder::Folder;
 use super::late::run_poststop;
-use super::state::{Container, Status};
-use super::{Containers, Error};
+use super::state::Container;
+use super::{Containers, Error, Status};
 use crate::cgroups::{CgroupError, Layout, Place, remove_if_empty};
 use crate::hooks::HookError;
 use crate::spec::{self, Config};
@@ -34,7 +35,7 @@ impl Containers {
             Err(Error::NoSuch { .. }) if force => {
                 return folder.remove().map(|()| Vec::new());
             }
-            Err(Error::Impossible(_)) if force => {
+            Err(Error::Broken { .. }) if force => {
                 return remove_wreck(&folder, id)
                     .and_then(|()| folder.remove())
                     .map(|()| Vec::new());
@@ -127,6 +128,6 @@ fn wait(id: &str, process: &OwnedFd) -> Result<(), Error> {
             PATIENCE.as_secs()
         ))),
         Ok(_) => Ok(()),
-        Err(e) => Err(super::state::call("poll(pidfd)", e)),
+        Err(e) => Err(CallError::new("poll(pidfd)", e).into()),
     }
 }

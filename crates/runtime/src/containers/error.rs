@@ -53,6 +53,14 @@ pub enum Error {
         /// What it would have to be.
         needs: &'static str,
     },
+    /// A file of its state says nothing that can be understood.
+    #[error("{}: {why}", file.display())]
+    Broken {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The bundle.
     #[error(transparent)]
     Spec(#[from] SpecError),

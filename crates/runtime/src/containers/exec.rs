@@ -1,29 +1,23 @@
 //! `exec`: a further process in a container.
 
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::AsFd as _;
 
 use rustix::process::Pid;
 
-use super::state::{Container, Status};
-use super::{Containers, Error, console, create, machine};
+use super::state::Container;
+use super::{Containers, Error, Recipients, Status, create, machine};
 use crate::cgroups::SubPaths;
 use crate::plan::Process;
-use crate::process::{Inside, Own, enter_as_child};
-use crate::socket;
+use crate::process::{Own, Started, enter_as_child};
 use crate::spec::{self, Config};
 
 /// How a process is to be run in a container.
 #[derive(Debug, Clone, Default)]
 pub struct Exec {
-    /// Where the terminal's master goes. Without, [`Made`](super::Made) has it.
-    pub console_socket: Option<PathBuf>,
-    /// Where a descriptor of the process goes, besides.
-    pub pidfd_socket: Option<PathBuf>,
+    /// Who hears of the process.
+    pub recipients: Recipients,
     /// cgroups below the container's, as `[CONTROLLER[,CONTROLLER]:]PATH`.
     pub cgroups: Vec<String>,
-    /// A file for the number of the process.
-    pub pid_file: Option<PathBuf>,
     /// How many descriptors, from 3 on, the program keeps.
     pub preserved_descriptors: u32,
     /// Also in a container that is paused: it runs when that is resumed.
@@ -39,12 +33,7 @@ impl Containers {
     ///
     /// # Errors
     /// The container does not run, or the process cannot be run.
-    pub fn exec(
-        &self,
-        id: &str,
-        choose: &ProcessChoice<'_>,
-        how: &Exec,
-    ) -> Result<super::Made, Error> {
+    pub fn exec(&self, id: &str, choose: &ProcessChoice<'_>, how: &Exec) -> Result<Started, Error> {
         // Held for a moment: one that is being made is not entered, for it has not left the machine's mounts yet.
         let (folder, container) = self.hold(id)?;
         drop(folder);
@@ -67,25 +56,11 @@ impl Containers {
             }
         }
         let config = container.config()?;
-        let machine = machine::look()?;
+        let machine = machine::look(container.layout()?)?;
         let mut process = spec::process(&config, &choose(&config)?, &machine)?;
         create::preserve(&mut process, how.preserved_descriptors)?;
-        let inside = self.enter(&container, &process, &SubPaths::parse(&how.cgroups)?)?;
-        let mut made = super::Made {
-            pid: inside.pid,
-            pidfd: inside.pidfd,
-            terminal: inside.terminal,
-        };
-        if let (Some(socket), Some(master)) = (&how.console_socket, made.terminal.take()) {
-            console::send(socket, master)?;
-        }
-        if let Some(path) = &how.pidfd_socket {
-            socket::send_descriptor(socket::connected(path)?, b"pidfd", &made.pidfd)?;
-        }
-        if let Some(file) = &how.pid_file {
-            create::write_pid_file(file, made.pid)?;
-        }
-        Ok(made)
+        let started = self.enter(&container, &process, &SubPaths::parse(&how.cgroups)?)?;
+        how.recipients.tell(started, || Ok(()))
     }
 
     fn enter(
@@ -93,34 +68,33 @@ impl Containers {
         container: &Container,
         process: &Process,
         below: &SubPaths,
-    ) -> Result<Inside, Error> {
-        let target: OwnedFd = container.process()?;
-        let number = container.pid.unwrap_or_default();
-        let own = Own::of(number)?;
-        let mut cgroup = container.cgroup()?.ok_or_else(|| Error::NotRunning {
+    ) -> Result<Started, Error> {
+        let not_running = || Error::NotRunning {
             id: container.state.id.clone(),
             is: container.status,
-        })?;
+        };
+        let target = container.process()?;
+        let first = container
+            .pid
+            .and_then(Pid::from_raw)
+            .ok_or_else(not_running)?;
+        let own = Own::of(first.as_raw_nonzero().get())?;
+        let mut cgroup = container.cgroup()?.ok_or_else(not_running)?;
         if below.is_empty() {
             cgroup.prepare_join()?;
-            if let Some(first) = Pid::from_raw(number) {
-                cgroup.join_beside(first)?;
-            }
+            cgroup.join_beside(first)?;
         } else {
             cgroup = cgroup.sub(below)?;
             cgroup.prepare_join()?;
         }
-        let first = Pid::from_raw(number).ok_or_else(|| Error::NotRunning {
-            id: container.state.id.clone(),
-            is: container.status,
-        })?;
         let state = container.state.for_hooks();
+        let known = (&state, first);
         Ok(enter_as_child(
             target.as_fd(),
             own,
             process,
             &cgroup,
-            (&state, first),
+            known,
         )?)
     }
 }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use rustix::process::{Pid, Signal};
 
 use super::folder::Folder;
-use super::{Error, Made, State};
+use super::{Error, State};
 use crate::cgroups::Cgroup;
 use crate::hooks::{self, Hook, HookError, Status, Tree};
+use crate::process::Started;
 
 /// A container's later life, known without looking.
 #[derive(Debug)]
@@ -24,10 +25,10 @@ impl Late {
     ///
     /// # Errors
     /// The first that failed; then the container is killed (runtime-spec, "Lifecycle").
-    pub fn started(&self, made: &Made) -> Result<(), Error> {
-        run_poststart(&self.poststart, &self.state, made.pid).inspect_err(|_| {
+    pub fn started(&self, started: &Started) -> Result<(), Error> {
+        run_poststart(&self.poststart, &self.state, started.pid).inspect_err(|_| {
             let kill = Signal::KILL.as_raw();
-            let _ = soute_sys::process::pidfd_send_signal(&made.pidfd, kill);
+            let _ = soute_sys::process::pidfd_send_signal(&started.pidfd, kill);
         })
     }
 

@@ -8,7 +8,6 @@
 //!            start         where it waits for its start; `start-failure` beside
 //! ```
 
-mod console;
 mod create;
 mod delete;
 mod error;
@@ -17,15 +16,19 @@ mod folder;
 mod late;
 mod machine;
 mod operate;
+mod recipients;
 mod state;
 
 use std::path::PathBuf;
 
-pub use create::{Create, Made};
+pub use create::Create;
 pub use error::Error;
 pub use exec::{Exec, ProcessChoice};
 pub use late::Late;
-pub use state::{Container, Listed, State, Status};
+pub use recipients::Recipients;
+pub use state::{Container, Listed, State};
+
+pub use crate::hooks::Status;
 
 /// The containers below one folder.
 #[derive(Debug, Clone)]

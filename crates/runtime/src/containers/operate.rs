@@ -8,8 +8,8 @@ use rustix::process::{Pid, Signal};
 
 use super::folder::Folder;
 use super::late::run_poststart;
-use super::state::{Container, Status};
-use super::{Containers, Error};
+use super::state::Container;
+use super::{Containers, Error, Status};
 use crate::cgroups::report::Report;
 use crate::cgroups::{Cgroup, OomWatch, SpecResources};
 use crate::process::gate;
@@ -67,11 +67,16 @@ impl Containers {
             }
             process => process?,
         };
-        let cgroup = container.cgroup()?;
+        let kills = signal == Signal::KILL.as_raw();
+        // Without a namespace that ends with the first process, nothing else would end the others.
+        let reached_by_cgroup = all || kills && !container.state.own_pids;
+        let frozen = kills && container.status == Status::Paused;
+        let cgroup = match reached_by_cgroup || frozen {
+            true => container.cgroup()?,
+            false => None,
+        };
         match &cgroup {
-            Some(cgroup) if all => signal_all(cgroup, signal)?,
-            // No namespace ends with the first process, so nothing else would end the others.
-            Some(cgroup) if signal == 9 && !container.state.own_pids => cgroup.kill()?,
+            Some(cgroup) if reached_by_cgroup => signal_all(cgroup, signal)?,
             _ => match soute_sys::process::pidfd_send_signal(&process, signal) {
                 Err(e) if e.errno() == Errno::SRCH => {
                     return Err(Error::NotRunning {
@@ -83,8 +88,8 @@ impl Containers {
             },
         }
         // What is frozen on v1 dies when it thaws.
-        match (container.status, cgroup) {
-            (Status::Paused, Some(cgroup)) if signal == 9 => Ok(cgroup.thaw()?),
+        match cgroup {
+            Some(cgroup) if frozen => Ok(cgroup.thaw()?),
             _ => Ok(()),
         }
     }

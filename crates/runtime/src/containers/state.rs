@@ -12,7 +12,7 @@ use soute_sys::{CallError, Called as _};
 
 use super::error::io;
 use super::folder::Folder;
-use super::{Containers, Error};
+use super::{Containers, Error, Status};
 use crate::cgroups::systemd::Unit;
 use crate::cgroups::{Cgroup, CgroupError, Layout, Place};
 use crate::proc_stat;
@@ -51,34 +51,6 @@ pub struct State {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// runtime-spec, runtime.md, "State", with runc's `paused`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Being made.
-    Creating,
-    /// Made; its program waits for the start.
-    Created,
-    /// Its program runs.
-    Running,
-    /// All its processes are frozen.
-    Paused,
-    /// Its program has ended.
-    Stopped,
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Creating => "creating",
-            Self::Created => "created",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Stopped => "stopped",
-        })
-    }
-}
-
 /// A container as it is found.
 #[derive(Debug, Clone)]
 pub struct Container {
@@ -90,6 +62,8 @@ pub struct Container {
     pub pid: Option<i32>,
     pub(super) folder: PathBuf,
     pub(super) start_time: u64,
+    /// The cgroup hierarchies, if they have been looked for already.
+    layout: Option<Layout>,
 }
 
 /// Its first process.
@@ -161,14 +135,14 @@ fn find(folder: &Path, id: &str) -> Result<Container, Error> {
         text => io("reading", &file, text)?,
     };
     // One that is cut short, too: whoever wrote it was killed, and only `delete --force` knows what to do with that.
-    let state: State = serde_json::from_slice(&text)
-        .map_err(|e| Error::Impossible(format!("{}: {e}", file.display())))?;
+    let state: State = serde_json::from_slice(&text).map_err(|e| broken(&file, e))?;
     let mut container = Container {
         state,
         status: Status::Stopped,
         pid: None,
         folder: folder.to_owned(),
         start_time: 0,
+        layout: None,
     };
     let (init, made) = match read_init(&folder.join(INIT))? {
         Some(init) => (Some(init), true),
@@ -178,6 +152,9 @@ fn find(folder: &Path, id: &str) -> Result<Container, Error> {
     if let Some(init) = alive {
         container.pid = Some(init.pid);
         container.start_time = init.start_time;
+    }
+    if alive.is_some() && made {
+        container.layout = Some(Layout::discover()?);
     }
     container.status = match (alive, made) {
         (Some(_), true) if container.is_frozen()? => Status::Paused,
@@ -205,7 +182,7 @@ pub(super) fn first_process(folder: &Path) -> Result<Option<OwnedFd>, Error> {
                 return Ok(Some(pidfd));
             }
             Ok(_) | Err(Errno::SRCH) => {}
-            Err(e) => return Err(call(format!("pidfd_open({})", init.pid), e)),
+            Err(e) => return Err(CallError::new(format!("pidfd_open({})", init.pid), e).into()),
         }
     }
     Ok(None)
@@ -225,10 +202,14 @@ fn read_init(file: &Path) -> Result<Option<Init>, Error> {
     let start_time = words.next().and_then(|word| word.parse().ok());
     match (pid, start_time) {
         (Some(pid), Some(start_time)) => Ok(Some(Init { pid, start_time })),
-        _ => Err(Error::Impossible(format!(
-            "{}: not a process and its start",
-            file.display()
-        ))),
+        _ => Err(broken(file, "not a process and its start")),
+    }
+}
+
+fn broken(file: &Path, why: impl fmt::Display) -> Error {
+    Error::Broken {
+        file: file.to_owned(),
+        why: why.to_string(),
     }
 }
 
@@ -269,11 +250,18 @@ impl Container {
     /// # Errors
     /// The hierarchies cannot be found.
     pub fn cgroup(&self) -> Result<Option<Cgroup>, Error> {
-        let layout = Layout::discover()?;
-        match self.state.cgroup.open(&layout) {
+        match self.state.cgroup.open(&self.layout()?) {
             Ok(cgroup) => Ok(Some(cgroup)),
             Err(CgroupError::NotFound { .. }) => Ok(None),
             Err(e) => Err(e.into()),
+        }
+    }
+
+    /// The machine's cgroup hierarchies, looked for once.
+    pub(super) fn layout(&self) -> Result<Layout, Error> {
+        match &self.layout {
+            Some(layout) => Ok(layout.clone()),
+            None => Ok(Layout::discover()?),
         }
     }
 
@@ -299,9 +287,4 @@ impl Container {
 pub(super) fn write_config(folder: &Folder, text: &[u8]) -> Result<(), Error> {
     let file = folder.path().join(CONFIG);
     io("writing", &file, std::fs::write(&file, text))
-}
-
-/// `errno` as an error of a call on a container's process.
-pub(super) fn call(call: impl Into<String>, errno: Errno) -> Error {
-    Error::Call(CallError::new(call, errno))
 }

@@ -1,21 +1,36 @@
 //! The state that a hook reads (runtime-spec 1.3, runtime.md, "State").
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where in its life the container is.
+/// Where in its life a container is (runtime-spec, runtime.md, "State"; `paused` is runc's).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Being made: `prestart`, `createRuntime` and `createContainer` hooks see it so.
     Creating,
-    /// Made; the program does not run yet: `startContainer`.
+    /// Made; its program waits for the start: `startContainer`.
     Created,
-    /// The program runs: `poststart`.
+    /// Its program runs: `poststart`.
     Running,
-    /// The program has ended: `poststop`.
+    /// All its processes are frozen. No hook sees it so.
+    Paused,
+    /// Its program has ended: `poststop`.
     Stopped,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        })
+    }
 }
 
 /// What a hook may know of the container; the same for all its hooks but for the status and the process number.

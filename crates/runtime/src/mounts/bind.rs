@@ -14,6 +14,7 @@ use super::mask;
 use super::root::Links;
 use crate::plan::{Idmap, Mount, MountSource};
 use crate::process::channel::Channel;
+use crate::process::wait::reap;
 
 /// Clones the source of a bind as a detached mount; done by the parent, on the machine's side.
 pub(crate) fn open(mount: &Mount, neighbour: Option<&OwnedFd>) -> Result<OwnedFd, CallError> {
@@ -140,10 +141,7 @@ fn clone_in(namespace: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, CallError>
         Cloned::Parent { pidfd, .. } => {
             drop(theirs);
             let answer = ours.receive();
-            let _ = rustix::process::waitid(
-                rustix::process::WaitId::PidFd(pidfd.as_fd()),
-                rustix::process::WaitIdOptions::EXITED,
-            );
+            reap(pidfd);
             answer?
                 .and_then(|message| message.descriptors.into_iter().next())
                 .ok_or_else(|| {

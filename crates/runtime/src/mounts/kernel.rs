@@ -5,13 +5,13 @@
 //! whole (mount_too_revealing), and the old root is about to go.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use rustix::fs::CWD;
 use rustix::io::Errno;
-use rustix::mount::OpenTreeFlags;
+use soute_sys::CallError;
 use soute_sys::mount::{MountAttr, RDONLY, mount_setattr};
-use soute_sys::{CallError, Called};
 
+use super::clone_of_the_machines;
 use crate::plan::{Mount, MountSource, Namespaces};
 
 /// The detached mount for `mount`; `None` for the kinds that the parent makes.
@@ -63,14 +63,7 @@ pub(super) fn borrowed(options: &[(String, String)]) -> Vec<(&str, &str)> {
 
 /// A recursive clone of one of the machine's own mounts.
 fn machine(path: &str, attributes: u64) -> Result<OwnedFd, CallError> {
-    let tree = rustix::mount::open_tree(
-        CWD,
-        path,
-        OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_RECURSIVE,
-    )
-    .called(|| format!("open_tree(\"{path}\", CLONE | RECURSIVE)"))?;
+    let tree = clone_of_the_machines(Path::new(path))?;
     mount_setattr(
         &tree,
         true,

@@ -18,9 +18,22 @@ pub(crate) mod root;
 pub(crate) mod rootfs;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use rustix::fs::CWD;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
 use soute_sys::{CallError, Called};
+
+pub use root::openat2;
+
+/// A clone of the machine's mount at `path`, with all that is mounted below it, detached.
+pub(crate) fn clone_of_the_machines(path: &Path) -> Result<OwnedFd, CallError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    rustix::mount::open_tree(CWD, path, flags)
+        .called(|| format!("open_tree(\"{}\", CLONE | RECURSIVE)", path.display()))
+}
 
 /// A new file system of type `kind` as a detached mount: fsopen(2), fsconfig(2) for each option, fsmount(2).
 /// An option with an empty value is a flag.

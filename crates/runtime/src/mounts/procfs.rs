@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use soute_sys::mount::{NODEV, NOEXEC, NOSUID};
 use soute_sys::{CallError, Called};
 
+use super::openat2;
+
 /// `PROC_ROOT_INO` of the kernel (linux/proc_fs.h): the root of every procfs.
 const ROOT_INODE: u64 = 1;
 
@@ -70,19 +72,8 @@ impl Procfs {
     /// `EXDEV`: something is mounted on the way.
     pub fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, CallError> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
-        loop {
-            match rustix::fs::openat2(
-                &self.0,
-                path,
-                flags | OFlags::CLOEXEC,
-                Mode::empty(),
-                resolve,
-            ) {
-                // A rename elsewhere made the kernel doubt a `..`: it asks to be asked again.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                other => return other.called(|| format!("openat2(proc, \"{path}\", {flags:?})")),
-            }
-        }
+        openat2(&self.0, path, flags, resolve)
+            .called(|| format!("openat2(proc, \"{path}\", {flags:?})"))
     }
 
     /// Writes `text` to `path` in one call, as the kernel wants it of these files.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use soute_sys::CallError;
+use soute_sys::{CallError, Called as _};
 
 /// Most symlinks followed while missing parts of a path are made, as in the kernel.
 const MOST_LINKS: usize = 40;
@@ -53,25 +53,8 @@ impl Root {
         if links == Links::Refuse {
             resolve |= ResolveFlags::NO_SYMLINKS;
         }
-        loop {
-            match rustix::fs::openat2(
-                &self.0,
-                path,
-                flags | OFlags::CLOEXEC,
-                Mode::empty(),
-                resolve,
-            ) {
-                // A rename elsewhere made the kernel doubt a `..`: it asks to be asked again.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Ok(fd) => return Ok(fd),
-                Err(e) => {
-                    return Err(CallError::new(
-                        format!("openat2(root, \"{path}\", {resolve:?})"),
-                        e,
-                    ));
-                }
-            }
-        }
+        openat2(&self.0, path, flags, resolve)
+            .called(|| format!("openat2(root, \"{path}\", {resolve:?})"))
     }
 
     /// Opens `path`; what is missing of it is made, parents as folders with mode 0755.
@@ -167,6 +150,23 @@ impl Root {
             done = next;
         }
         Ok(())
+    }
+}
+
+/// openat2(2), until the kernel has an answer.
+pub fn openat2(
+    folder: impl AsFd,
+    path: &str,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> rustix::io::Result<OwnedFd> {
+    loop {
+        let flags = flags | OFlags::CLOEXEC;
+        match rustix::fs::openat2(&folder, path, flags, Mode::empty(), resolve) {
+            // A rename elsewhere made the kernel doubt a `..`: it asks to be asked again.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return other,
+        }
     }
 }
 

@@ -3,11 +3,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::CWD;
-use rustix::mount::OpenTreeFlags;
+use soute_sys::CallError;
 use soute_sys::mount::{MountAttr, PRIVATE, SLAVE, mount_setattr};
-use soute_sys::{CallError, Called};
 
+use super::clone_of_the_machines;
 use super::overlay::{self, Overlay};
 use crate::plan::Rootfs;
 
@@ -39,14 +38,7 @@ pub(crate) fn build(
 }
 
 fn clone(path: &Path, slave: bool) -> Result<OwnedFd, CallError> {
-    let tree = rustix::mount::open_tree(
-        CWD,
-        path,
-        OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_RECURSIVE,
-    )
-    .called(|| format!("open_tree(\"{}\", CLONE | RECURSIVE)", path.display()))?;
+    let tree = clone_of_the_machines(path)?;
     // Never shared: what the container mounts in there is not for the machine, and pivot_root(2) refuses it.
     mount_setattr(
         &tree,

@@ -11,13 +11,13 @@ use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socket_with};
-use rustix::process::{WaitId, WaitIdOptions};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use soute_sys::process::{Cloned, exit_now, fork};
 use soute_sys::{CallError, Called};
 
 use crate::process::channel::Channel;
 use crate::process::failure::{Failure, Step};
+use crate::process::wait::reap;
 
 /// linux/if_link.h
 const IFLA_IFNAME: u16 = 3;
@@ -170,8 +170,7 @@ impl Socket {
             Cloned::Parent { pidfd, .. } => {
                 drop(theirs);
                 let answer = ours.receive();
-                let ended = WaitId::PidFd(pidfd.as_fd());
-                let _ = rustix::process::waitid(ended, WaitIdOptions::EXITED);
+                reap(pidfd);
                 let lost = || Failure::setup(step, "the process in between ended early");
                 let message = answer.step(step)?.ok_or_else(lost)?;
                 match message.descriptors.into_iter().next() {

@@ -21,7 +21,7 @@ use super::failure::{Failure, Step};
 use super::join::own_number;
 use super::privileges::Door;
 use super::program::Program;
-use super::spawn::{LISTENER, OUTSIDE, Stdio};
+use super::spawn::{LISTENER, OUTSIDE, Started, Stdio};
 use super::stdio::{self, Standard};
 use super::{console, directory, listener, privileges, user};
 use crate::cgroups::Cgroup;
@@ -54,15 +54,7 @@ impl Own {
     /// # Errors
     /// They cannot be looked at.
     pub fn of(pid: i32) -> Result<Self, Failure> {
-        let own = |kind: &str| {
-            let look = |whose: &str| {
-                let path = format!("/proc/{whose}/ns/{kind}");
-                rustix::fs::stat(&path)
-                    .called(|| format!("stat(\"{path}\")"))
-                    .map(|stat| (stat.st_dev, stat.st_ino))
-            };
-            Ok::<_, CallError>(look(&pid.to_string())? != look("self")?)
-        };
+        let own = |kind: &str| shares_namespace(pid, kind).map(|shared| !shared);
         let all = || {
             Ok(Self {
                 user: own("user")?,
@@ -95,6 +87,20 @@ impl Own {
     }
 }
 
+/// Whether the process `pid` is in the same namespace of this kind as this one.
+///
+/// # Errors
+/// It cannot be looked at.
+pub fn shares_namespace(pid: i32, kind: &str) -> Result<bool, CallError> {
+    let look = |whose: &str| {
+        let path = format!("/proc/{whose}/ns/{kind}");
+        rustix::fs::stat(&path)
+            .called(|| format!("stat(\"{path}\")"))
+            .map(|stat| (stat.st_dev, stat.st_ino))
+    };
+    Ok(look(&pid.to_string())? == look("self")?)
+}
+
 /// A process that has entered a container.
 #[derive(Debug)]
 pub struct Entered {
@@ -110,23 +116,43 @@ pub struct Entered {
 
 /// Readable when the process has ended.
 #[derive(Debug)]
-pub struct Exit(OwnedFd);
+pub struct Exit(Told);
+
+#[derive(Debug)]
+enum Told {
+    /// By its parent, which is not the caller: four bytes.
+    ByPipe(OwnedFd),
+    /// By the kernel, since it is the caller's own child.
+    ByPidfd(OwnedFd),
+}
 
 impl Exit {
+    /// The end of a child of the caller.
+    pub fn of_child(pidfd: OwnedFd) -> Self {
+        Self(Told::ByPidfd(pidfd))
+    }
+
     /// Waits for the exit code, 128 + n by signal n; 137, as of a container, if whoever was to tell it was killed.
     pub fn code(&self) -> i32 {
+        let killed = 128 + Signal::KILL.as_raw();
+        let pipe = match &self.0 {
+            Told::ByPipe(pipe) => pipe,
+            Told::ByPidfd(pidfd) => return super::wait::exit_code(pidfd).unwrap_or(killed),
+        };
         let mut code = [0; 4];
         // So few bytes come at once or not at all.
-        match rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut code)) {
+        match rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut code)) {
             Ok(4) => i32::from_ne_bytes(code),
-            _ => 128 + Signal::KILL.as_raw(),
+            _ => killed,
         }
     }
 }
 
 impl AsFd for Exit {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        match &self.0 {
+            Told::ByPipe(fd) | Told::ByPidfd(fd) => fd.as_fd(),
+        }
     }
 }
 
@@ -159,21 +185,10 @@ pub fn enter(
     let (pidfd, terminal) = answers(&ours, process, None)?;
     Ok(Entered {
         pidfd,
-        exit: Exit(exit),
+        exit: Exit(Told::ByPipe(exit)),
         terminal,
         pipes,
     })
-}
-
-/// A process in a container that is the caller's own child.
-#[derive(Debug)]
-pub struct Inside {
-    /// As the caller's PID namespace numbers it.
-    pub pid: Pid,
-    /// A descriptor of it.
-    pub pidfd: OwnedFd,
-    /// The master side of its terminal, if it was to have one.
-    pub terminal: Option<OwnedFd>,
 }
 
 /// As [`enter`], with the caller's standard files and as the caller's own child: whoever takes over its children when
@@ -184,7 +199,7 @@ pub fn enter_as_child(
     process: &Process,
     cgroup: &Cgroup,
     container: (&HookState, Pid),
-) -> Result<Inside, Failure> {
+) -> Result<Started, Failure> {
     let (ours, theirs) = Channel::pair().step("the setup channel")?;
     let between = match clone3(0, cgroup.v2_fd()).step("making the process")? {
         Cloned::Child => {
@@ -195,14 +210,11 @@ pub fn enter_as_child(
     };
     drop(theirs);
     let answers = answers(&ours, process, Some(container));
-    let _ = rustix::process::waitid(
-        rustix::process::WaitId::PidFd(between.as_fd()),
-        rustix::process::WaitIdOptions::EXITED,
-    );
+    super::wait::reap(between);
     let (pidfd, terminal) = answers?;
     let pid = own_number(&pidfd)
         .ok_or_else(|| Failure::setup("entering the container", "the process ended early"))?;
-    Ok(Inside {
+    Ok(Started {
         pid,
         pidfd,
         terminal,

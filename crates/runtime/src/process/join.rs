@@ -43,10 +43,7 @@ pub(crate) fn clone_inside(
         Cloned::Parent { pidfd: between, .. } => {
             drop(theirs);
             let answer = ours.receive();
-            let _ = rustix::process::waitid(
-                rustix::process::WaitId::PidFd(between.as_fd()),
-                rustix::process::WaitIdOptions::EXITED,
-            );
+            super::wait::reap(between);
             decode(answer?)
         }
     }

@@ -19,10 +19,12 @@ mod stdio;
 mod sysctl;
 pub mod time;
 mod user;
+pub(crate) mod wait;
 
-pub use enter::{Entered, Exit, Inside, Own, enter, enter_as_child};
+pub use enter::{Entered, Exit, Own, enter, enter_as_child, shares_namespace};
 pub use failure::{Failure, FailureKind};
 pub use program::DEFAULT_PATH;
 pub(crate) use program::leads_through_magic;
 pub use spawn::{Birth, Started, Stdio, spawn};
 pub use stdio::{Standard, pipe};
+pub use wait::exit_code;

@@ -41,7 +41,7 @@ pub(super) const LISTENER: u8 = b'L';
 /// The program waits at the gate.
 pub(super) const WAITING: u8 = b'W';
 
-/// A container's first process, set up and not yet running its program.
+/// A process in a container, a child of the caller: its program runs, or waits at the gate.
 #[derive(Debug)]
 pub struct Started {
     /// As the caller's PID namespace numbers it.
@@ -138,10 +138,7 @@ impl Child {
             Ok(Some(message)) => Failure::decode(&message.bytes),
             _ => None,
         };
-        let _ = rustix::process::waitid(
-            rustix::process::WaitId::PidFd(self.pidfd.as_fd()),
-            rustix::process::WaitIdOptions::EXITED,
-        );
+        super::wait::reap(&self.pidfd);
         said.unwrap_or(failure)
     }
 }

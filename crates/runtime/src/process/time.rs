@@ -12,7 +12,6 @@ use std::str::FromStr;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Signal, WaitId, WaitIdOptions};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use soute_sys::process::{Cloned, flags, unshare};
 use soute_sys::{CallError, Called};
@@ -118,8 +117,7 @@ pub fn clone_in(
         (Ok(cloned), Ok(())) => Ok(cloned),
         (Err(e), Ok(())) => Err(Failure::setup(step, e)),
         (Ok(Cloned::Parent { pidfd, .. }), Err(e)) => {
-            let _ = soute_sys::process::pidfd_send_signal(&pidfd, Signal::KILL.as_raw());
-            let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            super::wait::put_down(pidfd);
             Err(Failure::setup(step, format_args!("leaving it: {e}")))
         }
         (Ok(Cloned::Child), Err(e)) => Err(Failure::setup(step, e)),

@@ -151,9 +151,7 @@ fn capabilities(wanted: &oci::Process, machine: &Machine) -> Result<Capabilities
 
 /// In the caller's user namespace nobody can give what he has not.
 fn check_given(sets: &Capabilities) -> Result<(), SpecError> {
-    let own = rustix::thread::capabilities(None)
-        .map(|sets| CapSet::from_bits_truncate(sets.permitted.bits()))
-        .map_err(|e| SpecError::new("process.capabilities", format!("capget(): {e}")))?;
+    let own = CapSet::own_permitted().map_err(|e| SpecError::new("process.capabilities", e))?;
     match sets.permitted.without(own).iter().next() {
         Some(missing) => Err(SpecError::new(
             "process.capabilities.permitted",

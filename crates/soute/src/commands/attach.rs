@@ -51,7 +51,7 @@ impl CommandLine for Attach {
             stdout: true,
             stderr: true,
             terminal,
-            keys: self.detach_keys,
+            keys: Some(self.detach_keys),
             forward_signals: self.sig_proxy && !terminal,
         };
         attachment.check_terminal()?;

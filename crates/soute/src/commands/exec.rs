@@ -89,7 +89,7 @@ impl CommandLine for Exec {
             stdout: true,
             stderr: true,
             terminal: self.tty,
-            keys: self.detach_keys,
+            keys: Some(self.detach_keys),
             forward_signals: !self.tty,
         };
         attachment.check_terminal()?;

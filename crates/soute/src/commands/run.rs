@@ -65,7 +65,7 @@ impl AttachArgs {
             stdout: wants(Stream::Stdout),
             stderr: wants(Stream::Stderr),
             terminal: request.terminal,
-            keys: self.detach_keys,
+            keys: Some(self.detach_keys),
             forward_signals: self.sig_proxy && !request.terminal,
         };
         if self.attach.contains(&Stream::Stdin) && !request.interactive {

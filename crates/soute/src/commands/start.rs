@@ -71,7 +71,7 @@ impl CommandLine for Start {
             stdout: true,
             stderr: true,
             terminal: request.terminal,
-            keys: self.detach_keys,
+            keys: Some(self.detach_keys),
             forward_signals: !request.terminal,
         };
         attachment.check_terminal()?;

@@ -26,6 +26,7 @@ pub fn relay(process: &mut Entered, attachment: &Attachment, signals: &Signals) 
     }
     let mut relay = Relay {
         hung_up: false,
+        forward_signals: attachment.forward_signals,
         input: Input::take(attachment)?,
         pending: Vec::new(),
         process,
@@ -42,6 +43,7 @@ struct Relay<'a> {
     process: &'a mut Entered,
     /// Nobody has the terminal open any more: it would be ready for ever.
     hung_up: bool,
+    forward_signals: bool,
     input: Input,
     /// What the program has not taken yet.
     pending: Vec<u8>,
@@ -140,16 +142,17 @@ impl Relay<'_> {
         Ok(ready.map(|(source, _)| source).collect())
     }
 
-    /// Those of a terminal are for us, without one they are for the program.
     fn signalled(&mut self, signals: &Signals) -> Result<Option<Ending>, CallError> {
         while let Some(signal) = signals.next()? {
-            match self.process.terminal {
-                Some(_) if signal == WINCH => self.resize(),
-                Some(_) => return Ok(Some(Ending::Signalled(signal))),
-                None => match soute_sys::process::pidfd_send_signal(&self.process.pidfd, signal) {
+            if signal == WINCH && self.process.terminal.is_some() {
+                self.resize();
+            } else if !self.forward_signals {
+                return Ok(Some(Ending::Signalled(signal)));
+            } else {
+                match soute_sys::process::pidfd_send_signal(&self.process.pidfd, signal) {
                     Err(e) if e.errno() != Errno::SRCH => return Err(e),
                     _ => {}
-                },
+                }
             }
         }
         Ok(None)

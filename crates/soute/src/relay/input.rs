@@ -32,7 +32,7 @@ impl Input {
     pub fn take(attachment: &Attachment) -> Result<Self, CallError> {
         let typed = attachment.stdin && attachment.terminal;
         Ok(Self {
-            keys: typed.then(|| attachment.keys.clone()),
+            keys: attachment.keys.clone().filter(|_| typed),
             open: attachment.stdin,
             _raw: match typed {
                 true => RawMode::enter(rustix::stdio::stdin())?,

@@ -14,8 +14,7 @@ mod signals;
 pub use exec::relay;
 pub use hold::hold;
 pub use monitor::follow;
-pub use output::write_all;
-pub use signals::{Signals, WINCH};
+pub use signals::Signals;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -48,9 +47,9 @@ pub struct Attachment {
     pub stderr: bool,
     /// The program has a terminal.
     pub terminal: bool,
-    /// The keys that leave; only typed at a terminal.
-    pub keys: DetachKeys,
-    /// Signals go to the program, instead of ending soute. Not with a terminal, which makes its own.
+    /// The keys that leave, if there are any; only typed at a terminal.
+    pub keys: Option<DetachKeys>,
+    /// Signals go to the program, instead of ending soute.
     pub forward_signals: bool,
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use soute_runtime::containers;
 use soute_runtime::spec::Config;
 
+use super::started::StartedArgs;
 use super::{Context, Operation, foreground};
 use crate::relay::Signals;
 
@@ -18,21 +19,8 @@ struct Common {
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     bundle: PathBuf,
 
-    /// Send the terminal to this socket
-    #[arg(long, value_name = "SOCKET")]
-    console_socket: Option<PathBuf>,
-
-    /// Send a descriptor of the first process to this socket
-    #[arg(long, value_name = "SOCKET")]
-    pidfd_socket: Option<PathBuf>,
-
-    /// Write the number of the first process to this file
-    #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
-
-    /// Give the program this many descriptors more, from 3 on
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    preserve_fds: u32,
+    #[command(flatten)]
+    started: StartedArgs,
 
     /// The root need not be changed by pivot_root(2); it is, which takes a machine whose own root is no initramfs
     #[arg(long)]
@@ -83,10 +71,8 @@ impl Common {
         let listened = systemd_descriptors();
         Ok(containers::Create {
             bundle: self.bundle.clone(),
-            console_socket: self.console_socket.clone(),
-            pidfd_socket: self.pidfd_socket.clone(),
-            pid_file: self.pid_file.clone(),
-            preserved_descriptors: self.preserve_fds + listened,
+            recipients: self.started.recipients(),
+            preserved_descriptors: self.started.preserve_fds + listened,
             listen_descriptors: listened,
             keep_keyring: self.no_new_keyring,
             systemd: context.systemd,
@@ -100,18 +86,7 @@ impl Common {
         let terminal = process
             .and_then(|process| process.terminal())
             .unwrap_or(false);
-        let why = match (terminal, &self.console_socket) {
-            (true, None) if detached => {
-                "cannot allocate tty if runc will detach without setting console socket: process.terminal asks for a \
-                 terminal, and --console-socket names nobody who would take it"
-            }
-            (false, Some(_)) => {
-                "cannot use console socket if runc will not detach or allocate tty: --console-socket is given, and \
-                 process.terminal asks for no terminal"
-            }
-            _ => return Ok(()),
-        };
-        Err(containers::Error::Impossible(why.to_owned()))
+        self.started.check_terminal(terminal, detached)
     }
 }
 

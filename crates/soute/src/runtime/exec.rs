@@ -9,19 +9,15 @@ use oci_spec::runtime::{Capability, LinuxCapabilities, Process};
 use soute_runtime::containers;
 use soute_runtime::spec::Config;
 
+use super::started::StartedArgs;
 use super::{Context, Operation, foreground};
 use crate::relay::Signals;
 
 /// Run a further program in a container.
 #[derive(Debug, Args)]
 pub struct Exec {
-    /// Send the terminal to this socket
-    #[arg(long, value_name = "SOCKET")]
-    console_socket: Option<PathBuf>,
-
-    /// Send a descriptor of the process to this socket
-    #[arg(long, value_name = "SOCKET")]
-    pidfd_socket: Option<PathBuf>,
+    #[command(flatten)]
+    started: StartedArgs,
 
     /// The working directory
     #[arg(long, value_name = "DIR")]
@@ -51,10 +47,6 @@ pub struct Exec {
     #[arg(short, long)]
     detach: bool,
 
-    /// Write the number of the process to this file
-    #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
-
     /// The SELinux label
     #[arg(long, value_name = "LABEL")]
     process_label: Option<String>,
@@ -70,10 +62,6 @@ pub struct Exec {
     /// Give a capability more
     #[arg(short, long, value_name = "CAPABILITY")]
     cap: Vec<String>,
-
-    /// Give the program this many descriptors more, from 3 on
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    preserve_fds: u32,
 
     /// Run in this cgroup below the container's: [CONTROLLER[,CONTROLLER]:]PATH
     #[arg(long, value_name = "PATH")]
@@ -205,10 +193,8 @@ impl Operation for Exec {
 
     fn run(self, context: &Context) -> Result<ExitCode> {
         let how = containers::Exec {
-            console_socket: self.console_socket.clone(),
-            pidfd_socket: self.pidfd_socket.clone(),
-            pid_file: self.pid_file.clone(),
-            preserved_descriptors: self.preserve_fds,
+            recipients: self.started.recipients(),
+            preserved_descriptors: self.started.preserve_fds,
             ignore_paused: self.ignore_paused,
             cgroups: self.cgroup.clone(),
         };
@@ -217,14 +203,8 @@ impl Operation for Exec {
                 .choose(config)
                 .map_err(|e| containers::Error::Impossible(format!("{e:#}")))?;
             let terminal = process.terminal().unwrap_or(false);
-            match (terminal, &self.console_socket) {
-                (true, None) if self.detach => Err(containers::Error::Impossible(
-                    "cannot allocate tty if runc will detach without setting console socket: --console-socket names \
-                     nobody who would take the terminal"
-                        .to_owned(),
-                )),
-                _ => Ok(process),
-            }
+            self.started.check_terminal(terminal, self.detach)?;
+            Ok(process)
         };
         if self.detach {
             context.containers.exec(&self.id, &choose, &how)?;

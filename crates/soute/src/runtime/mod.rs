@@ -14,9 +14,9 @@ mod list;
 mod log;
 mod pause;
 mod ps;
-mod sealed;
 mod spec;
 mod start;
+mod started;
 mod state;
 mod update;
 
@@ -27,10 +27,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _};
+use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use soute_runtime::containers::Containers;
+use soute_runtime::executable;
 
-use crate::cli::{Purpose, as_docker_parses};
+use crate::cli::{Purpose, as_docker_parses, help_flag, version_flag};
 use crate::output::print;
 use log::{Log, LogFormat};
 
@@ -147,12 +148,13 @@ pub fn is_called(program: Option<&OsStr>) -> bool {
 /// Does what the words after the runtime's name ask for; `name` is how the program calls itself.
 pub fn main(name: &'static str, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = words.into_iter().collect();
-    // Before anything is done that would be done again. Another word of that name costs a moment, and no more.
+    // A runtime starts containers for others, most of which share the machine's users. Before anything is done that would
+    // be done again. Another word of that name costs a moment, and no more.
     let enters = |word: &OsString| TABLE.iter().any(|entry| entry.enters && word == entry.name);
     if words.iter().any(enters)
-        && let Err(error) = sealed::begin_anew()
+        && let Err(error) = executable::put_out_of_reach()
     {
-        Log::of_words(&words).error(&error);
+        Log::of_words(&words).error(&error.into());
         return ExitCode::FAILURE;
     }
     let words = go_style(words);
@@ -239,14 +241,8 @@ fn tree(name: &'static str, purpose: Purpose) -> Command {
         .version(VERSION)
         .disable_version_flag(true)
         .disable_help_flag(true)
-        .arg(
-            Arg::new("version")
-                .short('v')
-                .long("version")
-                .action(ArgAction::Version)
-                .help("Print the version"),
-        )
-        .arg(help())
+        .arg(version_flag())
+        .arg(help_flag().short('h'))
         .subcommand_required(true)
         .arg_required_else_help(true);
     let command = Globals::augment_args(command)
@@ -265,15 +261,7 @@ fn augment<C: Operation>(command: Command) -> Command {
         .about(about)
         .long_about(Resettable::Reset);
     let usage = format!("{} {}", command.get_name(), C::USAGE);
-    command.override_usage(usage).arg(help())
-}
-
-fn help() -> Arg {
-    Arg::new("help")
-        .short('h')
-        .long("help")
-        .action(ArgAction::HelpShort)
-        .help("Print this help")
+    command.override_usage(usage).arg(help_flag().short('h'))
 }
 
 /// The form of these lines is what callers parse, and `runc` the name at their head that they look for.

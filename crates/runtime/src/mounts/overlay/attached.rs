@@ -11,13 +11,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags};
-use rustix::process::{WaitId, WaitIdOptions};
 use soute_sys::process::{Cloned, exit_now, flags, fork, unshare};
 use soute_sys::{CallError, Called};
 
 use super::{Parts, UPPER, WORK, set_attributes};
 use crate::mounts::{new_filesystem, place};
 use crate::process::channel::Channel;
+use crate::process::wait::reap;
 
 /// The folder of the upper and work folders, where it is attached.
 const CHANGES: &str = "c";
@@ -38,9 +38,7 @@ pub(super) struct Helper(OwnedFd);
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        while let Err(Errno::INTR) =
-            rustix::process::waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED)
-        {}
+        reap(&self.0);
     }
 }
 
