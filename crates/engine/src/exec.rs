@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use rustix::process::Pid;
-use soute_runtime::cgroups::Cgroup;
+use soute_runtime::cgroups::{Cgroup, Origin};
 use soute_runtime::plan::{Grant, Process, User};
 use soute_runtime::process::attributes::Attributes;
 use soute_runtime::process::{Entered, Own, Standard, enter, shares_namespace};
@@ -135,7 +135,7 @@ impl Engine {
         let folder = self.places.running(&record.id);
         let done = folder.join(format!("devices-{}", running.start_time));
         if !done.exists() {
-            cgroup.restrict_devices(&plan::device_rules(&record.request)?)?;
+            cgroup.restrict_devices(&plan::device_rules(&record.request)?, Origin::Made)?;
             io("writing", &done, std::fs::write(&done, ""))?;
         }
         Ok(())

@@ -178,7 +178,7 @@ impl Monitor {
         .chain(self.streams.descriptors())
         .collect();
         let _ = soute_sys::process::close_all_but(&mut keep);
-        soute_sys::process::trim_heap();
+        soute_sys::memory::trim();
         // Now, and not before the clone: the program starts with the limits that it was given, or its caller's.
         let now = getrlimit(Resource::Nofile);
         let raised = Rlimit {

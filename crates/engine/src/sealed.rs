@@ -1,7 +1,7 @@
 //! The engine's own executable, out of a container's reach.
 //!
 //! A user namespace keeps a container's root from writing it as long as the file's owner is nobody in it. Where the
-//! owner is somebody, the command begins anew from a file that nobody can write ([`soute_runtime::executable`]).
+//! owner is somebody, the command goes on from a file that nobody can write ([`soute_runtime::executable`]).
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -56,7 +56,7 @@ pub(crate) fn require(maps: Option<&IdMaps>) -> Result<(), Error> {
     match is_safe(maps)? {
         true => Ok(()),
         false => Err(Error::Impossible(
-            "the container's root could write the engine's executable, and this process does not run from a sealed copy"
+            "the container's root could write the engine's executable, and this process has not put it out of reach"
                 .to_owned(),
         )),
     }

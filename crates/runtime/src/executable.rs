@@ -2,28 +2,26 @@
 //!
 //! Until execve, a process that enters a container is this very program. An image whose program is a script that begins
 //! with `#!/proc/self/exe` has the kernel run it inside, where the container's root may open /proc/PID/exe and, once
-//! nothing executes the file any more, write it (CVE-2019-5736). So a command that starts such a process executes
-//! itself anew, before it does anything else, from a file that nobody can write: one in an overlay without an upper
-//! layer, which takes no copy, or one in memory that is sealed (memfd_create(2), "File sealing").
+//! nothing executes the file any more, write it (CVE-2019-5736). So a command that starts such a process first gets
+//! hold of its executable by a mount that is read-only for good, and goes on from there (decision 7). Where the
+//! kernel cannot do that, it executes itself anew from a file in memory that is sealed (memfd_create(2), "File sealing").
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
+use soute_sys::mount::{MountAttr, RDONLY, mount_setattr};
 use soute_sys::{CallError, Called};
-
-use crate::mounts::overlay;
 
 /// This process's executable.
 pub const EXECUTABLE: &str = "/proc/self/exe";
-
-/// `OVERLAYFS_SUPER_MAGIC`
-const OVERLAY_MAGIC: rustix::fs::FsWord = 0x794c_7630;
 
 /// What makes a file in memory unchangeable.
 const SEALS: SealFlags = SealFlags::SEAL
@@ -36,14 +34,10 @@ const SEALS: SealFlags = SealFlags::SEAL
 /// # Errors
 /// The call that failed.
 pub fn is_out_of_reach() -> Result<bool, CallError> {
-    let executable = open_executable()?;
-    let kind = rustix::fs::fstatfs(&executable).called(|| format!("fstatfs(\"{EXECUTABLE}\")"))?;
-    if kind.f_type == OVERLAY_MAGIC {
-        let flags =
-            rustix::fs::fstatvfs(&executable).called(|| format!("fstatvfs(\"{EXECUTABLE}\")"))?;
-        return Ok(flags.f_flag.contains(StatVfsMountFlags::RDONLY));
+    if soute_sys::executable::is_exchanged() {
+        return Ok(true);
     }
-    match rustix::fs::fcntl_get_seals(&executable) {
+    match rustix::fs::fcntl_get_seals(open_executable()?) {
         Ok(seals) => Ok(seals.contains(SEALS)),
         // Not a file in memory.
         Err(Errno::INVAL) => Ok(false),
@@ -56,19 +50,47 @@ pub fn is_out_of_reach() -> Result<bool, CallError> {
 /// # Errors
 /// The call that failed.
 pub fn put_out_of_reach() -> Result<(), CallError> {
-    match is_out_of_reach()? {
-        true => Ok(()),
-        false => match begin_anew()? {},
+    if is_out_of_reach()? || by_another_mount().is_ok() {
+        return Ok(());
     }
+    match begin_anew()? {}
 }
 
-/// Executes this command anew, from a file that nobody can write.
-fn begin_anew() -> Result<Infallible, CallError> {
-    let file = match in_overlay() {
-        Ok(Some(file)) => file,
-        // Older kernels clone no detached layers; the file may have been replaced; not all file systems take part.
-        Ok(None) | Err(_) => sealed_copy()?,
+/// The descriptor of the mount by which the executable is held. Once the last one is closed, the mount is in no mount
+/// namespace, and nobody can make it writable: all that is done to mounts asks for that. Until then it takes
+/// CAP_SYS_ADMIN without a user namespace, with which the machine is anybody's.
+static MOUNT: Mutex<Option<OwnedFd>> = Mutex::new(None);
+
+/// Closes the descriptor that [`put_out_of_reach`] has left open. For the last one the kernel waits until no processor
+/// looks at the mount any more (0.3 ms), which is best done while there is nothing else to do.
+pub(crate) fn let_go() {
+    drop(MOUNT.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+/// The same file by a mount that is read-only.
+fn by_another_mount() -> Result<(), CallError> {
+    let mount = rustix::mount::open_tree(
+        CWD,
+        EXECUTABLE,
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
+    )
+    .called(|| format!("open_tree(\"{EXECUTABLE}\", CLONE)"))?;
+    let attributes = MountAttr {
+        set: RDONLY,
+        ..MountAttr::default()
     };
+    mount_setattr(&mount, false, &attributes)?;
+    let path = format!("/proc/self/fd/{}", mount.as_raw_fd());
+    let file = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .called(|| format!("open(\"{path}\")"))?;
+    soute_sys::executable::exchange(file)?;
+    *MOUNT.lock().unwrap_or_else(PoisonError::into_inner) = Some(mount);
+    Ok(())
+}
+
+/// Executes this command anew, from a copy that nobody can write.
+fn begin_anew() -> Result<Infallible, CallError> {
+    let file = sealed_copy()?;
     let text = |s: OsString| CString::new(s.into_vec()).unwrap_or_default();
     let arguments: Vec<CString> = std::env::args_os().map(text).collect();
     let environment: Vec<CString> = std::env::vars_os()
@@ -79,35 +101,7 @@ fn begin_anew() -> Result<Infallible, CallError> {
         })
         .collect();
     let errno = soute_sys::process::execveat(&file, &arguments, &environment);
-    Err(CallError::new("execveat(soute, out of reach)", errno))
-}
-
-/// The executable as an overlay shows it that has no layer to write to. `None`: it has no name any more.
-fn in_overlay() -> Result<Option<OwnedFd>, CallError> {
-    let path = std::fs::read_link(EXECUTABLE).called(|| format!("readlink(\"{EXECUTABLE}\")"))?;
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Ok(None);
-    };
-    let overlay = overlay::read_only(folder)?;
-    let opened = rustix::fs::openat(
-        &overlay.mount,
-        name,
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    );
-    match opened {
-        Ok(file) if same(&file)? => Ok(Some(file)),
-        Ok(_) | Err(Errno::NOENT) => Ok(None),
-        Err(e) => Err(CallError::new("openat(overlay, soute)", e)),
-    }
-}
-
-/// Whether it is what this process executes, and not a newer file of that name.
-fn same(file: &OwnedFd) -> Result<bool, CallError> {
-    let stat = |fd: &dyn AsFd| rustix::fs::fstat(fd.as_fd()).called(|| "fstat()".to_owned());
-    let (here, there) = (stat(&open_executable()?)?, stat(file)?);
-    let identity = |s: &rustix::fs::Stat| (s.st_ino, s.st_size, s.st_ctime, s.st_ctime_nsec);
-    Ok(identity(&here) == identity(&there))
+    Err(CallError::new("execveat(soute, sealed)", errno))
 }
 
 fn sealed_copy() -> Result<OwnedFd, CallError> {

@@ -8,10 +8,13 @@
 pub mod attributes;
 pub mod bpf;
 mod error;
+pub mod executable;
+pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod nsfs;
 pub mod process;
+mod program;
 pub mod seccomp;
 
 pub use error::{CallError, Called};

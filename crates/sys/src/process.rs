@@ -140,7 +140,7 @@ pub fn fork() -> Result<Cloned, CallError> {
 
 /// The kernel itself tells: asked to unshare a thread group, it refuses unless the group has one member, in which case
 /// there is nothing to do (unshare(2), CLONE_THREAD). Unlike /proc this works in any mount namespace.
-fn refuse_threads() -> Result<(), CallError> {
+pub(crate) fn refuse_threads() -> Result<(), CallError> {
     // SAFETY: no memory or descriptor is involved; the call changes nothing for a single thread, and fails otherwise.
     let alone = unsafe { libc::unshare(libc::CLONE_THREAD) };
     if alone == 0 {
@@ -364,12 +364,6 @@ fn set_mask(how: libc::c_int, set: &libc::sigset_t) -> Result<(), CallError> {
         return Ok(());
     }
     Err(CallError::new("sigprocmask", last_errno()))
-}
-
-/// Returns unused heap pages to the kernel (malloc_trim(3)): a monitor that lives for months keeps only what it uses.
-pub fn trim_heap() {
-    // SAFETY: malloc_trim has no preconditions.
-    unsafe { libc::malloc_trim(0) };
 }
 
 /// Gives this process a session keyring of its own, empty and without a name (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).

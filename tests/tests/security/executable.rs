@@ -72,7 +72,7 @@ impl Scene {
 }
 
 /// CVE-2019-5736: a process enters whose program is `#!/proc/self/exe`. The defences are the user namespace, in which
-/// the executable's owner is nobody, and without one the sealed copy (the engine's sealed.rs, `shield_in`).
+/// the executable's owner is nobody, and without one the other mount (the engine's sealed.rs, `shield_in`).
 #[test]
 fn a_process_that_enters_gives_nothing_away() {
     for userns in USER_NAMESPACES {
@@ -95,23 +95,29 @@ fn a_container_that_starts_gives_nothing_away() {
     }
 }
 
-/// The command begins anew before it reads what cannot be read twice.
+/// Where the executable cannot be exchanged, the command begins anew, and before it reads what cannot be read twice. Here
+/// the file is on a mount of another mount namespace, of which the kernel makes no copies.
 #[test]
 fn a_sealed_command_still_has_its_input() {
     let attack = Attack::new();
-    let environment = "printf 'FROM=a pipe\\n' | \"$@\"";
+    let script = r#"exec 9<"$1"; shift
+        printf 'FROM=a pipe\n' | strace --output="$LOG" --trace=execveat unshare --mount /proc/self/fd/9 "$@""#;
     let words = ["--rm", "--userns", "host", "--env-file", "/dev/stdin"];
     let command = attack
         .world
         .command(attack.words(&words, &["sh", "-c", "echo $FROM"]));
+    let log = attack.world.path("trace");
     let mut shell = Command::new("sh");
     shell
-        .args(["-c", environment, "sh"])
-        .arg(command.get_program());
+        .args(["-c", script, "sh"])
+        .arg(command.get_program())
+        .env("LOG", &log);
     for (name, value) in command.get_envs() {
         shell.env(name, value.unwrap());
     }
     output(shell.args(command.get_args()))
         .success()
         .prints("a pipe");
+    let calls = std::fs::read_to_string(log).unwrap();
+    assert!(calls.contains("AT_EMPTY_PATH) = 0"), "{calls}");
 }

@@ -74,20 +74,20 @@ fn traced(world: &World, words: &[&str]) -> (Outcome, Vec<String>) {
     (outcome, lines.lines().map(str::to_owned).collect())
 }
 
-/// The paths that were executed, but for soute itself, in an overlay of its own or in a sealed copy in memory, too.
+/// The paths that were executed, but for soute itself, in a sealed copy in memory, too.
 fn executed(lines: &[String]) -> Vec<&str> {
     let soute = std::env::var("SOUTE_BIN").unwrap();
     let calls = lines
         .iter()
         .filter(|line| line.contains(" execve(") || line.contains(" execveat("));
-    // By descriptor: what is in an overlay that is attached nowhere has its name alone.
-    let anew = |line: &&String| line.contains("</memfd:soute") || line.contains("</soute>, \"\", ");
+    let anew = |line: &&String| line.contains("</memfd:soute");
     let others = calls.filter(|line| !anew(line));
     let paths = others.map(|line| line.split('"').nth(1).unwrap_or(line));
     paths.filter(|path| *path != soute).collect()
 }
 
-/// The calls that opened one of the fakes, to read it, or mapped any file as code: a static program does not.
+/// The calls that opened one of the fakes, to read it, or mapped any file as code: a static program does not, but for its
+/// own, by a mount that is attached nowhere and has no more of a path than `/`.
 fn loaded(lines: &[String]) -> Vec<&String> {
     let fakes: Vec<_> = FAKES
         .iter()
@@ -99,7 +99,8 @@ fn loaded(lines: &[String]) -> Vec<&String> {
         line.contains(" open") && fakes.contains(&name) && !line.contains("O_CREAT")
     };
     let maps = |line: &str| {
-        line.contains(" mmap(") && line.contains("PROT_EXEC") && !line.contains("MAP_ANONYMOUS")
+        let own = line.contains("MAP_ANONYMOUS") || line.contains("</>, ");
+        line.contains(" mmap(") && line.contains("PROT_EXEC") && !own
     };
     let found = lines.iter().filter(|line| opens(line) || maps(line));
     found.collect()

@@ -139,9 +139,10 @@ impl Streams {
         let Some(fd) = self.descriptor(stream) else {
             return false;
         };
-        let mut buffer = [0u8; CHUNK];
-        let bytes = match rustix::io::read(fd, &mut buffer[..]) {
-            Ok(n) if n > 0 => &buffer[..n],
+        // Not on the stack, all pages of which would stay with a process that waits for months.
+        let mut bytes = Vec::with_capacity(CHUNK);
+        match rustix::io::read(fd, rustix::buffer::spare_capacity(&mut bytes)) {
+            Ok(n) if n > 0 => {}
             Err(Errno::AGAIN | Errno::INTR) => return false,
             _ => {
                 // The end.
@@ -152,14 +153,14 @@ impl Streams {
                 }
                 return false;
             }
-        };
-        if let Err(e) = self.log.add(stream, bytes) {
+        }
+        if let Err(e) = self.log.add(stream, &bytes) {
             // A full disk must not stop the program; the end of the container tells.
             self.log_error.get_or_insert(e);
         }
         let frame = match stream {
-            Stream::Stdout => Frame::Output(bytes.to_vec()),
-            Stream::Stderr => Frame::Error(bytes.to_vec()),
+            Stream::Stdout => Frame::Output(bytes),
+            Stream::Stderr => Frame::Error(bytes),
         };
         clients.broadcast(&frame);
         true

@@ -178,9 +178,14 @@ impl Cgroup {
     }
 
     /// Denies all devices but those that `rules` allow, to a cgroup that may have processes already. After
-    /// [`Cgroup::open`], [`Cgroup::prepare_join`] must have been called.
-    pub fn restrict_devices(&self, rules: &[DeviceRule]) -> Result<(), CgroupError> {
-        DevicePlan::new(&self.layout, rules)?.apply(&self.nodes, false)
+    /// [`Cgroup::open`], [`Cgroup::prepare_join`] must have been called. Device programs of v2 that are attached are
+    /// replaced if the cgroup was adopted, and else hold as well.
+    pub fn restrict_devices(
+        &self,
+        rules: &[DeviceRule],
+        origin: Origin,
+    ) -> Result<(), CgroupError> {
+        DevicePlan::new(&self.layout, rules)?.apply(&self.nodes, origin == Origin::Adopted)
     }
 
     /// Closes what [`Cgroup::prepare_join`] opened: a monitor that lives for months need not hold it.

@@ -12,7 +12,7 @@ use super::late::run_poststop;
 use super::state::{has_been_made, write_config, write_init};
 use super::{Containers, Error, Late, Recipients, State, machine};
 use crate::cgroups::systemd::{Holder, Unit};
-use crate::cgroups::{Cgroup, Layout, Place};
+use crate::cgroups::{Cgroup, CgroupError, Layout, Origin, Place};
 use crate::hooks::HookState;
 use crate::plan::{Mount, MountSource, Plan, Process, User};
 use crate::process::gate::Gate;
@@ -36,6 +36,8 @@ pub struct Create {
     pub systemd: bool,
     /// The program starts at once, and need not be waited for at the gate.
     pub start: bool,
+    /// Rows and columns of its terminal, if it gets one and the bundle names no size.
+    pub terminal_size: Option<(u16, u16)>,
 }
 
 impl Containers {
@@ -81,6 +83,7 @@ impl Containers {
         let mut planned = spec::plan(&config, &state.cgroup, &machine, state.for_hooks())?;
         state.own_pids = planned.plan.namespaces.pid.is_new();
         preserve(&mut planned.plan.process, how.preserved_descriptors)?;
+        size_terminal(&mut planned.plan.process, how.terminal_size);
         if how.listen_descriptors > 0 {
             let env = &mut planned.plan.process.env;
             env.push(format!("LISTEN_FDS={}", how.listen_descriptors));
@@ -94,11 +97,21 @@ impl Containers {
             .write(&folder)
             .and_then(|()| write_config(&folder, &text))
             .and_then(|()| make_cgroup(&mut state, &folder, &machine, &planned));
-        let (cgroup, holder) = match made {
+        let (cgroup, holder, origin) = match made {
             Ok(made) => made,
             Err(e) => return Err(undone(e, folder.remove())),
         };
-        let populated = populate(&folder, &planned.plan, &cgroup, how);
+        let rules = &planned.resources.device_rules;
+        let populated = populate(
+            &folder,
+            &planned.plan,
+            &cgroup,
+            how,
+            &mut |cgroup| match origin {
+                Some(origin) => cgroup.restrict_devices(rules, origin),
+                None => Ok(()),
+            },
+        );
         // The scope has a process of its own by now, or is to go.
         drop(holder);
         match populated {
@@ -128,8 +141,15 @@ impl Containers {
     }
 }
 
-/// The process, and all that its caller is told of it. On failure the process is dead.
-fn populate(folder: &Folder, plan: &Plan, cgroup: &Cgroup, how: &Create) -> Result<Started, Error> {
+/// The process, and all that its caller is told of it. On failure the process is dead. `restrict` is done to the cgroup
+/// while the process sets itself up: long before its program, and what it costs (0.2 ms on v2) costs no time.
+fn populate(
+    folder: &Folder,
+    plan: &Plan,
+    cgroup: &Cgroup,
+    how: &Create,
+    restrict: &mut dyn FnMut(&Cgroup) -> Result<(), CgroupError>,
+) -> Result<Started, Error> {
     let gate = match how.start {
         true => None,
         false => Some(Gate::make(folder.path())?),
@@ -143,9 +163,17 @@ fn populate(folder: &Folder, plan: &Plan, cgroup: &Cgroup, how: &Create) -> Resu
         gate: gate.as_ref(),
     };
     let started = spawn(plan, birth, &mut |pid| {
-        write_init(folder, pid).map_err(|e| Failure::setup("keeping the container's state", e))
+        write_init(folder, pid).map_err(|e| Failure::setup("keeping the container's state", e))?;
+        restrict(cgroup).map_err(|e| Failure::setup("the device rules", e))
     })?;
     how.recipients.tell(started, || has_been_made(folder))
+}
+
+/// A terminal without a size of its own has this one, from before its program looks.
+pub(super) fn size_terminal(process: &mut Process, size: Option<(u16, u16)>) {
+    if let (Some(own @ (0, 0)), Some(size)) = (&mut process.terminal, size) {
+        *own = size;
+    }
 }
 
 /// The program keeps the caller's first descriptors, which must be open.
@@ -181,14 +209,15 @@ fn place(
 }
 
 /// Makes the cgroup, or has systemd make it; then there is a process that keeps it until the container's own is there.
+/// With an [`Origin`] come no device rules yet.
 fn make_cgroup(
     state: &mut State,
     folder: &Folder,
     machine: &Machine,
     planned: &Planned,
-) -> Result<(Cgroup, Option<Holder>), Error> {
+) -> Result<(Cgroup, Option<Holder>, Option<Origin>), Error> {
     let limits = &planned.resources;
-    let (cgroup, holder) = match &state.unit {
+    let (cgroup, holder, origin) = match &state.unit {
         Some(unit) => {
             let annotations = &state.annotations;
             let scope = unit.start(
@@ -202,22 +231,22 @@ fn make_cgroup(
                 state.cgroup = scope.place;
                 state.write(folder)?;
             }
-            (scope.cgroup, Some(scope.holder))
+            (scope.cgroup, Some(scope.holder), None)
         }
         None => {
-            let (cgroup, _) = Cgroup::create_or_adopt(
+            let (cgroup, origin) = Cgroup::create_or_adopt(
                 &state.cgroup.layout(&machine.layout),
                 state.cgroup.path(),
                 &limits.resources,
-                &limits.device_rules,
+                &[],
             )?;
-            (cgroup, None)
+            (cgroup, None, Some(origin))
         }
     };
     if let Some(owner) = delegate(&planned.plan) {
         cgroup.delegate(owner)?;
     }
-    Ok((cgroup, holder))
+    Ok((cgroup, holder, origin))
 }
 
 /// Who gets the cgroup to make others in, as systemd does inside: whoever the container's user is outside, if its own

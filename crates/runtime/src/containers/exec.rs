@@ -22,6 +22,8 @@ pub struct Exec {
     pub preserved_descriptors: u32,
     /// Also in a container that is paused: it runs when that is resumed.
     pub ignore_paused: bool,
+    /// Rows and columns of its terminal, if it gets one and is described without a size.
+    pub terminal_size: Option<(u16, u16)>,
 }
 
 /// Makes the process of the container's configuration.
@@ -59,6 +61,7 @@ impl Containers {
         let machine = machine::look(container.layout()?)?;
         let mut process = spec::process(&config, &choose(&config)?, &machine)?;
         create::preserve(&mut process, how.preserved_descriptors)?;
+        create::size_terminal(&mut process, how.terminal_size);
         let started = self.enter(&container, &process, &SubPaths::parse(&how.cgroups)?)?;
         how.recipients.tell(started, || Ok(()))
     }

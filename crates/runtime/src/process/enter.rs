@@ -25,6 +25,7 @@ use super::spawn::{LISTENER, OUTSIDE, Started, Stdio};
 use super::stdio::{self, Standard};
 use super::{console, directory, listener, privileges, user};
 use crate::cgroups::Cgroup;
+use crate::executable;
 use crate::hooks::{HookState, Status};
 use crate::mounts::mask;
 use crate::plan::Process;
@@ -182,7 +183,9 @@ pub fn enter(
     }
     drop((theirs, told));
     let pipes = made.map_or([None, None, None], |made| made.ours);
-    let (pidfd, terminal) = answers(&ours, process, None)?;
+    let answers = answers(&ours, process, None);
+    executable::let_go();
+    let (pidfd, terminal) = answers?;
     Ok(Entered {
         pidfd,
         exit: Exit(Told::ByPipe(exit)),
@@ -210,6 +213,7 @@ pub fn enter_as_child(
     };
     drop(theirs);
     let answers = answers(&ours, process, Some(container));
+    executable::let_go();
     super::wait::reap(between);
     let (pidfd, terminal) = answers?;
     let pid = own_number(&pidfd)

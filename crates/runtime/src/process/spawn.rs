@@ -18,6 +18,7 @@ use super::failure::{Failure, Step};
 use super::gate::Gate;
 use super::{listener, privileges, time};
 use crate::cgroups::Cgroup;
+use crate::executable;
 use crate::hooks::{Status, Tree};
 use crate::idmap;
 use crate::mounts::{bind, dev, rootfs};
@@ -106,6 +107,7 @@ pub fn spawn(
         Cloned::Child => {
             drop(ours);
             let _ = soute_sys::process::close_in_fork(birth.lock.as_raw_fd());
+            executable::let_go();
             super::init::run(plan, birth, theirs)
         }
         Cloned::Parent { pid, pidfd } => {
@@ -192,6 +194,8 @@ fn complete(
         .step("handing over the root file system")?;
     drop(parts);
     drop((rootfs, trees));
+    // The child has done so by now, and is busy again.
+    executable::let_go();
     answer(plan, channel, child, gated)
 }
 

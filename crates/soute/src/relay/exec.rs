@@ -13,7 +13,7 @@ use super::input::{Input, Read};
 use super::output::write_all;
 use super::signals::{Signals, WINCH};
 use super::{Attachment, Ending};
-use crate::terminal::window_size;
+use crate::terminal::own_size;
 
 /// As much as a terminal holds, and more (tty_buffer.c has 640 KiB for it).
 const TERMINAL_HOLDS: u64 = 1 << 20;
@@ -237,9 +237,7 @@ impl Relay<'_> {
     }
 
     fn resize(&self) {
-        let size =
-            window_size(rustix::stdio::stdin()).or_else(|| window_size(rustix::stdio::stdout()));
-        if let (Some(master), Some((ws_row, ws_col))) = (self.terminal(), size) {
+        if let (Some(master), Some((ws_row, ws_col))) = (self.terminal(), own_size()) {
             let size = Winsize {
                 ws_row,
                 ws_col,

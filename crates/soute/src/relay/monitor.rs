@@ -13,7 +13,7 @@ use super::input::{Input, Read};
 use super::output::write_all;
 use super::signals::{Signals, WINCH};
 use super::{Attachment, Ending};
-use crate::terminal::window_size;
+use crate::terminal::own_size;
 
 /// Passes bytes and signals both ways until the container, or the caller's part in it, ends.
 ///
@@ -140,9 +140,7 @@ impl Conversation<'_> {
     }
 
     fn say_size(&mut self) {
-        if let Some((rows, columns)) =
-            window_size(rustix::stdio::stdin()).or_else(|| window_size(rustix::stdio::stdout()))
-        {
+        if let Some((rows, columns)) = own_size() {
             self.queue.push_back(Frame::Resize(rows, columns));
         }
     }

@@ -77,6 +77,7 @@ impl Common {
             keep_keyring: self.no_new_keyring,
             systemd: context.systemd,
             start,
+            terminal_size: None,
         })
     }
 
@@ -116,7 +117,7 @@ impl Operation for Run {
     const ENTERS: bool = true;
 
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let how = self.common.how(context, true)?;
+        let mut how = self.common.how(context, true)?;
         let check = |config: &Config| self.common.check(config, self.detach);
         let id = &self.common.id;
         if self.detach {
@@ -124,6 +125,7 @@ impl Operation for Run {
             late.started(&made)?;
             return Ok(ExitCode::SUCCESS);
         }
+        how.terminal_size = self.common.started.terminal_size();
         let signals = Signals::take()?;
         if !self.no_subreaper {
             foreground::adopt_orphans()?;

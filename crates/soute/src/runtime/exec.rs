@@ -192,11 +192,12 @@ impl Operation for Exec {
     const ENTERS: bool = true;
 
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let how = containers::Exec {
+        let mut how = containers::Exec {
             recipients: self.started.recipients(),
             preserved_descriptors: self.started.preserve_fds,
             ignore_paused: self.ignore_paused,
             cgroups: self.cgroup.clone(),
+            terminal_size: None,
         };
         let choose = |config: &Config| {
             let process = self
@@ -210,6 +211,7 @@ impl Operation for Exec {
             context.containers.exec(&self.id, &choose, &how)?;
             return Ok(ExitCode::SUCCESS);
         }
+        how.terminal_size = self.started.terminal_size();
         let signals = Signals::take()?;
         let made = context.containers.exec(&self.id, &choose, &how)?;
         foreground::follow(made, &signals)

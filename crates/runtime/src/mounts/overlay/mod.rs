@@ -112,20 +112,6 @@ pub fn stack(layers: &[PathBuf], attributes: u64) -> Result<Overlay, CallError> 
     }
 }
 
-/// What is in `folder`, in a file system of its own to which nobody can write: it has no layer for that, whatever is done
-/// to its mounts. Linux 6.15 or later.
-///
-/// # Errors
-/// The call that failed.
-pub fn read_only(folder: &Path) -> Result<Overlay, CallError> {
-    let mut parts = Parts::stacked(&[folder.to_owned()], 0)?;
-    // overlayfs refuses to have one layer alone.
-    parts
-        .layers
-        .push(super::new_filesystem("tmpfs", &[], RDONLY)?);
-    parts.in_this_way(Way::Detached)
-}
-
 /// [`stack`] in this way and no other.
 ///
 /// # Errors
