@@ -34,6 +34,9 @@ pub const TESTS: &[&str] = &[
     "zstd",
 ];
 
+/// For `cargo xtask bench`, besides: where there is no `testing` to take them from.
+pub const BENCH: &[&str] = &["time"];
+
 /// For `cargo xtask vm`: the emulator, and what makes its disks.
 pub const VM: &[&str] = &[
     "debian-archive-keyring",

@@ -24,6 +24,7 @@ cases![
     the_oom_killer_is_switched_off,
     memory_without_a_limit,
     a_container_over_its_memory_is_killed,
+    half_a_mebibyte_is_enough_to_start,
     processes_are_limited,
     a_fork_over_the_limit_fails,
     processes_without_a_limit,
@@ -227,6 +228,14 @@ fn a_container_over_its_memory_is_killed(bench: &mut Bench) {
     let outcome = bench.run(&bundle);
     assert_ne!(outcome.code, 0, "{outcome}");
     outcome.shows_not("survived");
+}
+
+/// The limit counts what the runtime's own process takes until it is the program.
+fn half_a_mebibyte_is_enough_to_start(bench: &mut Bench) {
+    let mut bundle = bench.bundle();
+    bundle.set("/linux/resources", json!({"memory": {"limit": 512 << 10}}));
+    bundle.args(&["true"]);
+    bench.run(&bundle).success();
 }
 
 fn processes_are_limited(bench: &mut Bench) {

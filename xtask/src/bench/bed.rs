@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use super::layout::Layout;
+use super::peers;
 use crate::cargo::root;
 use crate::image::{self, Images};
 use crate::shell::{command, output, run};
@@ -23,6 +24,7 @@ impl Bed {
         };
         // Copied: the build's folder is not seen from the peers' root.
         std::fs::copy(soute, bed.path("soute"))?;
+        std::fs::copy(peers::youki()?, bed.path("youki"))?;
         run(command(
             "gcc",
             ["-O2", "-static", "-Wall", "-Wextra", "-Werror", "-o"],
@@ -86,6 +88,13 @@ impl Bed {
         command
     }
 
+    /// `youki`, with its state here.
+    pub fn youki(&self) -> Command {
+        let mut command = Command::new(self.path("youki"));
+        command.arg("--root").arg(self.run().join("youki"));
+        command
+    }
+
     /// `soute runtime`, with its state here.
     pub fn runtime(&self) -> Command {
         let mut command = Command::new(self.path("soute"));
@@ -145,8 +154,9 @@ impl Bed {
             .lines()
             .find_map(|line| line.trim().strip_prefix("Version:"));
         versions.push(format!("soute {}", number.unwrap_or(&soute).trim()));
-        for peer in ["crun", "runc", "podman", "/usr/bin/docker"] {
-            let text = output(&mut command(peer, ["--version"]))?;
+        let peers = ["crun", "runc", "podman", "/usr/bin/docker"].map(Command::new);
+        for mut peer in peers.into_iter().chain([self.youki()]) {
+            let text = output(peer.arg("--version"))?;
             versions.push(text.lines().next().unwrap_or_default().to_owned());
         }
         Ok(versions)

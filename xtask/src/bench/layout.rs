@@ -15,7 +15,7 @@ use super::bed::Bed;
 use super::docker::{Docker, import};
 use super::measure::{Pace, measure as sample};
 use super::subjects::{self, usable};
-use super::{bundle, idle, peers};
+use super::{bundle, cost, idle, peers, rates};
 use crate::shell::{command, run, step};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -144,6 +144,13 @@ pub fn measure(layout: Layout, bed: &Bed, options: Options) -> Result<()> {
         idle: Some(Duration::from_millis(50)),
     };
     let after_idle = sample(&lean, idle_pace)?;
+    step("create, start, delete");
+    let life = sample(&usable(bed, subjects::life(bed), &mut left_out)?, pace)?;
+    step("system calls and memory of a run");
+    let costs = cost::measure(bed, &lean)?;
+    step("containers a second");
+    let total = if options.quick { 100 } else { 1000 };
+    let rates = rates::measure(&subjects::numbered(bed, layout), total)?;
     step("exec");
     let held = subjects::Held::start(bed, layout)?;
     let exec = sample(&usable(bed, held.exec(), &mut left_out)?, pace)?;
@@ -153,8 +160,8 @@ pub fn measure(layout: Layout, bed: &Bed, options: Options) -> Result<()> {
     drop(docker);
 
     let figures = json!({
-        "run": run, "idle": after_idle, "exec": exec, "memory": memory, "left out": left_out,
-        "versions": bed.versions()?,
+        "run": run, "idle": after_idle, "exec": exec, "memory": memory, "life": life,
+        "costs": costs, "rates": rates, "left out": left_out, "versions": bed.versions()?,
     });
     std::fs::write(bed.path(&format!("{layout}.json")), figures.to_string())?;
     Ok(())

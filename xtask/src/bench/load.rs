@@ -39,7 +39,7 @@ pub fn measure(bed: &Bed, images: &Images, rounds: usize) -> Result<Load> {
     };
     // The first round fills the page cache and does not count.
     for round in 0..=rounds {
-        let tools = time(&mut tools(&file, &bed.path(&format!("unpacked-{round}"))))?;
+        let tools = time(&mut [tools(&file, &bed.path(&format!("unpacked-{round}")))])?;
         let mut import = bed.soute_at(&format!("loaded-{round}"));
         let (soute, peak) = time_and_peak(import.arg("import").arg(&file).arg("debian"))?;
         if round > 0 {

@@ -17,8 +17,8 @@ const SETTLE: Duration = Duration::from_millis(30);
 pub struct Subject<'a> {
     /// As the report calls it.
     pub name: &'static str,
-    /// Makes the command of one run.
-    pub command: Box<dyn Fn() -> Command + 'a>,
+    /// Makes the commands of one run, which follow each other.
+    pub commands: Box<dyn Fn() -> Vec<Command> + 'a>,
     /// It takes tens or hundreds of milliseconds, and is measured less often.
     pub slow: bool,
 }
@@ -51,33 +51,36 @@ pub fn measure(subjects: &[Subject<'_>], pace: Pace) -> Result<BTreeMap<&'static
             let batch = if subject.slow { 3 } else { pace.batch };
             sleep(SETTLE);
             if pace.idle.is_none() {
-                time(&mut (subject.command)())?;
+                time(&mut (subject.commands)())?;
             }
             let sample = samples.entry(subject.name).or_default();
             for _ in 0..batch {
                 if let Some(idle) = pace.idle {
                     sleep(idle);
                 }
-                sample.push(time(&mut (subject.command)())?.as_secs_f64() * 1e3);
+                sample.push(time(&mut (subject.commands)())?.as_secs_f64() * 1e3);
             }
         }
     }
     Ok(samples)
 }
 
-/// Runs `command` to its end.
-pub fn time(command: &mut Command) -> Result<Duration> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let start = Instant::now();
-    let status = command.status()?;
-    let took = start.elapsed();
-    if !status.success() {
-        bail!("{} ended with {status}", shell::line(command));
+/// Runs `commands` to their end, each after the one before.
+pub fn time(commands: &mut [Command]) -> Result<Duration> {
+    for command in &mut *commands {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
     }
-    Ok(took)
+    let start = Instant::now();
+    for command in commands {
+        let status = command.status()?;
+        if !status.success() {
+            bail!("{} ended with {status}", shell::line(command));
+        }
+    }
+    Ok(start.elapsed())
 }
 
 #[cfg(test)]
@@ -88,7 +91,7 @@ mod tests {
     fn turns_are_counted_and_failures_are_errors() {
         let subject = |name, program: &'static str, slow| Subject {
             name,
-            command: Box::new(move || Command::new(program)),
+            commands: Box::new(move || vec![Command::new(program)]),
             slow,
         };
         let pace = Pace {

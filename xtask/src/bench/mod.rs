@@ -7,12 +7,14 @@
 
 mod bed;
 mod bundle;
+mod cost;
 mod docker;
 mod idle;
 mod layout;
 mod load;
 mod measure;
 pub mod peers;
+mod rates;
 mod report;
 mod statistics;
 mod subjects;
@@ -75,6 +77,7 @@ pub fn run(options: Options) -> Result<()> {
         bail!("the benchmark makes containers as root does: run it as root");
     }
     packages::install(packages::TESTS)?;
+    packages::install(packages::BENCH)?;
     step("build");
     let soute = build_soute("release")?;
     let images = image::make_all()?;

@@ -12,13 +12,15 @@ use anyhow::{Context, Result};
 
 use super::bed::Bed;
 use crate::image;
-use crate::shell::{command, step};
+use crate::scratch::Scratch;
+use crate::shell::{command, run, step};
 
-const PACKAGES: &str =
-    "--include=conmon,containerd,crun,docker-cli,docker.io,iproute2,mount,podman,procps,runc";
+const PACKAGES: &str = "--include=conmon,containerd,crun,docker-cli,docker.io,iproute2,mount,podman,procps,runc,strace,time";
 
 /// The number counts changes of its contents.
-const NAME: &str = "peers-testing.2";
+const NAME: &str = "peers-testing.3";
+
+const YOUKI: &str = "0.7.0";
 
 /// The root with the newest peers; `None` on a machine whose package source has no `testing`.
 pub fn root() -> Result<Option<PathBuf>> {
@@ -40,6 +42,25 @@ pub fn root() -> Result<Option<PathBuf>> {
         std::fs::rename(&partial, &root)?;
     }
     Ok(Some(root))
+}
+
+/// youki, which no distribution has, as crates.io has it.
+pub fn youki() -> Result<PathBuf> {
+    let root = Path::new(image::FOLDER).join(format!("youki-{YOUKI}"));
+    let program = root.join("bin/youki");
+    if !program.exists() {
+        step(&format!("building youki {YOUKI}"));
+        let build = Scratch::new("youki")?;
+        // From elsewhere: our own flags, for static programs, are not meant for it.
+        run(
+            command("cargo", ["install", "--quiet", "--version", YOUKI, "youki"])
+                .arg("--root")
+                .arg(&root)
+                .env("CARGO_TARGET_DIR", build.path())
+                .current_dir("/"),
+        )?;
+    }
+    Ok(program)
 }
 
 fn make(suite: &str, sources: &str, target: &Path) -> Result<()> {

@@ -10,7 +10,8 @@ use super::Options;
 use super::bed::Bed;
 use super::bundle;
 use super::layout::Layout;
-use super::measure::Subject;
+use super::measure::{Subject, time};
+use super::rates::Numbered;
 use crate::shell::{self, output};
 
 /// The names that the report's ratios are made of.
@@ -29,6 +30,8 @@ pub const RUNTIME_SECCOMP: &str = "soute runtime, seccomp";
 pub const RUNC: &str = "runc";
 /// runc with the seccomp profile.
 pub const RUNC_SECCOMP: &str = "runc, seccomp";
+/// youki's bare bundle, which is runc's.
+pub const YOUKI: &str = "youki";
 /// Podman's command.
 pub const PODMAN: &str = "podman";
 /// Docker's command.
@@ -66,6 +69,11 @@ pub fn run<'a>(bed: &'a Bed, layout: Layout, options: Options, docker: bool) -> 
     for (name, bundle) in [(RUNTIME, "runc"), (RUNTIME_SECCOMP, "runc-seccomp")] {
         subjects.push(subject(name, false, move || ours(bed, bundle, &[])));
     }
+    subjects.push(subject(YOUKI, true, move || {
+        let mut command = bed.youki();
+        command.args(["run", "--bundle"]).arg(bed.path("runc"));
+        with(command, &["bench-youki"])
+    }));
     let engine = |command: Command| {
         with(
             command,
@@ -109,10 +117,59 @@ fn ours(bed: &Bed, name: &str, flags: &[&str]) -> Command {
     command
 }
 
+/// What a caller makes of a container: it is created, started and removed.
+pub fn life(bed: &Bed) -> Vec<Subject<'_>> {
+    let life = |name: &'static str, slow, runtime: fn(&Bed) -> Command, bundle: &'static str| {
+        let id = format!("bench-life-{}", name.replace(' ', "-"));
+        let commands = move || {
+            let mut create = runtime(bed);
+            create.arg("create").arg("--bundle");
+            create.arg(bed.path(bundle)).arg(&id);
+            vec![
+                create,
+                with(runtime(bed), &["start", &id]),
+                with(runtime(bed), &["delete", "--force", &id]),
+            ]
+        };
+        Subject {
+            name,
+            commands: Box::new(commands),
+            slow,
+        }
+    };
+    vec![
+        life(RUNTIME, false, Bed::runtime, "runc"),
+        life(CRUN, false, |bed| bed.oci("crun"), "crun"),
+        life(RUNC, true, |bed| bed.oci("runc"), "runc"),
+    ]
+}
+
+/// Runs of which many are at once.
+pub fn numbered(bed: &Bed, layout: Layout) -> Vec<Numbered<'_>> {
+    let run = |runtime: fn(&Bed) -> Command, bundle: &'static str| {
+        move |number: usize| {
+            let mut command = runtime(bed);
+            command.arg("run").arg("--bundle").arg(bed.path(bundle));
+            command.arg(format!("bench-{number}"));
+            command
+        }
+    };
+    let floor = move |_| {
+        let mut command = bed.floor("run", layout);
+        command.arg(bed.rootfs()).arg("/bin/true");
+        command
+    };
+    vec![
+        (FLOOR, Box::new(floor)),
+        (RUNTIME, Box::new(run(Bed::runtime, "runc"))),
+        (CRUN, Box::new(run(|bed| bed.oci("crun"), "crun"))),
+    ]
+}
+
 fn subject<'a>(name: &'static str, slow: bool, command: impl Fn() -> Command + 'a) -> Subject<'a> {
     Subject {
         name,
-        command: Box::new(command),
+        commands: Box::new(move || vec![command()]),
         slow,
     }
 }
@@ -135,8 +192,14 @@ pub fn usable<'a>(
     let folder = bed.folder().display().to_string();
     let mut usable = Vec::new();
     for subject in subjects {
-        match output(&mut (subject.command)()) {
-            Ok(_) => usable.push(subject),
+        let mut commands = (subject.commands)();
+        // Not `output`: a container that is made and left keeps the pipes of its creator.
+        let tried = match commands.as_mut_slice() {
+            [only] => output(only).map(drop),
+            several => time(several).map(drop),
+        };
+        match tried {
+            Ok(()) => usable.push(subject),
             Err(error) if [FLOOR, SOUTE].contains(&subject.name) => return Err(error),
             Err(error) => {
                 let why = format!("{error:#}").replace(&folder, "BED");

@@ -1,0 +1,63 @@
+//! What one run takes of the machine besides time: system calls, and memory at its height.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::bed::Bed;
+use super::measure::Subject;
+use crate::shell;
+
+/// Counts for each of `subjects`, by its name.
+pub fn measure(bed: &Bed, subjects: &[Subject<'_>]) -> Result<Value> {
+    let mut costs = json!({});
+    for subject in subjects {
+        costs[subject.name] = json!({
+            "calls": calls(bed, subject)?,
+            "kib": peak(bed, subject)?,
+        });
+    }
+    Ok(costs)
+}
+
+/// How many system calls all its processes make, the program in the container included.
+fn calls(bed: &Bed, subject: &Subject<'_>) -> Result<usize> {
+    let log = bed.path("calls");
+    let mut strace = Command::new("strace");
+    strace.args(["--follow-forks", "--signal=none", "--quiet=all", "--output"]);
+    run_under(strace.arg(&log), subject)?;
+    let text = std::fs::read_to_string(&log).context("strace left no log")?;
+    // A call that another process interrupts has two lines.
+    Ok(text.lines().filter(|l| !l.contains("resumed>")).count())
+}
+
+/// The most memory that any one of its processes had in use (`ru_maxrss`), KiB; the least of five runs.
+fn peak(bed: &Bed, subject: &Subject<'_>) -> Result<u64> {
+    let log = bed.path("peak");
+    let mut least = u64::MAX;
+    for _ in 0..5 {
+        let mut time = Command::new("/usr/bin/time");
+        time.args(["--format=%M", "--output"]);
+        run_under(time.arg(&log), subject)?;
+        let text = std::fs::read_to_string(&log).context("time left no log")?;
+        let kib: u64 = text.trim().parse().context("time wrote no number")?;
+        least = least.min(kib);
+    }
+    Ok(least)
+}
+
+fn run_under(outer: &mut Command, subject: &Subject<'_>) -> Result<()> {
+    for command in (subject.commands)() {
+        outer.arg(command.get_program()).args(command.get_args());
+    }
+    let status = outer
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?;
+    if !status.success() {
+        bail!("{} ended with {status}", shell::line(outer));
+    }
+    Ok(())
+}
