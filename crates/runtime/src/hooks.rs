@@ -322,7 +322,7 @@ impl Running {
 }
 
 /// Whether the caller, who alone has the other end, has died.
-fn nobody_listens(says: &OwnedFd) -> Result<bool, CallError> {
+pub(crate) fn nobody_listens(says: &OwnedFd) -> Result<bool, CallError> {
     let mut fds = [PollFd::new(says, PollFlags::empty())];
     let now = Timespec {
         tv_sec: 0,

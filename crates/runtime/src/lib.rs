@@ -7,6 +7,7 @@
 pub mod capabilities;
 pub mod cgroups;
 pub mod containers;
+pub mod criu;
 pub mod executable;
 pub mod hooks;
 pub mod idmap;

@@ -12,7 +12,7 @@ use crate::scratch::Scratch;
 use crate::shell::{self, command};
 
 /// Where it is kept. The number counts changes of its contents.
-const FOLDER: &str = "/var/cache/soute-tests/vm-bookworm.2";
+const FOLDER: &str = "/var/cache/soute-tests/vm-bookworm.3";
 
 /// The release that still has the oldest kernel that all defaults work on.
 const SUITE: &str = "bookworm";
@@ -37,8 +37,8 @@ pub const LINUX_6_12: Kernel = Kernel {
     package: "linux-image-6.12-cloud-amd64",
 };
 
-/// Init, what loads kernel modules, and what the end-to-end tests call.
-const PACKAGES: &[&str] = &["systemd-sysv", "kmod", "iproute2", "procps"];
+/// Init, what loads kernel modules, and what the runtime and the end-to-end tests call.
+const PACKAGES: &[&str] = &["systemd-sysv", "kmod", "iproute2", "procps", "criu"];
 
 /// The files of the base.
 pub struct Base {

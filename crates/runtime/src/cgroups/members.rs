@@ -96,6 +96,11 @@ impl Cgroup {
         frozen(self.freezer()?)
     }
 
+    /// The folder by which all its processes are frozen.
+    pub fn freezer_dir(&self) -> Result<&Path, CgroupError> {
+        Ok(&self.freezer()?.dir)
+    }
+
     /// v1's freezer, or the v2 folder (which needs no controller to freeze).
     fn freezer(&self) -> Result<&Node, CgroupError> {
         self.carrier("freezer")

@@ -3,21 +3,16 @@
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
-use soute_sys::mount::RDONLY;
-
 use super::error::io;
 use super::folder::Folder;
-use super::late::run_poststop;
-use super::state::{has_been_made, write_config, write_init};
-use super::{Containers, Error, Late, Recipients, State, machine};
-use crate::cgroups::systemd::{Holder, Unit};
-use crate::cgroups::{Cgroup, CgroupError, Layout, Origin, Place};
-use crate::hooks::HookState;
-use crate::plan::{Mount, MountSource, Plan, Process, User};
+use super::prepare::{Made, Prepared};
+use super::state::{has_been_made, write_init};
+use super::{Containers, Error, Late, Recipients};
+use crate::cgroups::{Cgroup, CgroupError};
+use crate::plan::{Plan, Process};
 use crate::process::gate::Gate;
 use crate::process::{Birth, Failure, Started, spawn};
-use crate::spec::{self, CONFIG, Config, Machine, Planned};
+use crate::spec::Config;
 
 /// How a container is to be made.
 #[derive(Debug, Clone, Default)]
@@ -53,54 +48,24 @@ impl Containers {
         check: impl FnOnce(&Config) -> Result<(), Error>,
     ) -> Result<(Started, Late), Error> {
         let path = self.folder(id)?;
-        let text = {
-            let file = how.bundle.join(CONFIG);
-            io("reading", &file, std::fs::read(&file))?
-        };
-        let bundle = io(
-            "the bundle",
-            &how.bundle,
-            std::fs::canonicalize(&how.bundle),
-        )?;
-        let config = Config::parse(&text, bundle)?;
-        check(&config)?;
-        let machine = machine::look(Layout::discover()?)?;
-        let (cgroup, unit) = place(&config, &machine, id, how.systemd)?;
-        let annotations = config.spec.annotations().clone().unwrap_or_default();
-        let mut state = State {
-            id: id.to_owned(),
-            oci_version: config.spec.version().clone(),
-            bundle: config.bundle.clone(),
-            rootfs: config.rootfs()?,
-            created: Timestamp::now().to_string(),
-            owner: rustix::process::getuid().as_raw(),
-            cgroup,
-            unit,
-            // Known when it is planned.
-            own_pids: false,
-            annotations: annotations.into_iter().collect(),
-        };
-        let mut planned = spec::plan(&config, &state.cgroup, &machine, state.for_hooks())?;
-        state.own_pids = planned.plan.namespaces.pid.is_new();
-        preserve(&mut planned.plan.process, how.preserved_descriptors)?;
-        size_terminal(&mut planned.plan.process, how.terminal_size);
+        let mut bundle = Prepared::read(id, &how.bundle, how.systemd, check)?;
+        let process = &mut bundle.planned.plan.process;
+        preserve(process, how.preserved_descriptors)?;
+        size_terminal(process, how.terminal_size);
         if how.listen_descriptors > 0 {
-            let env = &mut planned.plan.process.env;
+            let env = &mut process.env;
             env.push(format!("LISTEN_FDS={}", how.listen_descriptors));
             env.push("LISTEN_PID=1".to_owned());
         }
-        let (poststart, poststop) = spec::late_hooks(&config.spec)?;
 
         // From here on something is made, and found by its folder if we are killed.
-        let folder = self.make(id)?;
-        let made = state
-            .write(&folder)
-            .and_then(|()| write_config(&folder, &text))
-            .and_then(|()| make_cgroup(&mut state, &folder, &machine, &planned));
-        let (cgroup, holder, origin) = match made {
-            Ok(made) => made,
-            Err(e) => return Err(undone(e, folder.remove())),
-        };
+        let Made {
+            folder,
+            cgroup,
+            holder,
+            origin,
+        } = bundle.make(self)?;
+        let planned = &bundle.planned;
         let rules = &planned.resources.device_rules;
         let populated = populate(
             &folder,
@@ -115,28 +80,8 @@ impl Containers {
         // The scope has a process of its own by now, or is to go.
         drop(holder);
         match populated {
-            Ok(started) => Ok((
-                started,
-                Late {
-                    path,
-                    state,
-                    cgroup,
-                    poststart,
-                    poststop,
-                },
-            )),
-            Err(e) => {
-                let undoing = cgroup
-                    .kill()
-                    .and_then(|()| state.unit.as_ref().map_or(Ok(()), Unit::stop))
-                    .and_then(|()| cgroup.remove())
-                    .map_err(Error::from)
-                    .and(folder.remove());
-                // There was a container, and now there is none: what follows its end follows (runtime-spec,
-                // "Lifecycle"). That it failed is told; what its last hooks fail with, too, would hide it.
-                let _ = run_poststop(&poststop, &state);
-                Err(undone(e, undoing))
-            }
+            Ok(started) => Ok((started, bundle.into_late(path, cgroup))),
+            Err(e) => Err(bundle.undo(folder, cgroup, e)),
         }
     }
 }
@@ -184,109 +129,4 @@ pub(super) fn preserve(process: &mut Process, count: u32) -> Result<(), Error> {
     }
     process.preserved_descriptors = count;
     Ok(())
-}
-
-/// Where its cgroup is to be; `systemd`: in which scope.
-fn place(
-    config: &Config,
-    machine: &Machine,
-    id: &str,
-    systemd: bool,
-) -> Result<(Place, Option<Unit>), Error> {
-    let wanted = config
-        .spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.cgroups_path().as_ref());
-    let wanted = wanted
-        .map(|path| path.to_string_lossy())
-        .unwrap_or_default();
-    if !systemd {
-        return Ok((Place::from_spec(&machine.layout, &wanted, id)?, None));
-    }
-    let unit = Unit::from_spec(&wanted, id)?;
-    Ok((Place::absolute(&unit.path())?, Some(unit)))
-}
-
-/// Makes the cgroup, or has systemd make it; then there is a process that keeps it until the container's own is there.
-/// With an [`Origin`] come no device rules yet.
-fn make_cgroup(
-    state: &mut State,
-    folder: &Folder,
-    machine: &Machine,
-    planned: &Planned,
-) -> Result<(Cgroup, Option<Holder>, Option<Origin>), Error> {
-    let limits = &planned.resources;
-    let (cgroup, holder, origin) = match &state.unit {
-        Some(unit) => {
-            let annotations = &state.annotations;
-            let scope = unit.start(
-                &machine.layout,
-                &limits.resources,
-                &limits.device_rules,
-                annotations.iter().map(|(k, v)| (k.as_str(), v.as_str())),
-            )?;
-            // Where it is, systemd decides.
-            if state.cgroup != scope.place {
-                state.cgroup = scope.place;
-                state.write(folder)?;
-            }
-            (scope.cgroup, Some(scope.holder), None)
-        }
-        None => {
-            let (cgroup, origin) = Cgroup::create_or_adopt(
-                &state.cgroup.layout(&machine.layout),
-                state.cgroup.path(),
-                &limits.resources,
-                &[],
-            )?;
-            (cgroup, None, Some(origin))
-        }
-    };
-    if let Some(owner) = delegate(&planned.plan) {
-        cgroup.delegate(owner)?;
-    }
-    Ok((cgroup, holder, origin))
-}
-
-/// Who gets the cgroup to make others in, as systemd does inside: whoever the container's user is outside, if its own
-/// part of the hierarchy is mounted such that it can be written to.
-fn delegate(plan: &Plan) -> Option<u32> {
-    let writable = |mount: &Mount| {
-        matches!(mount.source, MountSource::Cgroup { .. })
-            && (mount.attributes.set | mount.all.set) & RDONLY == 0
-    };
-    if plan.namespaces.cgroup.is_host() || !plan.mounts.iter().any(writable) {
-        return None;
-    }
-    let User::Ids { uid, .. } = plan.process.user else {
-        return None;
-    };
-    match plan.namespaces.user.maps() {
-        Some(maps) => maps.host_uid(uid),
-        None => Some(uid),
-    }
-}
-
-/// The error, and that of the undoing if there was one.
-fn undone(error: Error, undoing: Result<(), Error>) -> Error {
-    match undoing {
-        Ok(()) => error,
-        Err(undoing) => Error::Undoing {
-            error: Box::new(error),
-            undoing: Box::new(undoing),
-        },
-    }
-}
-
-impl State {
-    /// What its hooks are told of it.
-    pub(super) fn for_hooks(&self) -> HookState {
-        HookState {
-            oci_version: self.oci_version.clone(),
-            id: self.id.clone(),
-            bundle: self.bundle.to_string_lossy().into_owned(),
-            annotations: self.annotations.clone(),
-        }
-    }
 }

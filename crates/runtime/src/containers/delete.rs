@@ -115,7 +115,7 @@ fn end(container: &Container) -> Result<(), Error> {
 }
 
 /// Ended is readable (pidfd_open(2)), also if nobody has waited for it yet.
-fn wait(id: &str, process: &OwnedFd) -> Result<(), Error> {
+pub(super) fn wait(id: &str, process: &OwnedFd) -> Result<(), Error> {
     let process = process.as_fd();
     let mut fds = [PollFd::new(&process, PollFlags::IN)];
     let patience = Timespec {

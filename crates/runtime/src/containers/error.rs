@@ -86,6 +86,18 @@ pub enum Error {
         /// Why not.
         error: std::io::Error,
     },
+    /// criu, for a checkpoint or a restore.
+    #[error("criu {operation} failed (exit status {status}): {why} (its log: {})", log.display())]
+    Criu {
+        /// Its command.
+        operation: &'static str,
+        /// How it ended.
+        status: i32,
+        /// Its last word.
+        why: String,
+        /// Where it tells more.
+        log: PathBuf,
+    },
     /// What was asked for makes no sense.
     #[error("{0}")]
     Impossible(String),

@@ -8,6 +8,7 @@
 //!            start         where it waits for its start; `start-failure` beside
 //! ```
 
+mod checkpoint;
 mod create;
 mod delete;
 mod error;
@@ -16,18 +17,23 @@ mod folder;
 mod late;
 mod machine;
 mod operate;
+mod prepare;
 mod recipients;
+mod restore;
 mod state;
 
 use std::path::PathBuf;
 
+pub use checkpoint::Checkpoint;
 pub use create::Create;
 pub use error::Error;
 pub use exec::{Exec, ProcessChoice};
 pub use late::Late;
 pub use recipients::Recipients;
+pub use restore::Restore;
 pub use state::{Container, Listed, State};
 
+pub use crate::criu::{CgroupsMode, Flags, Images};
 pub use crate::hooks::Status;
 
 /// The containers below one folder.

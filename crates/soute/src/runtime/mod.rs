@@ -14,6 +14,7 @@ mod list;
 mod log;
 mod pause;
 mod ps;
+mod restore;
 mod spec;
 mod start;
 mod started;
@@ -135,7 +136,7 @@ const TABLE: &[Entry] = &[
     Entry::new::<spec::Spec>("spec", "Write a configuration to begin with"),
     Entry::new::<features::Features>("features", "Print what this runtime can do"),
     Entry::new::<checkpoint::Checkpoint>("checkpoint", "Write a container's processes to files"),
-    Entry::new::<checkpoint::Restore>("restore", "Make a container of such files"),
+    Entry::new::<restore::Restore>("restore", "Make a container of such files"),
 ];
 
 /// Whether the program was called by a runtime's name.

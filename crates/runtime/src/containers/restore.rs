@@ -1,0 +1,215 @@
+//! `restore`: such files become a container.
+
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
+use soute_sys::Called as _;
+
+use super::error::io;
+use super::folder::Folder;
+use super::prepare::{Made, Prepared};
+use super::state::{has_been_made, write_init};
+use super::{Containers, Error, Flags, Images, Late, Recipients};
+use crate::cgroups::Cgroup;
+use crate::criu::{self, Folders, Inherited, Job, Root, SetupHooks, StandardFiles};
+use crate::plan::{MountSource, Plan};
+use crate::process::Started;
+use crate::process::wait::put_down;
+
+/// How.
+#[derive(Debug, Clone, Default)]
+pub struct Restore {
+    /// The bundle's folder.
+    pub bundle: PathBuf,
+    /// Where from.
+    pub images: Images,
+    /// What both directions know.
+    pub flags: Flags,
+    /// Who hears of the first process.
+    pub recipients: Recipients,
+    /// cgroupsPath names a slice and a scope of systemd.
+    pub systemd: bool,
+}
+
+const LOG: &str = "restore.log";
+/// In the container's folder: the number of the first process, in criu's hand.
+const NUMBER: &str = "restored";
+
+impl Containers {
+    /// Makes the container `id` of the bundle and the images; it runs. Standard files that were its caller's are this
+    /// one's now.
+    ///
+    /// What it may have, where it is and what it sees of the machine is the bundle's word; what its processes are is the
+    /// images', and criu gives them that.
+    ///
+    /// # Errors
+    /// On any, nothing is left of it.
+    pub fn restore(&self, id: &str, how: &Restore) -> Result<(Started, Late), Error> {
+        let program = criu::find()?;
+        let path = self.folder(id)?;
+        let mut bundle = Prepared::read(id, &how.bundle, how.systemd, |_| Ok(()))?;
+        criu::check(&bundle.planned.plan)?;
+        let folders = Folders::open(&how.images, LOG)?;
+        let standard = StandardFiles::read(&folders.images, &how.images.folder)?;
+        let binds = binds(&bundle.planned.plan)?;
+        folders.clear(&[criu::FIGURES])?;
+
+        // From here on something is made, and found by its folder if we are killed.
+        let Made {
+            folder,
+            cgroup,
+            holder,
+            origin,
+        } = bundle.make(self)?;
+        let parts = Parts {
+            program,
+            folders: &folders,
+            standard: &standard,
+            binds: &binds,
+        };
+        let rules = &bundle.planned.resources.device_rules;
+        let restored = origin
+            .map_or(Ok(()), |origin| cgroup.restrict_devices(rules, origin))
+            .map_err(Error::from)
+            .and_then(|()| parts.restore(&folder, &bundle.planned.plan, &cgroup, how));
+        // The scope has a process of its own by now, or is to go.
+        drop(holder);
+        match restored {
+            Ok(started) => Ok((started, bundle.into_late(path, cgroup))),
+            Err(e) => {
+                let error = bundle.undo(folder, cgroup, e);
+                // What criu had made already is ours to wait for.
+                while let Ok(Some(_)) = rustix::process::waitid(
+                    WaitId::All,
+                    WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+                ) {}
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Where binds of the machine's are taken from, by the names that they have in the images.
+fn binds(plan: &Plan) -> Result<Vec<String>, Error> {
+    let mut arguments = Vec::new();
+    for mount in &plan.mounts {
+        if let MountSource::Bind { path, .. } = &mount.source {
+            // The cgroup's own folder is made later, and no link.
+            let path = match std::fs::canonicalize(path) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && is_cgroup(path) => {
+                    path.clone()
+                }
+                path => io("the source of a mount", mount.target.as_ref(), path)?,
+            };
+            let source = format!("{}{}", criu::MACHINE, path.display());
+            arguments.extend([
+                "--external".to_owned(),
+                format!("mnt[{}]:{source}", mount.target),
+            ]);
+        }
+    }
+    Ok(arguments)
+}
+
+fn is_cgroup(path: &std::path::Path) -> bool {
+    path.ancestors().skip(1).any(|above| {
+        rustix::fs::statfs(above).is_ok_and(|stat| {
+            // CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC (statfs(2))
+            [0x27_e0eb, 0x6367_7270].contains(&(stat.f_type as u64))
+        })
+    })
+}
+
+struct Parts<'a> {
+    program: PathBuf,
+    folders: &'a Folders,
+    standard: &'a StandardFiles,
+    binds: &'a [String],
+}
+
+impl Parts<'_> {
+    /// The first process, and all that its caller is told of it. On failure it may be there still: in the cgroup.
+    fn restore(
+        self,
+        folder: &Folder,
+        plan: &Plan,
+        cgroup: &Cgroup,
+        how: &Restore,
+    ) -> Result<Started, Error> {
+        let hooks = match plan.hooks.create_runtime.is_empty() {
+            true => None,
+            false => Some(SetupHooks::make(folder.path(), folder.as_fd())?),
+        };
+        let network = Inherited::network(&plan.namespaces)?;
+        let number = folder.path().join(NUMBER);
+        let job = Job {
+            program: self.program.clone(),
+            arguments: self.arguments(folder, cgroup, how, &network, hooks.is_some()),
+            inside: Some(cgroup),
+            root: Some(Root {
+                plan,
+                figures: format!("{}/{}", self.folders.work_path(), criu::FIGURES),
+            }),
+            kept: network.number().into_iter().collect(),
+            hooks: hooks.as_ref(),
+        };
+        let criu = job.start()?;
+        if let Err(e) = write_init(folder, criu.pid) {
+            put_down(&criu.pidfd);
+            return Err(e);
+        }
+        if let Some(gate) = &hooks {
+            gate.attend(&criu, &plan.hooks).inspect_err(|_| {
+                put_down(&criu.pidfd);
+            })?;
+        }
+        let status = criu.wait()?;
+        if status != 0 {
+            return Err(criu::failure("restore", status, self.folders, &criu.said()));
+        }
+        let text = io("reading", &number, std::fs::read_to_string(&number))?;
+        io("removing", &number, std::fs::remove_file(&number))?;
+        let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| {
+            Error::Impossible(format!("criu names no first process, but {text:?}"))
+        })?;
+        // Our child, by --restore-sibling: the number is nobody else's until it is waited for.
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+            .called(|| format!("pidfd_open({})", pid.as_raw_nonzero()))?;
+        let started = Started {
+            pid,
+            pidfd,
+            terminal: None,
+        };
+        write_init(folder, pid)?;
+        how.recipients.tell(started, || has_been_made(folder))
+    }
+
+    fn arguments(
+        &self,
+        folder: &Folder,
+        cgroup: &Cgroup,
+        how: &Restore,
+        network: &Inherited,
+        hooks: bool,
+    ) -> Vec<String> {
+        let mut arguments = vec!["restore".to_owned()];
+        let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
+        add(&["--images-dir", &self.folders.images_path()]);
+        add(&["--work-dir", criu::WORK, "--log-file"]);
+        add(&[&format!("{}/{LOG}", self.folders.work_path()), "-v4"]);
+        add(&["--root", criu::ROOT]);
+        add(&["--restore-detached", "--restore-sibling", "--pidfile"]);
+        add(&[&format!("{}/{NUMBER}", criu::path_of(folder))]);
+        if hooks {
+            add(&["--action-script", criu::HOOKS]);
+        }
+        arguments.extend(criu::cgroup_roots(cgroup));
+        arguments.extend(how.flags.arguments());
+        arguments.extend(self.binds.iter().cloned());
+        arguments.extend(network.arguments());
+        arguments.extend(self.standard.inherited());
+        arguments
+    }
+}
