@@ -254,8 +254,13 @@ impl Bench {
         self.logged().unwrap_or_else(|what| panic!("{what}"))
     }
 
+    /// All of the log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
     fn logged(&self) -> Result<String, String> {
-        let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+        let log = self.log();
         // A stream of objects, as containerd reads it: crun's have several lines.
         let entries = serde_json::Deserializer::from_str(&log).into_iter::<Value>();
         let entries: Result<Vec<Value>, _> = entries.collect();

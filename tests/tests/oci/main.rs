@@ -13,7 +13,9 @@ mod bench;
 mod bundle;
 mod case;
 mod cgroups;
+mod checkpoint;
 mod console;
+mod criu;
 mod exec;
 mod hooks;
 mod killed;
@@ -58,6 +60,8 @@ const GROUPS: &[(&str, &[Case])] = &[
 const OWN: &[(&str, &[Case])] = &[
     ("killed", killed::CASES),
     ("killed", killed::SOME),
+    ("checkpoint", checkpoint::CASES),
+    ("criu", criu::CASES),
     ("slow", killed::ALL),
     ("attacks::links", attacks::links::CASES),
     ("attacks::exchange", attacks::exchange::CASES),
@@ -83,6 +87,10 @@ fn main() {
         .chain(OWN)
         .flat_map(|(group, cases)| cases.iter().map(|case| one(group, case)))
         .collect();
+    // A kernel that criu knows, and its modules, are a virtual machine's.
+    if std::env::var_os("SOUTE_TEST_CRIU").is_none() {
+        trials.retain(|trial| !trial.name().starts_with("oci::criu::"));
+    }
     // Minutes each; some of the calls are tried in any case, and all of `create`, which makes most.
     if std::env::var_os("SOUTE_TEST_EVERY_CALL").is_none() {
         trials.retain(|trial| {

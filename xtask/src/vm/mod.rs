@@ -61,6 +61,8 @@ const EVERYTHING: &[Program] = &[
         "oci",
         &[
             "oci::cgroups::",
+            "oci::checkpoint::",
+            "oci::criu::",
             "oci::live::",
             "oci::mount_ids::",
             "oci::namespaces::",

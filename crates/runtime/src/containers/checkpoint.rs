@@ -82,6 +82,7 @@ impl Containers {
             program,
             arguments: how.arguments(pid, &folders, &freezer, &taken),
             inside: None,
+            on_terminal: false,
             root: None,
             kept: Vec::new(),
             hooks: None,

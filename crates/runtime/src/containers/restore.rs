@@ -141,17 +141,18 @@ impl Parts<'_> {
             true => None,
             false => Some(SetupHooks::make(folder.path(), folder.as_fd())?),
         };
-        let network = Inherited::network(&plan.namespaces)?;
+        let inherited = Inherited::new(&plan.namespaces, self.standard)?;
         let number = folder.path().join(NUMBER);
         let job = Job {
             program: self.program.clone(),
-            arguments: self.arguments(folder, cgroup, how, &network, hooks.is_some()),
+            arguments: self.arguments(folder, cgroup, how, &inherited, hooks.is_some()),
             inside: Some(cgroup),
+            on_terminal: how.flags.shell_job,
             root: Some(Root {
                 plan,
                 figures: format!("{}/{}", self.folders.work_path(), criu::FIGURES),
             }),
-            kept: network.number().into_iter().collect(),
+            kept: inherited.numbers(),
             hooks: hooks.as_ref(),
         };
         let criu = job.start()?;
@@ -191,7 +192,7 @@ impl Parts<'_> {
         folder: &Folder,
         cgroup: &Cgroup,
         how: &Restore,
-        network: &Inherited,
+        inherited: &Inherited,
         hooks: bool,
     ) -> Vec<String> {
         let mut arguments = vec!["restore".to_owned()];
@@ -208,8 +209,7 @@ impl Parts<'_> {
         arguments.extend(criu::cgroup_roots(cgroup));
         arguments.extend(how.flags.arguments());
         arguments.extend(self.binds.iter().cloned());
-        arguments.extend(network.arguments());
-        arguments.extend(self.standard.inherited());
+        arguments.extend(inherited.arguments());
         arguments
     }
 }

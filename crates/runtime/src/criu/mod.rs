@@ -7,6 +7,7 @@
 //! is nowhere else.
 
 mod folders;
+mod inherited;
 mod limits;
 mod mounts;
 mod namespaces;
@@ -19,9 +20,10 @@ mod standard;
 use std::path::PathBuf;
 
 pub(crate) use folders::{Folders, path_of};
+pub(crate) use inherited::Inherited;
 pub(crate) use limits::check;
 pub(crate) use mounts::{MountTable, of_the_machine as mounts_of_the_machine};
-pub(crate) use namespaces::{Inherited, external_network};
+pub(crate) use namespaces::external_network;
 pub(crate) use outcome::failure;
 pub(crate) use program::{FIGURES, Job, find, has_program};
 pub(crate) use scaffold::{HOOKS, MACHINE, ROOT, Root, WORK};

@@ -61,8 +61,10 @@ pub(crate) struct Job<'a> {
     /// Its arguments, without its name.
     pub(crate) arguments: Vec<String>,
     /// The cgroup that it runs in, where that is not the caller's: whatever ends the container ends it, too. It dies with
-    /// its caller then, and has the caller's standard files.
+    /// its caller then.
     pub(crate) inside: Option<&'a Cgroup>,
+    /// It has the caller's standard files, and with them the terminal. Else what it writes is kept for an error.
+    pub(crate) on_terminal: bool,
     /// What it finds at [`scaffold::ROOT`].
     pub(crate) root: Option<Root<'a>>,
     /// Descriptors that it keeps.
@@ -100,9 +102,9 @@ impl Job<'_> {
         soute_sys::process::reset_signal(Signal::CHILD.as_raw());
         let (hears, says) =
             pipe_with(PipeFlags::CLOEXEC).called(|| "pipe2(O_CLOEXEC)".to_owned())?;
-        let output = match self.inside {
-            Some(_) => None,
-            None => Some(
+        let output = match self.on_terminal {
+            true => None,
+            false => Some(
                 rustix::fs::memfd_create("criu", MemfdFlags::CLOEXEC)
                     .called(|| "memfd_create(criu)".to_owned())?,
             ),
