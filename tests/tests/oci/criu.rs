@@ -278,7 +278,7 @@ fn a_restore_in_the_foreground(bench: &mut Bench) {
         &id,
     ];
     let mut restored = Running::start(bench.command(&words).stdin(Stdio::null()));
-    restored.expect("n 12.");
+    restored.expect("n 40.");
     assert!(bench.path("work/restore.log").exists());
     assert!(bench.path("work/stats-restore").exists());
     fs::write(bench.path("data/stop"), "").expect("a file");

@@ -47,6 +47,26 @@ pub(crate) fn check(plan: &Plan) -> Result<(), Error> {
             "criu makes one of its own, in which clocks go on where they stood",
         );
     }
+    let attributes = &plan.process.attributes;
+    for (name, wanted) in [
+        ("process.scheduler", attributes.scheduler.is_some()),
+        ("process.ioPriority", attributes.io_priority.is_some()),
+        ("linux.memoryPolicy", attributes.memory_policy.is_some()),
+        (
+            "a label of a security module",
+            [
+                &attributes.apparmor_profile,
+                &attributes.selinux_label,
+                &attributes.mount_label,
+            ]
+            .iter()
+            .any(|label| !label.is_empty()),
+        ),
+    ] {
+        if wanted {
+            return refuse(name, "criu does not keep it, or not all of it");
+        }
+    }
     for mount in &plan.mounts {
         // criu writes and reads `mnt[TARGET]:NAME`.
         if mount.target.contains(['[', ']', '\n']) {

@@ -159,6 +159,15 @@ impl Job<'_> {
         soute_sys::process::close_all_but(&mut kept)?;
         rustix::process::umask(Mode::from_raw_mode(0o022));
         soute_sys::process::reset_signals()?;
+        if let Some(root) = &self.root {
+            // What criu does not restore, its children have from it: not the caller's keys, as in a container that
+            // starts; and what the images do not tell (criu 3.17), once it is set nobody gets rid of.
+            soute_sys::process::new_session_keyring()?;
+            if root.plan.process.no_new_privileges {
+                rustix::thread::set_no_new_privs(true)
+                    .called(|| "prctl(PR_SET_NO_NEW_PRIVS)".to_owned())?;
+            }
+        }
         let errno = soute_sys::process::execve(program, argv, envp);
         Err(CallError::new(format!("execve({program:?})"), errno))
     }
