@@ -101,6 +101,8 @@ impl Operation for Features {
             },
             "annotations": {
                 "org.soute.version": env!("CARGO_PKG_VERSION"),
+                // By which callers tell whether they may ask for it.
+                "org.opencontainers.runc.checkpoint.enabled": "true",
             },
         });
         print(&(serde_json::to_string_pretty(&document)? + "\n"))?;
