@@ -39,7 +39,7 @@ cases![
 
 /// A script in criu's place, which first writes down its arguments.
 #[track_caller]
-fn criu(bench: &Bench, script: &str) {
+pub fn criu(bench: &Bench, script: &str) {
     let folder = bench.path("bin");
     fs::create_dir_all(&folder).expect("a folder");
     let arguments = bench.path("arguments").display().to_string();
@@ -59,10 +59,22 @@ fn criu(bench: &Bench, script: &str) {
 /// The runtime, which finds that script.
 fn command(bench: &Bench, words: &[&str]) -> Command {
     let mut command = bench.command(words);
-    let path = std::env::var("PATH").expect("a PATH");
-    command.env("PATH", format!("{}:{path}", bench.text("bin")));
+    find_the_script(bench, &mut command);
     command
 }
+
+/// Has the runtime find that script.
+pub fn find_the_script(bench: &Bench, command: &mut Command) {
+    let path = std::env::var("PATH").expect("a PATH");
+    command.env("PATH", format!("{}:{path}", bench.text("bin")));
+}
+
+/// A script that does what is asked for, as far as can be seen from outside.
+pub const ANSWERS: &str = "[ \"$1\" = restore ] || exit 0\n\
+                           sleep 1000 &\n\
+                           printf %s $! > \"$(value --pidfile)\"\n\
+                           export CRTOOLS_INIT_PID=$!\n\
+                           CRTOOLS_SCRIPT_ACTION=setup-namespaces \"$(value --action-script)\"";
 
 fn call(bench: &Bench, words: &[&str]) -> Outcome {
     output_in_files(
@@ -99,7 +111,7 @@ fn is_uncalled(bench: &Bench) {
 }
 
 /// Images as far as soute itself reads them.
-fn images(bench: &Bench) -> String {
+pub fn images(bench: &Bench) -> String {
     let folder = bench.path("images");
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(

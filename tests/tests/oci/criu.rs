@@ -22,6 +22,7 @@ cases![
     what_it_writes_to_a_file_goes_on_there,
     a_network_namespace_by_path,
     hooks_of_a_restore,
+    a_scope_of_systemd,
     the_limits_are_the_bundles,
     a_tree_of_processes,
     criu_is_killed_in_a_restore,
@@ -162,6 +163,9 @@ fn the_restored_may_do_no_more(bench: &mut Bench) {
         &["bind", "ro", "nosuid", "nodev"],
     );
     bundle.mount("tmpfs", "tmpfs", "/tmp", &["nosuid", "nodev", "size=64k"]);
+    let rule = json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"});
+    let filter = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]});
+    bundle.set("/linux/seccomp", filter);
     let id = start(bench, &bundle);
     counts_from(bench, 0);
     // Everything but the numbers of mounts and file systems.
@@ -354,6 +358,43 @@ fn hooks_of_a_restore(bench: &mut Bench) {
     let network = fs::read_link(format!("/proc/{pid}/ns/net")).expect("a network");
     let text = fs::read_to_string(bench.path("told")).expect("it has run");
     assert_eq!(text, format!("{pid}\n{}\n", network.display()));
+}
+
+fn a_scope_of_systemd(bench: &mut Bench) {
+    let mut bundle = counter(bench);
+    let id = bench.id();
+    let path = format!("system.slice:soute:{id}");
+    bundle.set("/linux/cgroupsPath", json!(path));
+    bundle.write();
+    let folder = bundle.folder().display().to_string();
+    let images = bench.text("images");
+    let call = |words: &[&str]| {
+        let words = [&["--systemd-cgroup"], words, &[&id]].concat();
+        assert_eq!(quietly(bench, &words), 0, "{}", bench.log());
+    };
+    call(&["run", "--detach", "--bundle", &folder]);
+    counts_from(bench, 3);
+    let scope = bench.cgroup(&id, "memory");
+    assert!(
+        scope.ends_with(format!("system.slice/soute-{id}.scope")),
+        "{}",
+        scope.display()
+    );
+    call(&["checkpoint", "--image-path", &images]);
+    call(&["delete"]);
+    let then = last(bench);
+    call(&[
+        "restore",
+        "--detach",
+        "--image-path",
+        &images,
+        "--bundle",
+        &folder,
+    ]);
+    assert_eq!(bench.cgroup(&id, "memory"), scope);
+    counts_from(bench, then);
+    call(&["delete", "--force"]);
+    bench.is_gone(&id);
 }
 
 fn the_limits_are_the_bundles(bench: &mut Bench) {

@@ -13,6 +13,7 @@ use soute_tests::{Outcome, Running, output, output_in_files, wait_until};
 use crate::bench::Bench;
 use crate::bundle::Bundle;
 use crate::case::{Case, cases};
+use crate::checkpoint;
 use crate::namespaces::mapped;
 
 /// What is done to a container.
@@ -64,6 +65,18 @@ const DELETE: Deed = Deed {
     before: &["create", "start"],
     ..CREATE
 };
+/// With a script in criu's place.
+const CHECKPOINT: Deed = Deed {
+    words: &["checkpoint", "--leave-running"],
+    before: &["create", "start"],
+    then: &["running"],
+    ..CREATE
+};
+const RESTORE: Deed = Deed {
+    words: &["restore", "--detach"],
+    bundle: with_a_hook,
+    ..CREATE
+};
 
 /// Cases with how many calls each goes on by: few, so that it takes seconds.
 macro_rules! sweeps {
@@ -83,17 +96,22 @@ sweeps! {
         run_is_killed = RUN by 11,
         start_is_killed = START by 7,
         exec_is_killed = EXEC by 11,
-        delete_is_killed = DELETE by 7;
+        delete_is_killed = DELETE by 7,
+        checkpoint_is_killed = CHECKPOINT by 11,
+        restore_is_killed = RESTORE by 11;
     ALL:
         create_is_killed_at_each_call = CREATE by 1,
         create_of_much_is_killed_at_each_call = CREATE_MUCH by 1,
         run_is_killed_at_each_call = RUN by 1,
         start_is_killed_at_each_call = START by 1,
         exec_is_killed_at_each_call = EXEC by 1,
-        delete_is_killed_at_each_call = DELETE by 1;
+        delete_is_killed_at_each_call = DELETE by 1,
+        checkpoint_is_killed_at_each_call = CHECKPOINT by 1,
+        restore_is_killed_at_each_call = RESTORE by 1;
 }
 
 fn sweep(bench: &mut Bench, deed: Deed, stride: usize) {
+    checkpoint::criu(bench, checkpoint::ANSWERS);
     let sweep = Sweep {
         bundle: (deed.bundle)(bench),
         id: bench.id(),
@@ -183,9 +201,15 @@ impl Sweep<'_> {
 
     fn command(&self, words: &[&str], rest: &[&str]) -> Command {
         let mut command = self.bench.command(words);
-        if ["create", "run"].contains(&words[0]) {
+        if ["create", "run", "restore"].contains(&words[0]) {
             command.arg("--bundle").arg(self.bundle.folder());
             command.arg("--pid-file").arg(self.bench.path("pid"));
+        }
+        if ["checkpoint", "restore"].contains(&words[0]) {
+            command
+                .arg("--image-path")
+                .arg(checkpoint::images(self.bench));
+            checkpoint::find_the_script(self.bench, &mut command);
         }
         command.arg(&self.id).args(rest);
         command
@@ -217,6 +241,14 @@ fn plain(bench: &mut Bench) -> Bundle {
 fn short(bench: &mut Bench) -> Bundle {
     let mut bundle = plain(bench);
     bundle.args(&["true"]);
+    bundle
+}
+
+/// The one of those that a restore runs.
+fn with_a_hook(bench: &mut Bench) -> Bundle {
+    let mut bundle = plain(bench);
+    let hook = json!([{"path": "/bin/true", "args": ["true"]}]);
+    bundle.set("/hooks/createRuntime", hook);
     bundle
 }
 
