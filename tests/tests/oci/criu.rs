@@ -26,6 +26,7 @@ cases![
     the_limits_are_the_bundles,
     a_tree_of_processes,
     criu_is_killed_in_a_restore,
+    a_checkpoint_whose_caller_is_killed,
     a_restore_of_nonsense_leaves_nothing,
 ];
 
@@ -483,6 +484,34 @@ fn criu_is_killed_in_a_restore(bench: &mut Bench) {
     let then = last(bench);
     restore(bench, &bundle, &id);
     counts_from(bench, then);
+}
+
+/// criu brings it to an end: the container runs, or is stopped and can be restored. Nothing else is left.
+fn a_checkpoint_whose_caller_is_killed(bench: &mut Bench) {
+    let bundle = counter(bench);
+    let images = bench.text("images");
+    for milliseconds in [50, 200, 500, 900] {
+        let id = start(bench, &bundle);
+        counts_from(bench, last(bench));
+        let words = ["checkpoint", "--image-path", &images, &id];
+        let mut command = bench.command(&words);
+        let mut killed = command.stdout(Stdio::null()).spawn().expect("it runs");
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        killed.kill().expect("a signal");
+        killed.wait().expect("its end");
+        wait_until("it is stopped, or goes on", || {
+            let then = last(bench);
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            bench.state(&id)["status"] == "stopped" || last(bench) > then
+        });
+        bench.call(&["delete", "--force", &id]).success();
+        let left = bench.settled();
+        assert!(
+            left.is_empty(),
+            "after {milliseconds} ms: {}",
+            left.join(", ")
+        );
+    }
 }
 
 fn a_restore_of_nonsense_leaves_nothing(bench: &mut Bench) {
