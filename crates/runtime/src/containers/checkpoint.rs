@@ -69,10 +69,10 @@ impl Containers {
         let taken = Taken::of(pid, &planned.plan)?;
         let cgroup = container.cgroup()?.ok_or_else(not_running)?;
 
-        let folders = Folders::make(&how.images, LOG)?;
         if let Some(parent) = &how.parent {
-            folders.check_parent(parent)?;
+            criu::check_parent(&how.images, parent)?;
         }
+        let folders = Folders::make(&how.images, LOG)?;
         folders.clear(&[FIGURES])?;
         if !how.pre_dump {
             taken.standard.write(&folders.images)?;

@@ -53,7 +53,6 @@ impl Containers {
         let folders = Folders::open(&how.images, LOG)?;
         let standard = StandardFiles::read(&folders.images, &how.images.folder)?;
         let binds = binds(&bundle.planned.plan)?;
-        folders.clear(&[criu::FIGURES])?;
 
         // From here on something is made, and found by its folder if we are killed.
         let Made {
@@ -137,6 +136,7 @@ impl Parts<'_> {
         cgroup: &Cgroup,
         how: &Restore,
     ) -> Result<Started, Error> {
+        self.folders.clear(&[criu::FIGURES])?;
         let hooks = match plan.hooks.create_runtime.is_empty() {
             true => None,
             false => Some(SetupHooks::make(folder.path(), folder.as_fd())?),

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
-use soute_sys::{CallError, Called as _};
+use soute_sys::CallError;
 
 use super::Images;
 use crate::containers::Error;
@@ -65,32 +65,6 @@ impl Folders {
         Ok(())
     }
 
-    /// The folder of earlier images, relative to the images: criu keeps it as a link in there.
-    ///
-    /// # Errors
-    /// It is absolute, or no folder.
-    pub(crate) fn check_parent(&self, parent: &Path) -> Result<(), Error> {
-        let bad = |why: &str| {
-            Error::Impossible(format!(
-                "--parent-path {}: {why}; it is relative to the images' folder",
-                parent.display()
-            ))
-        };
-        if parent
-            .components()
-            .any(|part| matches!(part, Component::RootDir))
-        {
-            return Err(bad("it is absolute"));
-        }
-        let stat = rustix::fs::statat(&self.images, parent, AtFlags::empty())
-            .called(|| "stat(the earlier images)".to_owned())
-            .map_err(|e| bad(&e.to_string()))?;
-        match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
-            rustix::fs::FileType::Directory => Ok(()),
-            _ => Err(bad("it is no folder")),
-        }
-    }
-
     /// Where the log is, for people.
     pub(crate) fn log(&self) -> &Path {
         &self.log
@@ -129,10 +103,60 @@ pub(crate) fn path_of(file: impl AsFd) -> String {
     format!("/proc/{}/fd/{number}", std::process::id())
 }
 
+/// The folder of earlier images, relative to the images: criu keeps it as a link in there. To be asked before theirs is
+/// made.
+///
+/// # Errors
+/// It is absolute, or no folder.
+pub(crate) fn check_parent(images: &Images, parent: &Path) -> Result<(), Error> {
+    let bad = |why: &str| {
+        Err(Error::Impossible(format!(
+            "--parent-path {}: {why}; it is relative to the images' folder",
+            parent.display()
+        )))
+    };
+    if parent.is_absolute() {
+        return bad("it is absolute");
+    }
+    // Out of a folder that is not there yet no `..` leads.
+    let folder = match (images.folder.is_dir(), parent.strip_prefix("..")) {
+        (false, Ok(beside)) => images.folder.with_file_name("").join(beside),
+        _ => images.folder.join(parent),
+    };
+    match folder.is_dir() {
+        true => Ok(()),
+        false => bad("it is no folder"),
+    }
+}
+
 fn io<T>(what: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T, Error> {
     result.map_err(|error| Error::Io {
         what,
         path: path.to_owned(),
         error,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_images_are_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("earlier")).unwrap();
+        let check = |images: &str, parent: &str| {
+            let images = Images {
+                folder: folder.path().join(images),
+                work: None,
+            };
+            check_parent(&images, Path::new(parent))
+        };
+        check("new", "../earlier").unwrap();
+        check("earlier", "../earlier").unwrap();
+        check("new/", "../earlier").unwrap();
+        for bad in ["../later", "earlier", "/", ""] {
+            check("new", bad).unwrap_err();
+        }
+    }
 }

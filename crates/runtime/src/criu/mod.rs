@@ -19,7 +19,7 @@ mod standard;
 
 use std::path::PathBuf;
 
-pub(crate) use folders::{Folders, path_of};
+pub(crate) use folders::{Folders, check_parent, path_of};
 pub(crate) use inherited::Inherited;
 pub(crate) use limits::check;
 pub(crate) use mounts::{MountTable, of_the_machine as mounts_of_the_machine};
