@@ -198,6 +198,8 @@ fn the_arguments_of_a_dump(bench: &mut Bench) {
         .iter()
         .map(String::as_str)
         .collect();
+    assert_eq!(rest[..2], ["--cgroup-yard", "/tmp/cgroups"]);
+    rest.drain(..2);
     if rest.starts_with(&["--network-lock", "nftables"]) {
         rest.drain(..2);
     }
@@ -297,6 +299,8 @@ fn the_arguments_of_a_restore(bench: &mut Bench) {
         "-v4",
         "--root",
         "/tmp/root",
+        "--cgroup-yard",
+        "/tmp/cgroups",
         "--restore-detached",
         "--restore-sibling",
         "--pidfile",

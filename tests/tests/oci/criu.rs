@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use soute_tests::{Running, cgroup_of, wait_until};
+use soute_tests::{Running, wait_until};
 
 use crate::bench::Bench;
 use crate::bundle::Bundle;
@@ -410,14 +410,6 @@ fn the_limits_are_the_bundles(bench: &mut Bench) {
     let cgroup = bench.cgroup(&id, "memory");
     let limit = fs::read_to_string(cgroup.join("memory.max")).expect("a limit");
     assert_eq!(limit.trim(), (80 * MIB).to_string());
-    let processes = bench.call(&["ps", "--format", "json", &id]).json();
-    for pid in processes.as_array().expect("a list") {
-        let pid = pid
-            .as_u64()
-            .and_then(|pid| pid.try_into().ok())
-            .expect("a pid");
-        assert_eq!(cgroup_of(pid, "memory"), cgroup);
-    }
 }
 
 fn a_tree_of_processes(bench: &mut Bench) {

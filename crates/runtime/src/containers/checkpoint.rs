@@ -63,7 +63,7 @@ impl Containers {
         let machine = machine::look(container.layout()?)?;
         let state = &container.state;
         let planned = spec::plan(&config, &state.cgroup, &machine, state.for_hooks())?;
-        criu::check(&planned.plan)?;
+        criu::check(&planned.plan, &machine.layout)?;
         let process = container.process()?;
         let pid = container.pid.ok_or_else(not_running)?;
         let taken = Taken::of(pid, &planned.plan)?;
@@ -83,6 +83,7 @@ impl Containers {
             arguments: how.arguments(pid, &folders, &freezer, &taken),
             inside: None,
             on_terminal: false,
+            layout: &machine.layout,
             root: None,
             kept: Vec::new(),
             hooks: None,
@@ -139,6 +140,7 @@ impl Checkpoint {
         add(&["--images-dir", &folders.images_path()]);
         add(&["--work-dir", &folders.work_path()]);
         add(&["--log-file", LOG, "-v4", "--freeze-cgroup", freezer]);
+        add(&["--cgroup-yard", criu::CGROUPS]);
         if let Some(parent) = &self.parent {
             add(&[
                 "--track-mem",

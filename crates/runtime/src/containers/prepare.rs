@@ -19,7 +19,7 @@ use crate::spec::{self, CONFIG, Config, Machine, Planned};
 /// A bundle of which a container can be made, as far as can be told without making it.
 pub(super) struct Prepared {
     text: Vec<u8>,
-    machine: Machine,
+    pub(super) machine: Machine,
     pub(super) state: State,
     pub(super) planned: Planned,
     poststart: Vec<Hook>,

@@ -11,7 +11,7 @@ use super::folder::Folder;
 use super::prepare::{Made, Prepared};
 use super::state::{has_been_made, write_init};
 use super::{Containers, Error, Flags, Images, Late, Recipients};
-use crate::cgroups::Cgroup;
+use crate::cgroups::{Cgroup, Layout};
 use crate::criu::{self, Folders, Inherited, Job, Root, SetupHooks, StandardFiles};
 use crate::plan::{MountSource, Plan};
 use crate::process::Started;
@@ -49,7 +49,7 @@ impl Containers {
         let program = criu::find()?;
         let path = self.folder(id)?;
         let mut bundle = Prepared::read(id, &how.bundle, how.systemd, |_| Ok(()))?;
-        criu::check(&bundle.planned.plan)?;
+        criu::check(&bundle.planned.plan, &bundle.machine.layout)?;
         let folders = Folders::open(&how.images, LOG)?;
         let standard = StandardFiles::read(&folders.images, &how.images.folder)?;
         let binds = binds(&bundle.planned.plan)?;
@@ -63,6 +63,7 @@ impl Containers {
         } = bundle.make(self)?;
         let parts = Parts {
             program,
+            layout: &bundle.machine.layout,
             folders: &folders,
             standard: &standard,
             binds: &binds,
@@ -122,6 +123,7 @@ fn is_cgroup(path: &std::path::Path) -> bool {
 
 struct Parts<'a> {
     program: PathBuf,
+    layout: &'a Layout,
     folders: &'a Folders,
     standard: &'a StandardFiles,
     binds: &'a [String],
@@ -148,6 +150,7 @@ impl Parts<'_> {
             arguments: self.arguments(folder, cgroup, how, &inherited, hooks.is_some()),
             inside: Some(cgroup),
             on_terminal: how.flags.shell_job,
+            layout: self.layout,
             root: Some(Root {
                 plan,
                 figures: format!("{}/{}", self.folders.work_path(), criu::FIGURES),
@@ -200,7 +203,7 @@ impl Parts<'_> {
         add(&["--images-dir", &self.folders.images_path()]);
         add(&["--work-dir", criu::WORK, "--log-file"]);
         add(&[&format!("{}/{LOG}", self.folders.work_path()), "-v4"]);
-        add(&["--root", criu::ROOT]);
+        add(&["--root", criu::ROOT, "--cgroup-yard", criu::CGROUPS]);
         add(&["--restore-detached", "--restore-sibling", "--pidfile"]);
         add(&[&format!("{}/{NUMBER}", criu::path_of(folder))]);
         if hooks {

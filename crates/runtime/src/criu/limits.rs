@@ -1,18 +1,25 @@
 //! What criu cannot take from a container, or give to one: said before anything is touched.
 
+use crate::cgroups::Layout;
 use crate::containers::Error;
 use crate::plan::{Idmap, MountSource, Namespace, Plan};
 
-/// Whether a container of this plan can be checkpointed and restored.
+/// Whether a container of this plan can be checkpointed and restored on a machine with these cgroups.
 ///
 /// # Errors
 /// Which part of it cannot, and why.
-pub(crate) fn check(plan: &Plan) -> Result<(), Error> {
+pub(crate) fn check(plan: &Plan, layout: &Layout) -> Result<(), Error> {
     let refuse = |what: &str, why: &str| {
         Err(Error::Impossible(format!(
             "no checkpoint or restore with {what}: {why}"
         )))
     };
+    if layout.hierarchies().iter().any(|one| one.root != "/") {
+        return refuse(
+            "cgroups that are mounted in part",
+            "criu looks for them below the root of all",
+        );
+    }
     if plan.process.terminal.is_some() {
         return refuse(
             "process.terminal",

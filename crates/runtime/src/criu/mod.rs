@@ -26,7 +26,7 @@ pub(crate) use mounts::{MountTable, of_the_machine as mounts_of_the_machine};
 pub(crate) use namespaces::external_network;
 pub(crate) use outcome::failure;
 pub(crate) use program::{FIGURES, Job, find, has_program};
-pub(crate) use scaffold::{HOOKS, MACHINE, ROOT, Root, WORK};
+pub(crate) use scaffold::{CGROUPS, HOOKS, MACHINE, ROOT, Root, WORK};
 pub(crate) use setup_hooks::SetupHooks;
 pub(crate) use standard::StandardFiles;
 

@@ -15,7 +15,7 @@ use soute_sys::{CallError, Called};
 
 use super::scaffold::{self, Root};
 use super::setup_hooks::SetupHooks;
-use crate::cgroups::Cgroup;
+use crate::cgroups::{Cgroup, Layout};
 use crate::containers::Error;
 use crate::hooks::nobody_listens;
 use crate::process::DEFAULT_PATH;
@@ -65,6 +65,8 @@ pub(crate) struct Job<'a> {
     pub(crate) inside: Option<&'a Cgroup>,
     /// It has the caller's standard files, and with them the terminal. Else what it writes is kept for an error.
     pub(crate) on_terminal: bool,
+    /// The machine's cgroups.
+    pub(crate) layout: &'a Layout,
     /// What it finds at [`scaffold::ROOT`].
     pub(crate) root: Option<Root<'a>>,
     /// Descriptors that it keeps.
@@ -153,7 +155,11 @@ impl Job<'_> {
             rustix::stdio::dup2_stderr(output).called(|| "dup2(output, 2)".to_owned())?;
         }
         rustix::process::umask(Mode::empty());
-        scaffold::build(self.root.as_ref(), self.hooks.map(SetupHooks::script))?;
+        scaffold::build(
+            self.layout.hierarchies(),
+            self.root.as_ref(),
+            self.hooks.map(SetupHooks::script),
+        )?;
         let mut kept = self.kept.clone();
         kept.push(says.as_raw_fd());
         soute_sys::process::close_all_but(&mut kept)?;

@@ -4,6 +4,7 @@
 //! ```text
 //! /tmp/root      the container's root, a mount point, with all places for mounts in it
 //! /tmp/machine   the machine's tree once more, with what lies in its /tmp: where binds are taken from
+//! /tmp/cgroups   the machine's cgroup hierarchies, in folders as criu names them
 //! /tmp/work      criu's folder
 //! /tmp/hooks     what criu calls when the namespaces are there
 //! ```
@@ -14,11 +15,12 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::mount::MoveMountFlags;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 use soute_sys::mount::{MountAttr, RDONLY, SHARED, SLAVE, mount_setattr};
 use soute_sys::process::{flags, unshare};
 use soute_sys::{CallError, Called};
 
+use crate::cgroups::Hierarchy;
 use crate::mounts::root::{Links, Missing};
 use crate::mounts::{clone_of_the_machines, mask, new_filesystem, root, rootfs};
 use crate::plan::{Mount, MountSource, Plan};
@@ -31,6 +33,9 @@ pub(crate) const MACHINE: &str = "/tmp/machine";
 pub(crate) const WORK: &str = "/tmp/work";
 /// The program for [`super::SetupHooks`].
 pub(crate) const HOOKS: &str = "/tmp/hooks";
+/// The hierarchies. Without them criu mounts them by itself, and a mount of version 2 that names no options takes the
+/// machine's own from it (`nsdelegate`), for good.
+pub(crate) const CGROUPS: &str = "/tmp/cgroups";
 /// Where all of that is.
 const PLACE: &str = "/tmp";
 
@@ -42,10 +47,18 @@ pub(crate) struct Root<'a> {
 }
 
 /// Moves this process into such a namespace.
-pub(super) fn build(wanted: Option<&Root<'_>>, hooks: Option<&str>) -> Result<(), CallError> {
+pub(super) fn build(
+    hierarchies: &[Hierarchy],
+    wanted: Option<&Root<'_>>,
+    hooks: Option<&str>,
+) -> Result<(), CallError> {
     unshare(flags::NEWNS)?;
     // Not private: a container that follows the machine's mounts goes on doing so, by those of this namespace.
     propagate(mask::open_root()?, SLAVE)?;
+    let cgroups = hierarchies
+        .iter()
+        .map(|hierarchy| Ok((folder_of(hierarchy), open_tree(&hierarchy.mount)?)))
+        .collect::<Result<Vec<_>, CallError>>()?;
     let trees = wanted.map(trees).transpose()?;
     let place = new_filesystem("tmpfs", &[("mode", "0700")], 0)?;
     rustix::mount::move_mount(
@@ -56,28 +69,16 @@ pub(super) fn build(wanted: Option<&Root<'_>>, hooks: Option<&str>) -> Result<()
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
     )
     .called(|| format!("move_mount(tmpfs, \"{PLACE}\")"))?;
+    make_folder(&place, in_place(CGROUPS))?;
+    for (name, tree) in cgroups {
+        put(&place, &format!("{}/{name}", in_place(CGROUPS)), &tree)?;
+    }
     let Some((wanted, (container, machine))) = wanted.zip(trees) else {
         return Ok(());
     };
-    for (path, tree) in [
-        (ROOT, Some(container)),
-        (MACHINE, Some(machine)),
-        (WORK, None),
-    ] {
-        let name = in_place(path);
-        rustix::fs::mkdirat(&place, name, Mode::from_raw_mode(0o700))
-            .called(|| format!("mkdir(\"{path}\")"))?;
-        if let Some(tree) = tree {
-            rustix::mount::move_mount(
-                &tree,
-                "",
-                &place,
-                name,
-                MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-            )
-            .called(|| format!("move_mount(…, \"{path}\")"))?;
-        }
-    }
+    put(&place, in_place(ROOT), &container)?;
+    put(&place, in_place(MACHINE), &machine)?;
+    make_folder(&place, in_place(WORK))?;
     let figures = format!("{}/{}", in_place(WORK), super::program::FIGURES);
     rustix::fs::symlinkat(&wanted.figures, &place, &figures)
         .called(|| format!("symlink(\"{figures}\")"))?;
@@ -85,6 +86,42 @@ pub(super) fn build(wanted: Option<&Root<'_>>, hooks: Option<&str>) -> Result<()
         Some(script) => write_program(&place, in_place(HOOKS), script),
         None => Ok(()),
     }
+}
+
+/// As criu calls a hierarchy.
+fn folder_of(hierarchy: &Hierarchy) -> String {
+    if hierarchy.v2 {
+        return "unified".to_owned();
+    }
+    let names = hierarchy.controllers.iter();
+    let names: Vec<&str> = names
+        .map(|name| name.strip_prefix("name=").unwrap_or(name))
+        .collect();
+    names.join(",")
+}
+
+fn open_tree(path: &Path) -> Result<OwnedFd, CallError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(CWD, path, flags)
+        .called(|| format!("open_tree(\"{}\", CLONE)", path.display()))
+}
+
+fn make_folder(place: &OwnedFd, name: &str) -> Result<(), CallError> {
+    rustix::fs::mkdirat(place, name, Mode::from_raw_mode(0o700))
+        .called(|| format!("mkdir(\"{PLACE}/{name}\")"))
+}
+
+/// Mounts `tree` (detached) on a new folder.
+fn put(place: &OwnedFd, name: &str, tree: &OwnedFd) -> Result<(), CallError> {
+    make_folder(place, name)?;
+    rustix::mount::move_mount(
+        tree,
+        "",
+        place,
+        name,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
+    .called(|| format!("move_mount(…, \"{PLACE}/{name}\")"))
 }
 
 fn in_place(path: &str) -> &str {
