@@ -342,6 +342,8 @@ mod tests {
             "runc update --memory -1 id",
             "runc ps --format table id",
             "runc list --format=json",
+            "runc checkpoint --image-path /i --work-path /w --leave-running --tcp-established --file-locks id",
+            "runc checkpoint --image-path /i --parent-path ../j --pre-dump --manage-cgroups-mode soft id",
             "runc restore --image-path /i --detach -no-subreaper --bundle /b id",
         ] {
             let words = line.split_whitespace().map(OsString::from).collect();
