@@ -404,8 +404,9 @@ fn flags_that_cannot_be_had_are_refused(bench: &mut Bench) {
         is_uncalled(bench);
         assert_eq!(bench.state(&id)["status"], "running");
     }
-    let flags: [&[&str]; 4] = [
+    let flags: [&[&str]; 5] = [
         &["--lazy-pages"],
+        &["--manage-cgroups-mode", "strict"],
         &["--console-socket", "/x"],
         &["--lsm-profile", "apparmor:x"],
         &["--lsm-mount-context", "x"],

@@ -10,7 +10,7 @@ use super::error::io;
 use super::folder::Folder;
 use super::prepare::{Made, Prepared};
 use super::state::{has_been_made, write_init};
-use super::{Containers, Error, Flags, Images, Late, Recipients};
+use super::{CgroupsMode, Containers, Error, Flags, Images, Late, Recipients};
 use crate::cgroups::{Cgroup, Layout};
 use crate::criu::{self, Folders, Inherited, Job, Root, SetupHooks, StandardFiles};
 use crate::plan::{MountSource, Plan};
@@ -46,6 +46,12 @@ impl Containers {
     /// # Errors
     /// On any, nothing is left of it.
     pub fn restore(&self, id: &str, how: &Restore) -> Result<(Started, Late), Error> {
+        if how.flags.cgroups == CgroupsMode::Strict {
+            return Err(Error::Impossible(
+                "--manage-cgroups-mode strict: by then no cgroup may be there, and the container's own always is"
+                    .to_owned(),
+            ));
+        }
         let program = criu::find()?;
         let path = self.folder(id)?;
         let mut bundle = Prepared::read(id, &how.bundle, how.systemd, |_| Ok(()))?;

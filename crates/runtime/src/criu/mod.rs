@@ -68,7 +68,7 @@ pub enum CgroupsMode {
     Soft,
     /// Made anew with their values, also those that are there.
     Full,
-    /// None may be there.
+    /// None may be there: for a dump alone, since on a restore the container's own is.
     Strict,
     /// Left alone.
     Ignore,
