@@ -23,6 +23,7 @@ const NOT_QUICK: &[&str] = &[
     "oci::attacks::",
     "oci::bad_input::",
     "oci::cgroups::",
+    "oci::checkpoint::",
     "oci::console::",
     "oci::exec::",
     "oci::hooks::",
