@@ -11,7 +11,6 @@ pub const IMAGES: &[&str] = &["busybox-static", "gcc", "libc6-dev", "mmdebstrap"
 pub const TESTS: &[&str] = &[
     "busybox-static",
     "containerd",
-    "criu",
     "crun",
     "docker-registry",
     "docker.io",

@@ -26,7 +26,6 @@ cases![
     only_one_that_runs_is_checkpointed,
     a_failed_dump_leaves_the_container,
     a_dump_that_dies_leaves_nothing_frozen,
-    criu_itself_fails_and_the_container_goes_on,
     a_failed_restore_leaves_nothing,
     a_restore_that_is_killed_is_deleted,
     a_checkpoint_that_is_killed_is_deleted,
@@ -484,40 +483,6 @@ fn a_dump_that_dies_leaves_nothing_frozen(bench: &mut Bench) {
     assert!(said.contains("exit status 137"), "{said}");
     assert_eq!(bench.state(&id)["status"], "running");
     bench.exec(&id, &["true"]).success();
-}
-
-/// A file of the machine's that is none of the three standard ones, with which criu itself fails.
-fn criu_itself_fails_and_the_container_goes_on(bench: &mut Bench) {
-    let mut bundle = bench.bundle();
-    bundle.sh("exec 5<&3; while :; do echo tick; sleep 0.05; done");
-    let script = format!(
-        "exec 3</etc/passwd; exec \"$@\" run --detach --preserve-fds 1 --bundle {} x",
-        folder(&bundle)
-    );
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &script, "sh"]);
-    let runtime = bench.command(&[]);
-    shell.arg(runtime.get_program()).args(runtime.get_args());
-    for (name, value) in runtime.get_envs() {
-        shell.env(name, value.expect("only set"));
-    }
-    let id = "x";
-    output_in_files(shell.stdin(Stdio::null()), &bench.path(""), id).success();
-    bench.hears(id, "tick");
-    let images = bench.text("images");
-    let mounts = soute_tests::mounts();
-    bench
-        .call(&["checkpoint", "--image-path", &images, id])
-        .code(1);
-    let said = bench.has_logged_an_error();
-    assert!(said.contains("Error (criu/"), "{said}");
-    assert!(said.contains(&format!("{images}/dump.log")), "{said}");
-    assert_eq!(soute_tests::mounts(), mounts);
-    assert_eq!(bench.state(id)["status"], "running");
-    let before = bench.said(id).len();
-    wait_until("it goes on", || bench.said(id).len() > before);
-    bench.exec(id, &["true"]).success();
-    bench.call(&["delete", "--force", id]).success();
 }
 
 /// What a script does that fails in the middle: processes, mounts, files.

@@ -2,10 +2,10 @@
 //! virtual machine of `cargo xtask vm`.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use soute_tests::{Running, wait_until};
+use soute_tests::{Running, output_in_files, wait_until};
 
 use crate::bench::Bench;
 use crate::bundle::Bundle;
@@ -18,6 +18,7 @@ cases![
     the_restored_may_do_no_more,
     a_checkpoint_that_leaves_it_running,
     a_dump_builds_on_an_earlier_one,
+    a_failed_dump_leaves_the_container,
     a_restore_in_the_foreground,
     what_it_writes_to_a_file_goes_on_there,
     a_network_namespace_by_path,
@@ -529,4 +530,39 @@ fn a_restore_of_nonsense_leaves_nothing(bench: &mut Bench) {
     assert_eq!(soute_tests::mounts(), mounts);
     let left = bench.settled();
     assert!(left.is_empty(), "{}", left.join(", "));
+}
+
+/// A file of the machine's that is none of the three standard ones, with which criu itself fails.
+fn a_failed_dump_leaves_the_container(bench: &mut Bench) {
+    let mut bundle = bench.bundle();
+    bundle.sh("exec 5<&3; while :; do echo tick; sleep 0.05; done");
+    bundle.write();
+    let script = format!(
+        "exec 3</etc/passwd; exec \"$@\" run --detach --preserve-fds 1 --bundle {} x",
+        bundle.folder().display()
+    );
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &script, "sh"]);
+    let runtime = bench.command(&[]);
+    shell.arg(runtime.get_program()).args(runtime.get_args());
+    for (name, value) in runtime.get_envs() {
+        shell.env(name, value.expect("only set"));
+    }
+    let id = "x";
+    output_in_files(shell.stdin(Stdio::null()), &bench.path(""), id).success();
+    bench.hears(id, "tick");
+    let images = bench.text("images");
+    let mounts = soute_tests::mounts();
+    bench
+        .call(&["checkpoint", "--image-path", &images, id])
+        .code(1);
+    let said = bench.has_logged_an_error();
+    assert!(said.contains("Error (criu/"), "{said}");
+    assert!(said.contains(&format!("{images}/dump.log")), "{said}");
+    assert_eq!(soute_tests::mounts(), mounts);
+    assert_eq!(bench.state(id)["status"], "running");
+    let before = bench.said(id).len();
+    wait_until("it goes on", || bench.said(id).len() > before);
+    bench.exec(id, &["true"]).success();
+    bench.call(&["delete", "--force", id]).success();
 }
