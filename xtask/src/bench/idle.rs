@@ -2,7 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ use crate::shell::output;
 
 /// As many as the project's target speaks of.
 const CONTAINERS: usize = 100;
+/// How long the last one has been there when all are looked at.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Starts the containers detached, one after the other, and adds up the memory of the engine's own processes.
 pub fn measure(bed: &Bed, layout: Layout, options: Options) -> Result<Value> {
@@ -42,6 +45,8 @@ fn engine(command: impl Fn() -> Command, keeper: &Path) -> Result<Value> {
         ids.push(output(command().args(words))?.trim().to_owned());
     }
     let started = start.elapsed().as_secs_f64();
+    // One that has just started is not idle: soute's monitors give back what the start took when it has gone well.
+    sleep(SETTLE);
     let kept = proportional_set_size(keeper);
     let start = Instant::now();
     let removed = output(command().args(["rm", "--force"]).args(&ids));

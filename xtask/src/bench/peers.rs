@@ -20,6 +20,7 @@ const PACKAGES: &str = "--include=conmon,containerd,crun,docker-cli,docker.io,ip
 /// The number counts changes of its contents.
 const NAME: &str = "peers-testing.3";
 
+/// Without features it knows no cgroups at all.
 const YOUKI: &str = "0.7.0";
 
 /// The root with the newest peers; `None` on a machine whose package source has no `testing`.
@@ -46,7 +47,7 @@ pub fn root() -> Result<Option<PathBuf>> {
 
 /// youki, which no distribution has, as crates.io has it.
 pub fn youki() -> Result<PathBuf> {
-    let root = Path::new(image::FOLDER).join(format!("youki-{YOUKI}"));
+    let root = Path::new(image::FOLDER).join(format!("youki-{YOUKI}.2"));
     let program = root.join("bin/youki");
     if !program.exists() {
         step(&format!("building youki {YOUKI}"));
@@ -54,6 +55,7 @@ pub fn youki() -> Result<PathBuf> {
         // From elsewhere: our own flags, for static programs, are not meant for it.
         run(
             command("cargo", ["install", "--quiet", "--version", YOUKI, "youki"])
+                .args(["--features", "v1,v2"])
                 .arg("--root")
                 .arg(&root)
                 .env("CARGO_TARGET_DIR", build.path())

@@ -69,11 +69,17 @@ pub fn run<'a>(bed: &'a Bed, layout: Layout, options: Options, docker: bool) -> 
     for (name, bundle) in [(RUNTIME, "runc"), (RUNTIME_SECCOMP, "runc-seccomp")] {
         subjects.push(subject(name, false, move || ours(bed, bundle, &[])));
     }
-    subjects.push(subject(YOUKI, true, move || {
-        let mut command = bed.youki();
-        command.args(["run", "--bundle"]).arg(bed.path("runc"));
-        with(command, &["bench-youki"])
-    }));
+    // Its `run` leaves the container behind.
+    subjects.push(Subject {
+        name: YOUKI,
+        commands: Box::new(move || {
+            let mut run = bed.youki();
+            run.args(["run", "--bundle"]).arg(bed.path("runc"));
+            let delete = with(bed.youki(), &["delete", "--force", "bench-youki"]);
+            vec![with(run, &["bench-youki"]), delete]
+        }),
+        slow: true,
+    });
     let engine = |command: Command| {
         with(
             command,
