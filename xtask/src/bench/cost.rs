@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::bed::Bed;
-use super::measure::Subject;
+use super::measure::{Subject, time};
 use crate::shell;
 
 /// Counts for each of `subjects`, by its name.
@@ -47,10 +47,11 @@ fn peak(bed: &Bed, subject: &Subject<'_>) -> Result<u64> {
     Ok(least)
 }
 
+/// What follows the first command only clears up.
 fn run_under(outer: &mut Command, subject: &Subject<'_>) -> Result<()> {
-    for command in (subject.commands)() {
-        outer.arg(command.get_program()).args(command.get_args());
-    }
+    let mut commands = (subject.commands)();
+    let (first, others) = commands.split_first_mut().context("no command")?;
+    outer.arg(first.get_program()).args(first.get_args());
     let status = outer
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -59,5 +60,5 @@ fn run_under(outer: &mut Command, subject: &Subject<'_>) -> Result<()> {
     if !status.success() {
         bail!("{} ended with {status}", shell::line(outer));
     }
-    Ok(())
+    time(others).map(drop)
 }

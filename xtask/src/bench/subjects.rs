@@ -45,11 +45,7 @@ pub fn run<'a>(bed: &'a Bed, layout: Layout, options: Options, docker: bool) -> 
             command.arg("true");
             command
         }),
-        subject(FLOOR, false, move || {
-            let mut command = bed.floor("run", layout);
-            command.arg(bed.rootfs()).arg("/bin/true");
-            command
-        }),
+        subject(FLOOR, false, move || floor(bed, layout)),
         subject(SOUTE, false, || {
             with(
                 bed.soute(),
@@ -73,10 +69,11 @@ pub fn run<'a>(bed: &'a Bed, layout: Layout, options: Options, docker: bool) -> 
     subjects.push(Subject {
         name: YOUKI,
         commands: Box::new(move || {
-            let mut run = bed.youki();
-            run.args(["run", "--bundle"]).arg(bed.path("runc"));
             let delete = with(bed.youki(), &["delete", "--force", "bench-youki"]);
-            vec![with(run, &["bench-youki"]), delete]
+            vec![
+                of_bundle(bed.youki(), &["run"], bed, "runc", "bench-youki"),
+                delete,
+            ]
         }),
         slow: true,
     });
@@ -95,32 +92,35 @@ pub fn run<'a>(bed: &'a Bed, layout: Layout, options: Options, docker: bool) -> 
     subjects
 }
 
+/// The floor's run of the same root file system.
+fn floor(bed: &Bed, layout: Layout) -> Command {
+    let mut command = bed.floor("run", layout);
+    command.arg(bed.rootfs()).arg("/bin/true");
+    command
+}
+
 /// `crun run` or `runc run` of a bundle.
 fn bundled(bed: &Bed, name: &str, flags: &[&str]) -> Command {
     let bundle = bundle::ALL
         .iter()
         .find(|bundle| bundle.name == name)
         .expect("a bundle of the bench");
-    let mut command = bed.oci(bundle.runtime);
-    command
-        .arg("run")
-        .args(flags)
-        .arg("--bundle")
-        .arg(bed.path(name))
-        .arg(format!("bench-{name}"));
-    command
+    let words = [&["run"], flags].concat();
+    let id = format!("bench-{name}");
+    of_bundle(bed.oci(bundle.runtime), &words, bed, name, &id)
 }
 
 /// `soute runtime run` of a bundle of runc's.
 fn ours(bed: &Bed, name: &str, flags: &[&str]) -> Command {
-    let mut command = bed.runtime();
-    command
-        .arg("run")
-        .args(flags)
-        .arg("--bundle")
-        .arg(bed.path(name))
-        .arg(format!("bench-soute-{name}"));
-    command
+    let words = [&["run"], flags].concat();
+    let id = format!("bench-soute-{name}");
+    of_bundle(bed.runtime(), &words, bed, name, &id)
+}
+
+/// A container of that bundle, by that command of a runtime.
+fn of_bundle(mut runtime: Command, words: &[&str], bed: &Bed, bundle: &str, id: &str) -> Command {
+    runtime.args(words).arg("--bundle").arg(bed.path(bundle));
+    with(runtime, &[id])
 }
 
 /// What a caller makes of a container: it is created, started and removed.
@@ -128,11 +128,8 @@ pub fn life(bed: &Bed) -> Vec<Subject<'_>> {
     let life = |name: &'static str, slow, runtime: fn(&Bed) -> Command, bundle: &'static str| {
         let id = format!("bench-life-{}", name.replace(' ', "-"));
         let commands = move || {
-            let mut create = runtime(bed);
-            create.arg("create").arg("--bundle");
-            create.arg(bed.path(bundle)).arg(&id);
             vec![
-                create,
+                of_bundle(runtime(bed), &["create"], bed, bundle, &id),
                 with(runtime(bed), &["start", &id]),
                 with(runtime(bed), &["delete", "--force", &id]),
             ]
@@ -154,17 +151,11 @@ pub fn life(bed: &Bed) -> Vec<Subject<'_>> {
 pub fn numbered(bed: &Bed, layout: Layout) -> Vec<Numbered<'_>> {
     let run = |runtime: fn(&Bed) -> Command, bundle: &'static str| {
         move |number: usize| {
-            let mut command = runtime(bed);
-            command.arg("run").arg("--bundle").arg(bed.path(bundle));
-            command.arg(format!("bench-{number}"));
-            command
+            let id = format!("bench-{number}");
+            of_bundle(runtime(bed), &["run"], bed, bundle, &id)
         }
     };
-    let floor = move |_| {
-        let mut command = bed.floor("run", layout);
-        command.arg(bed.rootfs()).arg("/bin/true");
-        command
-    };
+    let floor = move |_| floor(bed, layout);
     vec![
         (FLOOR, Box::new(floor)),
         (RUNTIME, Box::new(run(Bed::runtime, "runc"))),
