@@ -11,14 +11,16 @@ use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
-use rustix::mount::OpenTreeFlags;
 use soute_sys::mount::{MountAttr, RDONLY, mount_setattr};
 use soute_sys::{CallError, Called};
+
+use crate::mounts::clone_of_one;
 
 /// This process's executable.
 pub const EXECUTABLE: &str = "/proc/self/exe";
@@ -69,12 +71,7 @@ pub(crate) fn let_go() {
 
 /// The same file by a mount that is read-only.
 fn by_another_mount() -> Result<(), CallError> {
-    let mount = rustix::mount::open_tree(
-        CWD,
-        EXECUTABLE,
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
-    )
-    .called(|| format!("open_tree(\"{EXECUTABLE}\", CLONE)"))?;
+    let mount = clone_of_one(Path::new(EXECUTABLE))?;
     let attributes = MountAttr {
         set: RDONLY,
         ..MountAttr::default()

@@ -321,15 +321,21 @@ impl Running {
     }
 }
 
-/// Whether the caller, who alone has the other end, has died.
-pub(crate) fn nobody_listens(says: &OwnedFd) -> Result<bool, CallError> {
+/// This process, which has not executed its program yet, is killed when its caller dies, who alone has the other end of
+/// `says`; if the caller is dead already, it ends here.
+pub(crate) fn die_with_caller(says: &OwnedFd) -> Result<(), CallError> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .called(|| "prctl(PR_SET_PDEATHSIG)".to_owned())?;
     let mut fds = [PollFd::new(says, PollFlags::empty())];
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     poll(&mut fds, Some(&now)).called(|| "poll(the hook's caller)".to_owned())?;
-    Ok(fds[0].revents().contains(PollFlags::ERR))
+    match fds[0].revents().contains(PollFlags::ERR) {
+        true => exit_now(127),
+        false => Ok(()),
+    }
 }
 
 /// A file in memory with this content, to be read from its beginning.
@@ -367,11 +373,7 @@ fn become_hook(
     // Closed, not close-on-exec: nor may the lookup of its path lead through one (CVE-2024-21626).
     soute_sys::process::close_all_but(&mut [says.as_raw_fd()])?;
     // Without the caller nobody watches its time, and whoever cleans up after the caller would not know of it.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .called(|| "prctl(PR_SET_PDEATHSIG)".to_owned())?;
-    if nobody_listens(says)? {
-        exit_now(127)
-    }
+    die_with_caller(says)?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     soute_sys::process::reset_signals()?;
     if tree == Tree::Container && crate::process::leads_through_magic(&strings.path) {

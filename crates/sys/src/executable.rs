@@ -3,9 +3,10 @@
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 
+use crate::proc_stat::ProcStat;
 use crate::process::refuse_threads;
 use crate::program::{at, floor, headers, page};
 use crate::{CallError, Called as _};
@@ -127,25 +128,11 @@ unsafe fn map_anew(segment: &libc::Elf64_Phdr, file: impl AsFd) -> Result<(), Ca
 
 /// What the kernel has noted of this process's memory (proc_pid_stat(5)).
 fn memory_map() -> Result<MemoryMap, CallError> {
-    let called = || "read(\"/proc/self/stat\")".to_owned();
-    let file = rustix::fs::open(
-        "/proc/self/stat",
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    );
-    // Some 50 numbers and a name of 15 bytes: one read has them all.
-    let mut text = [0; 2048];
-    let length = rustix::io::read(file.called(called)?, &mut text).called(called)?;
-    let stat = String::from_utf8_lossy(&text[..length]);
-    // The name, field 2, may contain anything but is the last in parentheses.
-    let fields: Vec<&str> = match stat.rfind(')') {
-        Some(end) => stat[end + 1..].split_whitespace().collect(),
-        None => Vec::new(),
-    };
+    let stat = ProcStat::of("self")?;
     let field = |number: usize| {
-        let text = fields.get(number - 3);
+        let text = stat.field(number);
         text.and_then(|text| text.parse().ok())
-            .ok_or_else(|| CallError::new(called(), Errno::BADMSG))
+            .ok_or_else(|| CallError::new("read(\"/proc/self/stat\")", Errno::BADMSG))
     };
     Ok(MemoryMap {
         start_code: field(26)?,

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod nsfs;
+pub mod proc_stat;
 pub mod process;
 mod program;
 pub mod seccomp;

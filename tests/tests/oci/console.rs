@@ -5,7 +5,7 @@ use std::io::{IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -263,15 +263,20 @@ fn run_detached_sends_a_terminal(bench: &mut Bench) {
     Screen::new(&listener).expect("/dev/pts/0");
 }
 
+/// `run` of a new container, and its name.
+fn running(bench: &mut Bench, bundle: &Bundle) -> (Command, String) {
+    bundle.write();
+    let (id, folder) = (bench.id(), bundle.folder().display().to_string());
+    (bench.command(&["run", "--bundle", &folder, &id]), id)
+}
+
 /// The caller's terminal and the program's are one, as a person sees it.
 fn run_in_a_terminal(bench: &mut Bench) {
     let mut bundle = bench.bundle();
     bundle.set("/process/terminal", json!(true));
     bundle.sh("tty; trap 'echo interrupted; exit 3' INT; read line; echo \"<$line>\"; while :; do sleep 0.02; done");
-    let id = bench.id();
-    bundle.write();
-    let folder = bundle.folder().display().to_string();
-    let mut terminal = Terminal::start(&bench.command(&["run", "--bundle", &folder, &id]));
+    let (command, id) = running(bench, &bundle);
+    let mut terminal = Terminal::start(&command);
     terminal.expect("/dev/pts/0");
     terminal.send("typed\r");
     terminal.expect("<typed>");
@@ -286,10 +291,7 @@ fn run_in_a_terminal_that_nobody_reads(bench: &mut Bench) {
     let mut bundle = bench.bundle();
     bundle.set("/process/terminal", json!(true));
     bundle.sh("trap 'exit 4' HUP; while :; do echo more; sleep 0.02; done");
-    let id = bench.id();
-    bundle.write();
-    let folder = bundle.folder().display().to_string();
-    let mut command = bench.command(&["run", "--bundle", &folder, &id]);
+    let (mut command, id) = running(bench, &bundle);
     let (reader, writer) = std::io::pipe().unwrap();
     command
         .stdin(Stdio::null())

@@ -66,14 +66,13 @@ fn checkpoint(bench: &Bench, id: &str, flags: &[&str]) {
 fn start(bench: &mut Bench, bundle: &Bundle) -> String {
     bundle.write();
     let (id, folder) = (bench.id(), bundle.folder().display().to_string());
-    quietly(bench, &["run", "--detach", "--bundle", &folder, &id]);
+    quietly(bench.command(&["run", "--detach", "--bundle", &folder, &id]));
     assert_eq!(bench.state(&id)["status"], "running");
     id
 }
 
 /// Calls the runtime; what it says is in the log.
-fn quietly(bench: &Bench, words: &[&str]) -> i32 {
-    let mut command = bench.command(words);
+fn quietly(mut command: Command) -> i32 {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
     let status = quiet.stderr(Stdio::null()).status();
     status.expect("it runs").code().expect("it ends by itself")
@@ -87,18 +86,15 @@ fn restore(bench: &Bench, bundle: &Bundle, id: &str) {
 
 fn try_restore(bench: &Bench, bundle: &Bundle, id: &str) -> i32 {
     bundle.write();
-    let images = bench.text("images");
-    let folder = bundle.folder().display().to_string();
-    let words = [
-        "restore",
-        "--detach",
-        "--image-path",
-        &images,
-        "--bundle",
-        &folder,
-        id,
-    ];
-    quietly(bench, &words)
+    quietly(restoring(bench, bundle, &["--detach"], id))
+}
+
+/// `restore FLAGS` of the images.
+fn restoring(bench: &Bench, bundle: &Bundle, flags: &[&str], id: &str) -> Command {
+    let mut command = bench.command(&["restore", "--image-path", &bench.text("images")]);
+    command.arg("--bundle").arg(bundle.folder());
+    command.args(flags).arg(id).stdin(Stdio::null());
+    command
 }
 
 /// Checkpointed, deleted, and there again.
@@ -273,17 +269,8 @@ fn a_restore_in_the_foreground(bench: &mut Bench) {
     run.outcome().code(137);
     bench.call(&["delete", &id]).success();
     assert!(bench.path("work/dump.log").exists());
-    let words = [
-        "restore",
-        "--image-path",
-        &images,
-        "--work-path",
-        &work,
-        "--bundle",
-        &folder,
-        &id,
-    ];
-    let mut restored = Running::start(bench.command(&words).stdin(Stdio::null()));
+    let flags = ["--work-path", &work];
+    let mut restored = Running::start(&mut restoring(bench, &bundle, &flags, &id));
     restored.expect("n 40.");
     assert!(bench.path("work/restore.log").exists());
     assert!(bench.path("work/stats-restore").exists());
@@ -299,24 +286,14 @@ fn what_it_writes_to_a_file_goes_on_there(bench: &mut Bench) {
     bench.hears(&id, "n 6.");
     checkpoint(bench, &id, &[]);
     bench.call(&["delete", &id]).success();
-    let (images, folder) = (bench.text("images"), bundle.folder().display().to_string());
-    let words = [
-        "restore",
-        "--detach",
-        "--image-path",
-        &images,
-        "--bundle",
-        &folder,
-        &id,
-    ];
     let file = |kind: &str| {
         let path = bench.path(&format!("{id}.{kind}"));
         let file = fs::OpenOptions::new().append(true).open(path);
         Stdio::from(file.expect("its output"))
     };
-    let mut command = bench.command(&words);
-    let command = command.stdin(Stdio::null()).stdout(file("out"));
-    let status = command.stderr(file("err")).status().expect("it runs");
+    let mut command = restoring(bench, &bundle, &["--detach"], &id);
+    let status = command.stdout(file("out")).stderr(file("err")).status();
+    let status = status.expect("it runs");
     assert!(status.success(), "{}", bench.log());
     bench.hears(&id, "n 12.");
     let said = bench.said(&id);
@@ -372,7 +349,7 @@ fn a_scope_of_systemd(bench: &mut Bench) {
     let images = bench.text("images");
     let call = |words: &[&str]| {
         let words = [&["--systemd-cgroup"], words, &[&id]].concat();
-        assert_eq!(quietly(bench, &words), 0, "{}", bench.log());
+        assert_eq!(quietly(bench.command(&words)), 0, "{}", bench.log());
     };
     call(&["run", "--detach", "--bundle", &folder]);
     counts_from(bench, 3);
@@ -454,13 +431,11 @@ fn criu_is_killed_in_a_restore(bench: &mut Bench) {
     counts_from(bench, 5);
     checkpoint(bench, &id, &[]);
     bench.call(&["delete", &id]).success();
-    let (images, folder) = (bench.text("images"), bundle.folder().display().to_string());
     let before = fs::read_dir("/tmp").expect("/tmp").count();
     for milliseconds in [100, 400, 800, 1200, 1600] {
-        let words = ["restore", "--image-path", &images, "--bundle", &folder, &id];
         // What criu has made by then may hold our output.
-        let mut command = bench.command(&words);
-        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut command = restoring(bench, &bundle, &[], &id);
+        let quiet = command.stdout(Stdio::null());
         let mut killed = quiet.stderr(Stdio::null()).spawn().expect("it runs");
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
         killed.kill().expect("a signal");

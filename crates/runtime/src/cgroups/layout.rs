@@ -60,6 +60,18 @@ impl Hierarchy {
         self.controllers.iter().any(|c| c == controller)
     }
 
+    /// The name of the folder that it is usually mounted on, beside others.
+    pub(crate) fn folder_name(&self) -> String {
+        if self.v2 {
+            return "unified".to_owned();
+        }
+        let names = self.controllers.iter();
+        let names: Vec<&str> = names
+            .map(|name| name.strip_prefix("name=").unwrap_or(name))
+            .collect();
+        names.join(",")
+    }
+
     /// The folder of the cgroup `path`, which begins with `/`.
     pub(crate) fn dir(&self, path: &str) -> PathBuf {
         // Not Path::join, which would take an absolute path for the whole answer.

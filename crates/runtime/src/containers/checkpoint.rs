@@ -38,23 +38,7 @@ impl Containers {
     pub fn checkpoint(&self, id: &str, how: &Checkpoint) -> Result<(), Error> {
         let program = criu::find()?;
         let (_folder, container) = self.hold(id)?;
-        match container.status {
-            Status::Running => {}
-            Status::Stopped => {
-                return Err(Error::NotRunning {
-                    id: id.to_owned(),
-                    is: Status::Stopped,
-                });
-            }
-            is => {
-                return Err(Error::State {
-                    id: id.to_owned(),
-                    operation: "checkpoint",
-                    is,
-                    needs: "running",
-                });
-            }
-        }
+        container.must_be(Status::Running, "checkpoint", "running")?;
         let not_running = || Error::NotRunning {
             id: id.to_owned(),
             is: container.status,

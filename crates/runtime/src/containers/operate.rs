@@ -22,23 +22,7 @@ impl Containers {
     /// It is in another state, its program cannot be run, or a hook failed; then the container is killed.
     pub fn start(&self, id: &str) -> Result<(), Error> {
         let (folder, container) = self.hold(id)?;
-        match container.status {
-            Status::Created => {}
-            Status::Stopped => {
-                return Err(Error::NotRunning {
-                    id: id.to_owned(),
-                    is: Status::Stopped,
-                });
-            }
-            is => {
-                return Err(Error::State {
-                    id: id.to_owned(),
-                    operation: "start",
-                    is,
-                    needs: "created",
-                });
-            }
-        }
+        container.must_be(Status::Created, "start", "created")?;
         gate::start(folder.path())?;
         let (poststart, _) = spec::late_hooks(&container.config()?.spec)?;
         let Some(first) = container.pid.and_then(Pid::from_raw) else {

@@ -11,7 +11,7 @@ use super::late::run_poststop;
 use super::state::write_config;
 use super::{Containers, Error, Late, State, machine};
 use crate::cgroups::systemd::{Holder, Unit};
-use crate::cgroups::{Cgroup, Layout, Origin, Place};
+use crate::cgroups::{Cgroup, CgroupError, Layout, Origin, Place};
 use crate::hooks::{Hook, HookState};
 use crate::plan::{Mount, MountSource, Plan, User};
 use crate::spec::{self, CONFIG, Config, Machine, Planned};
@@ -27,13 +27,32 @@ pub(super) struct Prepared {
 }
 
 /// What is made before the first process.
+#[derive(Debug)]
 pub(super) struct Made {
     pub(super) folder: Folder,
     pub(super) cgroup: Cgroup,
     /// Keeps systemd's scope until the container's own process is in it.
-    pub(super) holder: Option<Holder>,
+    holder: Option<Holder>,
     /// The cgroup has no device rules yet.
-    pub(super) origin: Option<Origin>,
+    origin: Option<Origin>,
+}
+
+impl Made {
+    /// Sets the device rules, if systemd has not been told of them.
+    pub(super) fn restrict_devices(&self, planned: &Planned) -> Result<(), CgroupError> {
+        match self.origin {
+            Some(origin) => {
+                let rules = &planned.resources.device_rules;
+                self.cgroup.restrict_devices(rules, origin)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The first process is in the scope, which keeps itself now; or it is to go.
+    pub(super) fn let_go_of_the_scope(&mut self) {
+        self.holder = None;
+    }
 }
 
 impl Prepared {
@@ -100,7 +119,8 @@ impl Prepared {
     }
 
     /// Takes both back, with all processes in the cgroup, after `error`; the answer tells if that failed, too.
-    pub(super) fn undo(&self, folder: Folder, cgroup: Cgroup, error: Error) -> Error {
+    pub(super) fn undo(&self, made: Made, error: Error) -> Error {
+        let Made { folder, cgroup, .. } = made;
         let unit = self.state.unit.as_ref();
         let undoing = cgroup
             .kill()

@@ -61,12 +61,7 @@ impl Containers {
         let binds = binds(&bundle.planned.plan)?;
 
         // From here on something is made, and found by its folder if we are killed.
-        let Made {
-            folder,
-            cgroup,
-            holder,
-            origin,
-        } = bundle.make(self)?;
+        let mut made = bundle.make(self)?;
         let parts = Parts {
             program,
             layout: &bundle.machine.layout,
@@ -74,17 +69,16 @@ impl Containers {
             standard: &standard,
             binds: &binds,
         };
-        let rules = &bundle.planned.resources.device_rules;
-        let restored = origin
-            .map_or(Ok(()), |origin| cgroup.restrict_devices(rules, origin))
+        let planned = &bundle.planned;
+        let restored = made
+            .restrict_devices(planned)
             .map_err(Error::from)
-            .and_then(|()| parts.restore(&folder, &bundle.planned.plan, &cgroup, how));
-        // The scope has a process of its own by now, or is to go.
-        drop(holder);
+            .and_then(|()| parts.restore(&made, &planned.plan, how));
+        made.let_go_of_the_scope();
         match restored {
-            Ok(started) => Ok((started, bundle.into_late(path, cgroup))),
+            Ok(started) => Ok((started, bundle.into_late(path, made.cgroup))),
             Err(e) => {
-                let error = bundle.undo(folder, cgroup, e);
+                let error = bundle.undo(made, e);
                 // What criu had made already is ours to wait for.
                 while let Ok(Some(_)) = rustix::process::waitid(
                     WaitId::All,
@@ -137,13 +131,8 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     /// The first process, and all that its caller is told of it. On failure it may be there still: in the cgroup.
-    fn restore(
-        self,
-        folder: &Folder,
-        plan: &Plan,
-        cgroup: &Cgroup,
-        how: &Restore,
-    ) -> Result<Started, Error> {
+    fn restore(self, made: &Made, plan: &Plan, how: &Restore) -> Result<Started, Error> {
+        let Made { folder, cgroup, .. } = made;
         self.folders.clear(&[criu::FIGURES])?;
         let hooks = match plan.hooks.create_runtime.is_empty() {
             true => None,

@@ -223,6 +223,26 @@ fn is_held(folder: &Path) -> bool {
 }
 
 impl Container {
+    /// Refuses an operation that takes another state: `needs`, and in words.
+    pub(super) fn must_be(
+        &self,
+        needs: Status,
+        operation: &'static str,
+        in_words: &'static str,
+    ) -> Result<(), Error> {
+        let id = self.state.id.clone();
+        match self.status {
+            is if is == needs => Ok(()),
+            is @ Status::Stopped => Err(Error::NotRunning { id, is }),
+            is => Err(Error::State {
+                id,
+                operation,
+                is,
+                needs: in_words,
+            }),
+        }
+    }
+
     /// A descriptor of its first process.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use super::scaffold::{self, Root};
 use super::setup_hooks::SetupHooks;
 use crate::cgroups::{Cgroup, Layout};
 use crate::containers::Error;
-use crate::hooks::nobody_listens;
+use crate::hooks::die_with_caller;
 use crate::process::DEFAULT_PATH;
 
 /// The name of the file with its figures of a restoring.
@@ -141,11 +141,7 @@ impl Job<'_> {
                 .join_self_v1()
                 .map_err(|e| CallError::new(e.to_string(), rustix::io::Errno::PERM))?;
             // Half a container, of which nobody knows, is not to go on.
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-                .called(|| "prctl(PR_SET_PDEATHSIG)".to_owned())?;
-            if nobody_listens(says)? {
-                exit_now(127)
-            }
+            die_with_caller(says)?;
         }
         if let Some(output) = output {
             let null = rustix::fs::open("/dev/null", OFlags::RDONLY, Mode::empty())

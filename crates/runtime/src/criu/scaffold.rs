@@ -15,14 +15,16 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::mount::{MoveMountFlags, OpenTreeFlags};
-use soute_sys::mount::{MountAttr, RDONLY, SHARED, SLAVE, mount_setattr};
+use rustix::mount::MoveMountFlags;
+use soute_sys::mount::{SHARED, SLAVE};
 use soute_sys::process::{flags, unshare};
 use soute_sys::{CallError, Called};
 
 use crate::cgroups::Hierarchy;
 use crate::mounts::root::{Links, Missing};
-use crate::mounts::{clone_of_the_machines, mask, new_filesystem, root, rootfs};
+use crate::mounts::{
+    clone_of_one, clone_of_the_machines, mask, new_filesystem, place, root, rootfs,
+};
 use crate::plan::{Mount, MountSource, Plan};
 
 /// The container's root.
@@ -54,10 +56,10 @@ pub(super) fn build(
 ) -> Result<(), CallError> {
     unshare(flags::NEWNS)?;
     // Not private: a container that follows the machine's mounts goes on doing so, by those of this namespace.
-    propagate(mask::open_root()?, SLAVE)?;
+    place::propagate(mask::open_root()?, SLAVE)?;
     let cgroups = hierarchies
         .iter()
-        .map(|hierarchy| Ok((folder_of(hierarchy), open_tree(&hierarchy.mount)?)))
+        .map(|hierarchy| Ok((hierarchy.folder_name(), clone_of_one(&hierarchy.mount)?)))
         .collect::<Result<Vec<_>, CallError>>()?;
     let trees = wanted.map(trees).transpose()?;
     let place = new_filesystem("tmpfs", &[("mode", "0700")], 0)?;
@@ -86,24 +88,6 @@ pub(super) fn build(
         Some(script) => write_program(&place, in_place(HOOKS), script),
         None => Ok(()),
     }
-}
-
-/// As criu calls a hierarchy.
-fn folder_of(hierarchy: &Hierarchy) -> String {
-    if hierarchy.v2 {
-        return "unified".to_owned();
-    }
-    let names = hierarchy.controllers.iter();
-    let names: Vec<&str> = names
-        .map(|name| name.strip_prefix("name=").unwrap_or(name))
-        .collect();
-    names.join(",")
-}
-
-fn open_tree(path: &Path) -> Result<OwnedFd, CallError> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    rustix::mount::open_tree(CWD, path, flags)
-        .called(|| format!("open_tree(\"{}\", CLONE)", path.display()))
 }
 
 fn make_folder(place: &OwnedFd, name: &str) -> Result<(), CallError> {
@@ -141,18 +125,11 @@ fn trees(wanted: &Root<'_>) -> Result<(OwnedFd, OwnedFd), CallError> {
     make_places(plan, &container)?;
     if plan.read_only {
         // criu does not write to it, and would leave it as it finds it.
-        mount_setattr(
-            &container,
-            false,
-            &MountAttr {
-                set: RDONLY,
-                ..MountAttr::default()
-            },
-        )?;
+        place::seal_root(&container)?;
     }
     let machine = clone_of_the_machines(Path::new("/"))?;
     // What criu joins a mount of the container's to that followed the machine's: a private one it would refuse.
-    propagate(&machine, SHARED)?;
+    place::propagate(&machine, SHARED)?;
     Ok((container, machine))
 }
 
@@ -199,17 +176,6 @@ fn kind(mount: &Mount) -> Result<Missing, CallError> {
         rustix::fs::FileType::Directory => Ok(Missing::Folder),
         _ => Ok(Missing::File),
     }
-}
-
-fn propagate(tree: impl std::os::fd::AsFd, propagation: u64) -> Result<(), CallError> {
-    mount_setattr(
-        tree,
-        true,
-        &MountAttr {
-            propagation,
-            ..MountAttr::default()
-        },
-    )
 }
 
 fn write_program(place: &OwnedFd, name: &str, text: &str) -> Result<(), CallError> {

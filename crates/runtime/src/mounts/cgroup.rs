@@ -21,13 +21,7 @@ pub fn hierarchies(layout: &Layout) -> Vec<Hierarchy> {
         .map(|h| Hierarchy {
             folder: match (h.v2, all.len()) {
                 (true, 1) => String::new(),
-                (true, _) => "unified".to_owned(),
-                (false, _) => h
-                    .controllers
-                    .iter()
-                    .map(|c| c.strip_prefix("name=").unwrap_or(c))
-                    .collect::<Vec<_>>()
-                    .join(","),
+                _ => h.folder_name(),
             },
             filesystem: if h.v2 { "cgroup2" } else { "cgroup" }.to_owned(),
             options: if h.v2 {

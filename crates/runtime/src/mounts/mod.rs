@@ -28,11 +28,18 @@ pub use root::openat2;
 
 /// A clone of the machine's mount at `path`, with all that is mounted below it, detached.
 pub(crate) fn clone_of_the_machines(path: &Path) -> Result<OwnedFd, CallError> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE;
+    clone(path, OpenTreeFlags::AT_RECURSIVE, "CLONE | RECURSIVE")
+}
+
+/// A clone of the machine's mount at `path` alone, detached.
+pub(crate) fn clone_of_one(path: &Path) -> Result<OwnedFd, CallError> {
+    clone(path, OpenTreeFlags::empty(), "CLONE")
+}
+
+fn clone(path: &Path, further: OpenTreeFlags, words: &str) -> Result<OwnedFd, CallError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | further;
     rustix::mount::open_tree(CWD, path, flags)
-        .called(|| format!("open_tree(\"{}\", CLONE | RECURSIVE)", path.display()))
+        .called(|| format!("open_tree(\"{}\", {words})", path.display()))
 }
 
 /// A new file system of type `kind` as a detached mount: fsopen(2), fsconfig(2) for each option, fsmount(2).

@@ -16,13 +16,16 @@ use crate::plan::{Device, Mount, MountSource, Propagation};
 
 /// Events of the machine's mounts no longer reach this mount namespace, nor ours the machine's.
 pub(crate) fn isolate_propagation() -> Result<(), CallError> {
-    let root = super::mask::open_root()?;
-    mount_setattr(
-        &root,
-        true,
-        &MountAttr {
-            propagation: PRIVATE,
-            ..MountAttr::default()
+    propagate(super::mask::open_root()?, PRIVATE)
+}
+
+/// Gives a tree, with all that is mounted below it, this propagation.
+pub(crate) fn propagate(tree: impl AsFd, propagation: u64) -> Result<(), CallError> {
+    propagate_root(
+        tree,
+        Propagation {
+            kind: propagation,
+            recursive: true,
         },
     )
 }

@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::Stat;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -93,13 +94,16 @@ impl Own {
 /// # Errors
 /// It cannot be looked at.
 pub fn shares_namespace(pid: i32, kind: &str) -> Result<bool, CallError> {
-    let look = |whose: &str| {
-        let path = format!("/proc/{whose}/ns/{kind}");
-        rustix::fs::stat(&path)
-            .called(|| format!("stat(\"{path}\")"))
-            .map(|stat| (stat.st_dev, stat.st_ino))
-    };
-    Ok(look(&pid.to_string())? == look("self")?)
+    let path = format!("/proc/{pid}/ns/{kind}");
+    let theirs = rustix::fs::stat(&path).called(|| format!("stat(\"{path}\")"))?;
+    is_own_namespace(&theirs, kind)
+}
+
+/// Whether what has this `stat` is the namespace of this kind that this process is in: its inode tells it from all others.
+pub(crate) fn is_own_namespace(stat: &Stat, kind: &str) -> Result<bool, CallError> {
+    let path = format!("/proc/self/ns/{kind}");
+    let own = rustix::fs::stat(&path).called(|| format!("stat(\"{path}\")"))?;
+    Ok((stat.st_dev, stat.st_ino) == (own.st_dev, own.st_ino))
 }
 
 /// A process that has entered a container.

@@ -21,6 +21,7 @@ pub mod time;
 mod user;
 pub(crate) mod wait;
 
+pub(crate) use enter::is_own_namespace;
 pub use enter::{Entered, Exit, Own, enter, enter_as_child, shares_namespace};
 pub use failure::{Failure, FailureKind};
 pub use program::DEFAULT_PATH;

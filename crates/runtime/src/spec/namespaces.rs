@@ -10,6 +10,7 @@ use super::SpecError;
 use super::attributes::{offsets, time};
 use crate::idmap::{IdMaps, IdRange};
 use crate::plan::{Namespace, Namespaces, UserNamespace};
+use crate::process::is_own_namespace;
 use soute_sys::{CallError, Called as _};
 
 /// The namespaces: one that is not listed is the caller's, one with a path is joined.
@@ -137,7 +138,7 @@ pub(super) fn ranges(mappings: &[LinuxIdMapping]) -> Vec<IdRange> {
         .collect()
 }
 
-/// Whether a namespace, which its inode tells from all others, is the one that this process is in.
+/// Whether a namespace is the one that this process is in.
 fn is_the_callers(namespace: &OwnedFd, kind: Type) -> Result<bool, CallError> {
     let name = match kind {
         Type::Mount => "mnt",
@@ -149,10 +150,8 @@ fn is_the_callers(namespace: &OwnedFd, kind: Type) -> Result<bool, CallError> {
         Type::Network => "net",
         Type::Time => "time",
     };
-    let path = format!("/proc/self/ns/{name}");
-    let own = rustix::fs::stat(&path).called(|| format!("stat(\"{path}\")"))?;
-    let named = rustix::fs::fstat(namespace).called(|| "fstat(namespace)".to_owned())?;
-    Ok((named.st_dev, named.st_ino) == (own.st_dev, own.st_ino))
+    let stat = rustix::fs::fstat(namespace).called(|| "fstat(namespace)".to_owned())?;
+    is_own_namespace(&stat, name)
 }
 
 fn open(at: &str, path: &Path, kind: Type) -> Result<OwnedFd, SpecError> {

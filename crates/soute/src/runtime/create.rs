@@ -10,7 +10,6 @@ use soute_runtime::spec::Config;
 
 use super::started::StartedArgs;
 use super::{Context, Operation, foreground};
-use crate::relay::Signals;
 
 /// What both have.
 #[derive(Debug, Args)]
@@ -126,18 +125,13 @@ impl Operation for Run {
             return Ok(ExitCode::SUCCESS);
         }
         how.terminal_size = self.common.started.terminal_size();
-        let signals = Signals::take()?;
-        if !self.no_subreaper {
-            foreground::adopt_orphans()?;
-        }
+        let signals = foreground::begin(self.no_subreaper)?;
         let (made, late) = context.containers.create(id, &how, check)?;
         let started = late.started(&made);
         // Also after a hook that failed: the container is dead by then, and waited for.
         let code = foreground::follow(made, &signals);
         if !self.keep {
-            for hook in late.remove()? {
-                crate::error::warn(&hook.to_string());
-            }
+            foreground::remove(late)?;
         }
         started?;
         code

@@ -3,15 +3,28 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use soute_runtime::containers::Late;
 use soute_runtime::process::{Entered, Exit, Started};
-use soute_sys::{CallError, Called as _};
+use soute_sys::Called as _;
 
 use crate::relay::{Attachment, Ending, Signals, relay};
 
-/// Orphans of the container come to this process, which is there as long as the container is.
-pub fn adopt_orphans() -> Result<(), CallError> {
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-        .called(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned())
+/// Before there is a container: signals are for it, and its orphans come to this process, unless they are left to others.
+pub fn begin(no_subreaper: bool) -> Result<Signals> {
+    let signals = Signals::take()?;
+    if !no_subreaper {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .called(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned())?;
+    }
+    Ok(signals)
+}
+
+/// Nothing is left of a container that has ended; hooks that fail by now are told of.
+pub fn remove(container: Late) -> Result<()> {
+    for hook in container.remove()? {
+        crate::error::warn(&hook.to_string());
+    }
+    Ok(())
 }
 
 /// Passes signals on, and the terminal's bytes if the program has one, until it ends; its exit status.

@@ -9,7 +9,6 @@ use soute_runtime::containers::{self, Recipients};
 
 use super::checkpoint::Common;
 use super::{Context, Operation, foreground};
-use crate::relay::Signals;
 
 /// Make a container of the files that `checkpoint` has written.
 #[derive(Debug, Args)]
@@ -90,15 +89,10 @@ impl Operation for Restore {
             context.containers.restore(&self.id, &how)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let signals = Signals::take()?;
-        if !self.no_subreaper {
-            foreground::adopt_orphans()?;
-        }
+        let signals = foreground::begin(self.no_subreaper)?;
         let (restored, late) = context.containers.restore(&self.id, &how)?;
         let code = foreground::follow(restored, &signals);
-        for hook in late.remove()? {
-            crate::error::warn(&hook.to_string());
-        }
+        foreground::remove(late)?;
         code
     }
 }
