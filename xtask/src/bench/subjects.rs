@@ -30,8 +30,8 @@ pub const RUNTIME_SECCOMP: &str = "soute runtime, seccomp";
 pub const RUNC: &str = "runc";
 /// runc with the seccomp profile.
 pub const RUNC_SECCOMP: &str = "runc, seccomp";
-/// youki's bare bundle, which is runc's.
-pub const YOUKI: &str = "youki";
+/// youki on what `runc spec` writes; its `run` leaves the container, which is deleted.
+pub const YOUKI: &str = "youki, run and delete";
 /// Podman's command.
 pub const PODMAN: &str = "podman";
 /// Docker's command.
@@ -65,7 +65,6 @@ pub fn run<'a>(bed: &'a Bed, layout: Layout, options: Options, docker: bool) -> 
     for (name, bundle) in [(RUNTIME, "runc"), (RUNTIME_SECCOMP, "runc-seccomp")] {
         subjects.push(subject(name, false, move || ours(bed, bundle, &[])));
     }
-    // Its `run` leaves the container behind.
     subjects.push(Subject {
         name: YOUKI,
         commands: Box::new(move || {
