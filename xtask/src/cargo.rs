@@ -28,17 +28,24 @@ pub fn build_soute(profile: &str) -> Result<PathBuf> {
     if let Some(built) = std::env::var_os("SOUTE_BIN") {
         return std::path::absolute(built).context("SOUTE_BIN");
     }
+    link_soute(profile, &[])
+}
+
+/// Builds the binary `soute` in `profile` with flags of rustc's for the last step alone, in which it is linked.
+pub fn link_soute(profile: &str, flags: &[&str]) -> Result<PathBuf> {
     let messages = shell::output(
         cargo([
-            "build",
+            "rustc",
             "--package",
             "soute",
             "--bin",
             "soute",
             "--profile",
             profile,
+            "--message-format=json-render-diagnostics",
+            "--",
         ])
-        .arg("--message-format=json-render-diagnostics")
+        .args(flags)
         .stderr(std::process::Stdio::inherit()),
     )?;
     messages

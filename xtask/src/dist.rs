@@ -1,11 +1,13 @@
 //! `cargo xtask dist`: what a distribution packages, in `dist/`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::cargo::{build_soute, root};
+use crate::cargo::{build_soute, link_soute, root};
+use crate::order;
+use crate::scratch::Scratch;
 use crate::shell::{command, output, run, step};
 
 /// Shell and the name by which it finds a program's completions.
@@ -17,8 +19,7 @@ const COMPLETIONS: &[(&str, &str)] = &[
 
 /// Builds the release binary and lets it write its own manual and completions.
 pub fn make() -> Result<()> {
-    step("build");
-    let built = build_soute("release")?;
+    let built = executable()?;
     check_static(&fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?)?;
     let dist = root().join("dist");
     let (man, completions) = (dist.join("man"), dist.join("completions"));
@@ -44,6 +45,37 @@ pub fn make() -> Result<()> {
         fs::copy(root().join(license), dist.join(license))?;
     }
     report(&dist, &binary)
+}
+
+/// Builds the executable as it is packaged: its functions in the order in which a container's start comes to them.
+pub fn executable() -> Result<PathBuf> {
+    if std::env::var_os("SOUTE_BIN").is_some() {
+        return build_soute("release");
+    }
+    step("build");
+    let with_symbols = link_soute("release", &["-Cstrip=none"])?;
+    step("order of the functions");
+    let scratch = Scratch::new("link")?;
+    let order = match order::of_first_use(&with_symbols) {
+        Ok(order) => order,
+        Err(why) => {
+            eprintln!("xtask: the functions stay in the linker's own order: {why:#}");
+            Vec::new()
+        }
+    };
+    println!("{} functions first", order.len());
+    if order.is_empty() {
+        return build_soute("release");
+    }
+    let file = scratch.path().join("order");
+    fs::write(&file, order.join("\n") + "\n")?;
+    step("build in that order");
+    let ordered = format!("-Clink-arg=-Wl,--symbol-ordering-file={}", file.display());
+    // What the linker has thrown away since, or knows by other names.
+    link_soute(
+        "release",
+        &[&ordered, "-Clink-arg=-Wl,--no-warn-symbol-ordering"],
+    )
 }
 
 fn report(dist: &Path, binary: &Path) -> Result<()> {

@@ -8,6 +8,7 @@ mod dist;
 mod documents;
 mod image;
 mod leftovers;
+mod order;
 mod packages;
 mod scratch;
 mod shell;

@@ -23,7 +23,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cargo::{build_soute, root};
+use crate::cargo::root;
+use crate::dist;
 use crate::scratch::Scratch;
 use crate::shell::{self, step};
 use crate::{image, packages};
@@ -79,7 +80,7 @@ pub fn run(options: Options) -> Result<()> {
     packages::install(packages::TESTS)?;
     packages::install(packages::BENCH)?;
     step("build");
-    let soute = build_soute("release")?;
+    let soute = dist::executable()?;
     let images = image::make_all()?;
     let scratch = Scratch::new("bench")?;
     let bed = Bed::lay(scratch.path(), &soute, &images)?;

@@ -1,0 +1,94 @@
+//! The order of the functions in the executable: those that a container's start runs lie together, in the order of their
+//! first use.
+//!
+//! The kernel maps a program by pieces of 64 KiB around each page that is touched. What a start runs is a tenth of the
+//! program, and the linker strews it over all of it: in order, it is a fifth of the pieces, and the rest is not in memory.
+
+#[cfg(target_arch = "x86_64")]
+mod breakpoints;
+#[cfg(not(target_arch = "x86_64"))]
+mod breakpoints {
+    use super::symbols::Symbols;
+    pub fn first_hits(_: std::process::Command, _: &Symbols) -> anyhow::Result<Vec<u64>> {
+        anyhow::bail!("breakpoints are only known of x86-64")
+    }
+}
+mod symbols;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::scratch::Scratch;
+use crate::shell::{command, output, run};
+use symbols::Symbols;
+
+/// The functions of `soute`, an executable with symbols, that its users wait for, by the names that the linker knows.
+pub fn of_first_use(soute: &Path) -> Result<Vec<String>> {
+    let scratch = Scratch::new("order")?;
+    let symbols = Symbols::of(soute)?;
+    let traced = scratch.path().join("soute");
+    std::fs::write(&traced, symbols.with_breakpoints())?;
+    run(command("chmod", ["755"]).arg(&traced))?;
+    let workload = Workload::prepare(soute, &traced, scratch.path())?;
+    let mut seen = HashSet::new();
+    let mut order = Vec::new();
+    for command in workload.commands() {
+        for address in breakpoints::first_hits(command, &symbols)? {
+            if seen.insert(address) {
+                order.extend(symbols.names_at(address).map(str::to_owned));
+            }
+        }
+    }
+    Ok(order)
+}
+
+/// What is traced: a container's start by each of the two front doors.
+struct Workload {
+    traced: PathBuf,
+    folder: PathBuf,
+}
+
+impl Workload {
+    /// Makes what the commands need, by the executable as it is: the embedded image, and a bundle of soute itself.
+    fn prepare(soute: &Path, traced: &Path, folder: &Path) -> Result<Self> {
+        let workload = Self {
+            traced: traced.to_owned(),
+            folder: folder.to_owned(),
+        };
+        let rootfs = folder.join("bundle/rootfs");
+        std::fs::create_dir_all(&rootfs)?;
+        std::fs::copy(soute, rootfs.join("soute"))?;
+        let mut spec = Command::new(soute);
+        spec.args(["runtime", "spec", "--bundle"]);
+        output(spec.arg(folder.join("bundle")))?;
+        let file = folder.join("bundle/config.json");
+        let mut config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
+        config["process"]["terminal"] = false.into();
+        config["process"]["args"] = serde_json::json!(["/soute", "version"]);
+        std::fs::write(&file, config.to_string())?;
+        // What only the first one does: the image is unpacked.
+        output(&mut workload.engine(soute)).context("a container of the embedded image")?;
+        Ok(workload)
+    }
+
+    fn commands(&self) -> [Command; 2] {
+        let mut runtime = Command::new(&self.traced);
+        runtime.args(["runtime", "--root"]);
+        runtime.arg(self.folder.join("runtime"));
+        runtime.args(["run", "--bundle"]);
+        runtime.arg(self.folder.join("bundle")).arg("order");
+        [runtime, self.engine(&self.traced)]
+    }
+
+    fn engine(&self, program: &Path) -> Command {
+        let mut engine = Command::new(program);
+        engine.arg("--root").arg(self.folder.join("root"));
+        engine.arg("--run").arg(self.folder.join("run"));
+        engine.arg("--config").arg(self.folder.join("no-settings"));
+        engine.args(["run", "--rm", "--network", "none", "hello"]);
+        engine
+    }
+}
