@@ -25,10 +25,16 @@ pub fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
 
 /// Builds the binary `soute` in `profile` and tells where it is. One that `SOUTE_BIN` names is taken as it is.
 pub fn build_soute(profile: &str) -> Result<PathBuf> {
-    if let Some(built) = std::env::var_os("SOUTE_BIN") {
-        return std::path::absolute(built).context("SOUTE_BIN");
+    match given_soute()? {
+        Some(given) => Ok(given),
+        None => link_soute(profile, &[]),
     }
-    link_soute(profile, &[])
+}
+
+/// The binary that `SOUTE_BIN` names.
+pub fn given_soute() -> Result<Option<PathBuf>> {
+    let given = std::env::var_os("SOUTE_BIN").map(std::path::absolute);
+    given.transpose().context("SOUTE_BIN")
 }
 
 /// Builds the binary `soute` in `profile` with flags of rustc's for the last step alone, in which it is linked.
@@ -60,4 +66,12 @@ pub fn link_soute(profile: &str, flags: &[&str]) -> Result<PathBuf> {
 pub fn metadata() -> Result<Value> {
     let text = shell::output(&mut cargo(["metadata", "--no-deps", "--format-version=1"]))?;
     serde_json::from_str(&text).context("cargo metadata printed no JSON")
+}
+
+/// `soute`, keeping everything in that folder.
+pub fn soute_in(soute: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(soute);
+    command.arg("--root").arg(folder.join("root"));
+    command.arg("--run").arg(folder.join("run"));
+    command
 }

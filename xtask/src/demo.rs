@@ -1,12 +1,12 @@
 //! `cargo xtask demo`: one container, seen from inside and from outside.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::cargo::build_soute;
+use crate::cargo::{build_soute, soute_in};
+use crate::cgroups::Parents;
 use crate::scratch::Scratch;
 use crate::shell::{self, run, step};
 use crate::{image, packages};
@@ -34,17 +34,11 @@ pub fn show() -> Result<()> {
     let soute = build_soute("release")?;
     let images = image::make_all()?;
     let scratch = Scratch::new("demo")?;
-    let engine = Engine {
-        soute: &soute,
-        folder: scratch.path(),
-    };
+    let _parents = Parents::watch()?;
+    let soute = || soute_in(&soute, scratch.path());
 
     step(&format!("soute import {} python", images.debian.display()));
-    run(engine
-        .soute()
-        .arg("import")
-        .arg(&images.debian)
-        .arg("python"))?;
+    run(soute().arg("import").arg(&images.debian).arg("python"))?;
 
     let script = scratch.path().join("tell.py");
     std::fs::write(&script, INSIDE)?;
@@ -52,8 +46,7 @@ pub fn show() -> Result<()> {
     step(&format!(
         "soute run --rm -i --name {NAME} --volume {volume} python python3 /tell.py"
     ));
-    let mut container = engine
-        .soute()
+    let mut container = soute()
         .args(["run", "--rm", "-i", "--name", NAME, "--volume", &volume])
         .args(["python", "python3", "/tell.py"])
         .stdin(Stdio::piped())
@@ -63,7 +56,7 @@ pub fn show() -> Result<()> {
     let inside = listen(&mut container)?;
 
     step(&format!("soute ns show {NAME}"));
-    let outside = shell::output(engine.soute().args(["ns", "show", NAME]))?;
+    let outside = shell::output(soute().args(["ns", "show", NAME]))?;
     print!("{outside}");
 
     // The end of its input is the end of the program, and of the container with it.
@@ -73,24 +66,6 @@ pub fn show() -> Result<()> {
         bail!("the container ended with {status}");
     }
     compare(&inside, &outside)
-}
-
-struct Engine<'a> {
-    soute: &'a Path,
-    folder: &'a Path,
-}
-
-impl Engine<'_> {
-    /// `soute`, keeping everything in the demo's own folder.
-    fn soute(&self) -> Command {
-        let mut command = Command::new(self.soute);
-        command
-            .arg("--root")
-            .arg(self.folder.join("root"))
-            .arg("--run")
-            .arg(self.folder.join("run"));
-        command
-    }
 }
 
 /// Prints what the container says until it is ready; returns its namespaces, each `type:[inode]`.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::cargo::{build_soute, link_soute, root};
-use crate::order;
+use crate::cargo::{given_soute, link_soute, root};
 use crate::scratch::Scratch;
-use crate::shell::{command, output, run, step};
+use crate::shell::{self, command, output, run, step};
+use crate::{elf, order};
 
 /// Shell and the name by which it finds a program's completions.
 const COMPLETIONS: &[(&str, &str)] = &[
@@ -47,35 +47,37 @@ pub fn make() -> Result<()> {
     report(&dist, &binary)
 }
 
-/// Builds the executable as it is packaged: its functions in the order in which a container's start comes to them.
+/// Builds the executable as it is packaged: its functions in the order in which a container's start comes to them. One
+/// that `SOUTE_BIN` names is taken as it is.
 pub fn executable() -> Result<PathBuf> {
-    if std::env::var_os("SOUTE_BIN").is_some() {
-        return build_soute("release");
+    if let Some(given) = given_soute()? {
+        return Ok(given);
+    }
+    if !shell::is_root()? || !order::KNOWS_THIS_MACHINE {
+        println!(
+            "the functions stay in the linker's own order: only root on x86-64 can watch a start"
+        );
+        step("build");
+        return link_soute("release", &[]);
     }
     step("build");
     let with_symbols = link_soute("release", &["-Cstrip=none"])?;
     step("order of the functions");
-    let scratch = Scratch::new("link")?;
     let order = match order::of_first_use(&with_symbols) {
         Ok(order) => order,
         Err(why) => {
-            eprintln!("xtask: the functions stay in the linker's own order: {why:#}");
-            Vec::new()
+            println!("the functions stay in the linker's own order: {why:#}");
+            return link_soute("release", &[]);
         }
     };
-    println!("{} functions first", order.len());
-    if order.is_empty() {
-        return build_soute("release");
-    }
+    step(&format!("build, {} functions first", order.len()));
+    let scratch = Scratch::new("link")?;
     let file = scratch.path().join("order");
     fs::write(&file, order.join("\n") + "\n")?;
-    step("build in that order");
     let ordered = format!("-Clink-arg=-Wl,--symbol-ordering-file={}", file.display());
     // What the linker has thrown away since, or knows by other names.
-    link_soute(
-        "release",
-        &[&ordered, "-Clink-arg=-Wl,--no-warn-symbol-ordering"],
-    )
+    let quiet = "-Clink-arg=-Wl,--no-warn-symbol-ordering";
+    link_soute("release", &[&ordered, quiet])
 }
 
 fn report(dist: &Path, binary: &Path) -> Result<()> {
@@ -96,25 +98,11 @@ fn report(dist: &Path, binary: &Path) -> Result<()> {
 /// # Errors
 /// `elf` asks for an interpreter (elf(5), `PT_INTERP`): it would need the libraries of the machine it was built on.
 fn check_static(elf: &[u8]) -> Result<()> {
-    const PT_INTERP: u64 = 3;
-    let number = |offset: usize, size: usize| -> Result<u64> {
-        let bytes = elf
-            .get(offset..offset + size)
-            .context("the ELF file is cut short")?;
-        Ok(bytes
-            .iter()
-            .rev()
-            .fold(0, |value, byte| value << 8 | u64::from(*byte)))
-    };
-    if elf.get(..6) != Some(b"\x7fELF\x02\x01") {
-        bail!("not a 64-bit little-endian ELF file");
-    }
-    let (start, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
-    for index in 0..count {
-        let header = usize::try_from(start + index * size)?;
-        if number(header, 4)? == PT_INTERP {
-            bail!("the binary is not static: it names an interpreter");
-        }
+    if elf::segments(elf)?
+        .iter()
+        .any(|segment| segment.kind == elf::PT_INTERP)
+    {
+        bail!("the binary is not static: it names an interpreter");
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cgroups;
+
 /// What is on the machine at one moment, as lines that a person can read.
 pub struct Snapshot {
     things: BTreeSet<String>,
@@ -34,9 +36,12 @@ impl Snapshot {
                 .filter(|name| name.starts_with("soute-"));
             things.extend(ours.map(|name| format!("folder: {folder}/{name}")));
         }
-        for mount in mounts.lines().filter_map(cgroup_mount) {
-            soute_cgroups(Path::new(mount), false, &mut things)?;
-        }
+        let cgroups = cgroups::of_soute()?;
+        things.extend(
+            cgroups
+                .iter()
+                .map(|path| format!("cgroup: {}", path.display())),
+        );
         things.extend(processes(binary)?);
         Ok(Self { things })
     }
@@ -65,38 +70,6 @@ fn names(folder: &Path) -> Result<Vec<String>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| format!("cannot list {}", folder.display())),
     }
-}
-
-/// The mount point of a mountinfo line (proc_pid_mountinfo(5)) if it is a cgroup hierarchy.
-fn cgroup_mount(line: &str) -> Option<&str> {
-    let (fields, source) = line.split_once(" - ")?;
-    let kind = source.split(' ').next()?;
-    (kind == "cgroup" || kind == "cgroup2").then(|| fields.split(' ').nth(4))?
-}
-
-/// Every cgroup beneath one whose name begins with `soute`; the engine keeps that one itself from run to run, and the one
-/// that its monitors live in.
-fn soute_cgroups(folder: &Path, inside: bool, things: &mut BTreeSet<String>) -> Result<()> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        // A cgroup that went while we looked.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot list {}", folder.display()));
-        }
-    };
-    for entry in entries.flatten() {
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        let path = entry.path();
-        if inside && entry.file_name() != "monitors" {
-            things.insert(format!("cgroup: {}", path.display()));
-        }
-        let soute = entry.file_name().to_string_lossy().starts_with("soute");
-        soute_cgroups(&path, inside || soute, things)?;
-    }
-    Ok(())
 }
 
 fn processes(binary: &Path) -> Result<Vec<String>> {
@@ -131,15 +104,6 @@ fn processes(binary: &Path) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cgroup_mounts_of_both_versions_are_recognised() {
-        let v1 = "39 31 0:36 / /sys/fs/cgroup/pids rw,relatime shared:9 - cgroup cgroup rw,pids";
-        let v2 = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
-        assert_eq!(cgroup_mount(v1), Some("/sys/fs/cgroup/pids"));
-        assert_eq!(cgroup_mount(v2), Some("/sys/fs/cgroup/unified"));
-        assert_eq!(cgroup_mount("22 27 0:21 / /proc rw - proc proc rw"), None);
-    }
 
     #[test]
     fn a_process_and_a_folder_left_behind_are_told() {

@@ -3,9 +3,11 @@
 mod architecture;
 mod bench;
 mod cargo;
+mod cgroups;
 mod demo;
 mod dist;
 mod documents;
+mod elf;
 mod image;
 mod leftovers;
 mod order;

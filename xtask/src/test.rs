@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::bench::peers;
 use crate::cargo::{build_soute, cargo};
+use crate::cgroups::Parents;
 use crate::image::{self, Images};
 use crate::leftovers::Snapshot;
 use crate::scratch::Scratch;
@@ -92,7 +93,9 @@ pub fn run(options: &Options) -> Result<()> {
     let images = image::make_all()?;
     step("tests");
     let before = Snapshot::take(&soute)?;
+    let parents = Parents::watch()?;
     let tested = run_tests(options, &soute, &images);
+    drop(parents);
     // Told even when a test failed: what it left behind may be the reason.
     let left = Snapshot::take(&soute)?.compare(&before);
     match (tested, left) {

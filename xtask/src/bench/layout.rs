@@ -16,6 +16,7 @@ use super::docker::{Docker, import};
 use super::measure::{Pace, measure as sample};
 use super::subjects::{self, usable};
 use super::{bundle, cost, idle, peers, rates};
+use crate::cgroups::Parents;
 use crate::shell::{command, run, step};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -98,6 +99,7 @@ pub fn measure_in_namespaces(layout: Layout, bed: &Bed, options: Options) -> Res
         .args(["bench-layout", layout.name()])
         .arg(bed.folder())
         .args(options.words());
+    let _parents = Parents::watch()?;
     let measured = run(&mut inside);
     remove_peers_cgroups();
     measured?;

@@ -53,11 +53,10 @@ pub fn first_hits(command: Command, symbols: &Symbols) -> Result<Vec<u64>> {
                 end = Some(ExitStatus::from_raw(signal as i32));
             }
             WaitStatus::PtraceEvent(pid, _, event) if event == Event::PTRACE_EVENT_EXEC as i32 => {
-                if pid == first && !executed {
-                    executed = true;
-                    ptrace::cont(pid, None)?;
-                } else {
-                    ptrace::detach(pid, None)?;
+                // The first is the shell's, of the command itself.
+                match std::mem::replace(&mut executed, true) {
+                    false => ptrace::cont(pid, None)?,
+                    true => ptrace::detach(pid, None)?,
                 }
             }
             WaitStatus::Stopped(pid, Signal::SIGTRAP) => {

@@ -16,22 +16,38 @@ mod breakpoints {
 mod symbols;
 
 use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::cargo::soute_in;
+use crate::cgroups::Parents;
 use crate::scratch::Scratch;
-use crate::shell::{command, output, run};
+use crate::shell::output;
 use symbols::Symbols;
+
+/// Whether breakpoints are known for the machine that this runs on.
+pub const KNOWS_THIS_MACHINE: bool = cfg!(target_arch = "x86_64");
 
 /// The functions of `soute`, an executable with symbols, that its users wait for, by the names that the linker knows.
 pub fn of_first_use(soute: &Path) -> Result<Vec<String>> {
     let scratch = Scratch::new("order")?;
     let symbols = Symbols::of(soute)?;
     let traced = scratch.path().join("soute");
-    std::fs::write(&traced, symbols.with_breakpoints())?;
-    run(command("chmod", ["755"]).arg(&traced))?;
+    let mut create = OpenOptions::new();
+    let mut file = create
+        .write(true)
+        .create_new(true)
+        .mode(0o755)
+        .open(&traced)?;
+    file.write_all(&symbols.with_breakpoints())?;
+    // Nobody executes what is open for writing.
+    drop(file);
+    let _parents = Parents::watch()?;
     let workload = Workload::prepare(soute, &traced, scratch.path())?;
     let mut seen = HashSet::new();
     let mut order = Vec::new();
@@ -84,9 +100,7 @@ impl Workload {
     }
 
     fn engine(&self, program: &Path) -> Command {
-        let mut engine = Command::new(program);
-        engine.arg("--root").arg(self.folder.join("root"));
-        engine.arg("--run").arg(self.folder.join("run"));
+        let mut engine = soute_in(program, &self.folder);
         engine.arg("--config").arg(self.folder.join("no-settings"));
         engine.args(["run", "--rm", "--network", "none", "hello"]);
         engine
