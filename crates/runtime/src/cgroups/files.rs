@@ -19,6 +19,11 @@ pub(super) fn write(file: &Path, value: &str) -> Result<(), CallError> {
     write_open(&fd, file, value)
 }
 
+/// [`write`], where there is such a file.
+pub(super) fn write_if_any(file: &Path, value: &str) -> Result<(), CallError> {
+    or_none(write(file, value)).map(drop)
+}
+
 /// [`write`] to the file `name` of an open folder, somewhere below `dir`.
 pub(super) fn write_at(
     folder: BorrowedFd<'_>,
@@ -88,10 +93,10 @@ pub(super) fn read_if_any(file: &Path) -> Result<Option<String>, CallError> {
     or_none(read(file))
 }
 
-fn or_none(read: Result<String, CallError>) -> Result<Option<String>, CallError> {
-    match read {
-        Ok(text) => Ok(Some(text)),
-        // ENODEV: the cgroup was removed between open and read.
+fn or_none<T>(done: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        // ENODEV: the cgroup was removed between open and read or write.
         Err(e) if matches!(e.errno(), Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => Ok(None),
         Err(e) => Err(e),
     }
@@ -119,5 +124,33 @@ pub(super) fn unexpected(file: &Path, text: &str) -> CgroupError {
     CgroupError::Parse {
         file: file.display().to_string(),
         text: text.chars().take(80).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+    use crate::cgroups::Layout;
+
+    #[test]
+    fn a_cgroup_that_goes_meanwhile_is_none() {
+        let layout = Layout::discover().expect("cgroups");
+        let hierarchy = layout.hierarchies().first().expect("a hierarchy");
+        let dir = hierarchy.dir(&format!("/soute-test-{}-files", std::process::id()));
+        fs::create_dir(&dir).expect("a cgroup");
+        let file = fs::File::open(dir.join("cgroup.procs")).expect("its list");
+        let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+        fs::remove_dir(&dir).expect("it is empty");
+        let error = write(Path::new(&open), "0").expect_err("it is gone");
+        assert_eq!(error.errno(), Errno::NODEV);
+        write_if_any(Path::new(&open), "0").expect("removed meanwhile");
+        write_if_any(&dir.join("cgroup.procs"), "0").expect("removed before");
+        assert_eq!(
+            read_if_any(Path::new(&open)).expect("removed meanwhile"),
+            None
+        );
     }
 }

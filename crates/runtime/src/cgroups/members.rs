@@ -117,11 +117,7 @@ impl Cgroup {
         // One write, and no fork escapes it (Linux 5.14). On a hybrid layout too,
         // though a privileged process may have left that hierarchy: the loop sees.
         if let Some(node) = self.nodes.iter().find(|n| n.hierarchy.v2) {
-            match files::write(&node.file("cgroup.kill"), "1") {
-                Ok(()) => {}
-                Err(e) if matches!(e.errno(), Errno::NOENT | Errno::OPNOTSUPP) => {}
-                Err(e) => return Err(e.into()),
-            }
+            files::write_if_any(&node.file("cgroup.kill"), "1")?;
         }
         let dir = self
             .nodes
