@@ -9,6 +9,8 @@ use crate::request::{Network, Request};
 const HOSTS: &str = "/etc/hosts";
 const HOSTNAME: &str = "/etc/hostname";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// All of them.
+pub(crate) const PATHS: [&str; 3] = [RESOLV_CONF, HOSTNAME, HOSTS];
 
 /// What the machine itself has there.
 #[derive(Debug, Default)]
@@ -44,7 +46,7 @@ pub(crate) fn files(record: &Record, machine: &MachineFiles) -> Vec<(&'static st
             let path_there = path.to_owned();
             (path, MountSource::Neighbours { path: path_there })
         };
-        return [RESOLV_CONF, HOSTNAME, HOSTS].map(same).to_vec();
+        return PATHS.map(same).to_vec();
     }
     let shared = request.network == Network::Host;
     let hostname = record.hostname.as_ref().unwrap_or(&machine.hostname);

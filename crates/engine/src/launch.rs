@@ -120,9 +120,20 @@ impl Engine {
                 monitor::run(prepared)
             }
             Cloned::Parent { .. } => {
+                let Prepared {
+                    connection,
+                    lock,
+                    cgroup,
+                    home,
+                    ..
+                } = prepared;
+                // What tells that the monitor lives is the monitor's alone. The rest waits until it has begun: a new
+                // process is given this one's processor as soon as this one waits, often before it gets another.
+                drop(connection);
+                let answer = ours.receive();
                 // The lock and the cgroup are the monitor's now.
-                drop(prepared);
-                match ours.receive()? {
+                drop((lock, cgroup, home));
+                match answer? {
                     Received::Frame(Frame::Started(pid)) => Ok(Started {
                         id,
                         name,

@@ -18,6 +18,7 @@ mod lock;
 pub mod log;
 mod monitor;
 mod monitors;
+mod mount_points;
 mod operate;
 mod places;
 mod plan;

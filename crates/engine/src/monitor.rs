@@ -134,7 +134,10 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         pid,
         pidfd,
         terminal,
+        layers,
     } = started;
+    // Closed with all else when it settles, or ends: now the start would wait for it.
+    std::mem::forget(layers);
     let pid = pid.as_raw_nonzero().get();
     let log = crate::log::Writer::new(&places.container(&record.id), log);
     let mut monitor = Monitor {
@@ -258,7 +261,7 @@ impl Monitor {
 
     /// The machine shuts down, or somebody means the container: its program shall end in its own way.
     fn signalled(&mut self) {
-        while let Ok(Some(number)) = soute_sys::process::read_signal(&self.signals) {
+        while let Ok(Some(number)) = soute_sys::signals::read_signal(&self.signals) {
             if number == Signal::TERM.as_raw() {
                 self.send(self.stop_signal);
             }
@@ -299,6 +302,8 @@ impl Monitor {
         } else if self.remove && !self.places.kept(&remains.id).exists() {
             let _ = crate::remove::forget(&self.places, remains);
             self.clients.farewell(&Frame::Exited(exit_code));
+            // Who was told waits for this processor: a message's receiver is woken where its sender runs.
+            rustix::thread::sched_yield();
             // Nobody need wait for files that no name leads to any more.
             let _ = crate::remove::files(&self.places, remains, lock);
         } else {
@@ -331,7 +336,7 @@ fn write_state(
     make_folder(&places.container(&record.id), 0o700)?;
     let listener = crate::launch::listen_in(places, record)?;
     let signals =
-        soute_sys::process::signalfd([Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw))?;
+        soute_sys::signals::signalfd([Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw))?;
     let pid = pid.as_raw_nonzero().get();
     Running {
         pid,

@@ -122,6 +122,15 @@ impl Record {
         write_json(&path, self, !self.ephemeral)
     }
 
+    /// Removes the record of `id`; that there is none is fine.
+    pub(crate) fn remove(places: &Places, id: &str, ephemeral: bool) -> Result<(), Error> {
+        let record = record_path(places, id, ephemeral);
+        match std::fs::remove_file(&record) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => io("removing", &record, Err(e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the record of `id`.
     pub(crate) fn read(places: &Places, id: &str) -> Result<Self, Error> {
         match read_json(&record_path(places, id, false))? {

@@ -14,8 +14,11 @@ use crate::{ids, reconcile, subids, tree};
 pub(crate) struct Remains {
     pub(crate) id: String,
     name: String,
+    ephemeral: bool,
     id_maps: Option<IdMaps>,
     anonymous_volumes: Vec<String>,
+    /// It has such volumes, and they are to stay.
+    keeps_volumes: bool,
 }
 
 impl Remains {
@@ -24,6 +27,8 @@ impl Remains {
         Self {
             id: record.id.clone(),
             name: record.name.clone(),
+            ephemeral: record.ephemeral,
+            keeps_volumes: !volumes && !record.anonymous_volumes.is_empty(),
             id_maps: record.id_maps.clone(),
             anonymous_volumes: if volumes {
                 record.anonymous_volumes.clone()
@@ -43,34 +48,18 @@ pub(crate) fn everything(places: &Places, remains: &Remains, lock: Lock) -> Resu
 /// The container is no more: record, name and ids are free. The record goes first: what is left if this is
 /// interrupted is a container without one, which the next command finishes off.
 pub(crate) fn forget(places: &Places, remains: &Remains) -> Result<(), Error> {
-    let Remains {
-        id,
-        name,
-        id_maps,
-        anonymous_volumes,
-    } = remains;
-    let folder = places.container(id);
-    if anonymous_volumes.is_empty() {
+    let Remains { id, name, .. } = remains;
+    if remains.keeps_volumes {
         crate::volumes::keep(places, id)?;
     }
-    for record in [
-        folder.join("config.json"),
-        places.running(id).join("config.json"),
-    ] {
-        match std::fs::remove_file(&record) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return io("removing", &record, Err(e));
-            }
-            _ => {}
-        }
-    }
+    Record::remove(places, id, remains.ephemeral)?;
     ids::free_name(places, name, id)?;
     // Before the folder, in which they are noted.
     for volume in &remains.anonymous_volumes {
         crate::volumes::remove(places, volume)?;
     }
     // Freed with files of its ids still there: they are the engine's alone to reach, and about to go.
-    if let Some(maps) = id_maps {
+    if let Some(maps) = &remains.id_maps {
         subids::free_range(places, id, maps)?;
     }
     Ok(())

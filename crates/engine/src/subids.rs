@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use soute_runtime::idmap::{IdMaps, IdRange};
 
@@ -140,16 +141,19 @@ fn link_of(places: &Places, maps: &IdMaps) -> Result<Option<PathBuf>, Error> {
     Ok((number < ranges).then(|| places.ranges().join(number.to_string())))
 }
 
-/// The first id of the pool and how many ranges it has, in this process's own user namespace.
+/// The first id of the pool and how many ranges it has, in this process's own user namespace: a process that left it
+/// would make no container.
 fn pool() -> Result<(u32, u32), Error> {
-    let path = Path::new("/proc/self/uid_map");
-    let map = io("reading", path, std::fs::read_to_string(path))?;
-    let mapped = parse_map(&map);
-    if mapped.iter().any(|r| {
-        r.container <= POOL
-            && u64::from(r.container) + u64::from(r.size)
-                > u64::from(POOL) + u64::from(RANGE) * u64::from(RANGES)
-    }) {
+    static IS_MAPPED: OnceLock<bool> = OnceLock::new();
+    let mapped = match IS_MAPPED.get() {
+        Some(known) => *known,
+        None => {
+            let path = Path::new("/proc/self/uid_map");
+            let map = io("reading", path, std::fs::read_to_string(path))?;
+            *IS_MAPPED.get_or_init(|| maps_the_pool(&map))
+        }
+    };
+    if mapped {
         return Ok((POOL, RANGES));
     }
     Err(Error::NoIds(
@@ -157,6 +161,13 @@ fn pool() -> Result<(u32, u32), Error> {
          --userns host shares the namespace that soute runs in"
             .to_owned(),
     ))
+}
+
+fn maps_the_pool(uid_map: &str) -> bool {
+    let end = u64::from(POOL) + u64::from(RANGE) * u64::from(RANGES);
+    parse_map(uid_map)
+        .iter()
+        .any(|r| r.container <= POOL && u64::from(r.container) + u64::from(r.size) > end)
 }
 
 fn parse_map(text: &str) -> Vec<IdRange> {

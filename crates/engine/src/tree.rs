@@ -6,17 +6,21 @@
 //! up first.
 
 use std::ffi::{CStr, CString};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, IFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, IFlags, Mode, OFlags, RawDir, RenameFlags, SeekFrom};
 use rustix::io::Errno;
 use soute_sys::{CallError, Called};
 
 use crate::error::Error;
 
-/// How deep to descend, with two descriptors for each level.
+/// How deep to descend, with a descriptor and a buffer for each level.
 const DEEPEST: usize = 100;
+
+/// Bytes for the entries of a folder that are read at once; one of the longest name takes 280.
+const ENTRIES: usize = 2048;
 
 /// Removes `folder` with all that is in it; that it is not there is fine.
 pub(crate) fn remove(folder: &Path) -> Result<(), Error> {
@@ -43,6 +47,7 @@ pub(crate) fn empty(folder: &Path) -> Result<(), Error> {
         if moved == before {
             return Ok(());
         }
+        rustix::fs::seek(&top, SeekFrom::Start(0)).called(|| "lseek(0)".to_owned())?;
     }
 }
 
@@ -54,10 +59,10 @@ const FOLDER: OFlags = OFlags::RDONLY
 /// Removes what is in `folder` but for folders more than `deeper` levels down: those go to `top`, which makes `moved`
 /// grow.
 fn clear(folder: &OwnedFd, top: &OwnedFd, deeper: usize, moved: &mut u64) -> Result<(), CallError> {
-    let list = |e: Errno| CallError::new("getdents64()", e);
-    let entries = rustix::fs::Dir::read_from(folder).map_err(list)?;
-    for entry in entries {
-        let entry = entry.map_err(list)?;
+    let mut buffer = [MaybeUninit::uninit(); ENTRIES];
+    let mut entries = RawDir::new(folder, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry.called(|| "getdents64()".to_owned())?;
         let name = entry.file_name();
         if name == c"." || name == c".." {
             continue;

@@ -231,7 +231,7 @@ enum Watched {
 impl Running {
     fn start(strings: &Strings, state: &str, tree: Tree) -> Result<Self, CallError> {
         // A caller may ignore it, and whoever starts us inherits that: the exit status would be lost.
-        soute_sys::process::reset_signal(Signal::CHILD.as_raw());
+        soute_sys::signals::reset(Signal::CHILD.as_raw());
         let stdin = memory_file(state)?;
         let pipe = || pipe_with(PipeFlags::CLOEXEC).called(|| "pipe2(O_CLOEXEC)".to_owned());
         let (output, writes) = pipe()?;
@@ -375,7 +375,7 @@ fn become_hook(
     // Without the caller nobody watches its time, and whoever cleans up after the caller would not know of it.
     die_with_caller(says)?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    soute_sys::process::reset_signals()?;
+    soute_sys::signals::reset_all()?;
     if tree == Tree::Container && crate::process::leads_through_magic(&strings.path) {
         return Err(CallError::new(
             format!("execve({:?}) through a link of /proc", strings.path),

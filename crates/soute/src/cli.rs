@@ -36,7 +36,7 @@ pub struct Entry {
     failure: u8,
     augment: fn(Command) -> Command,
     augment_for_parsing: fn(Command) -> Command,
-    run: fn(&ArgMatches, &Places) -> Result<ExitCode>,
+    run: fn(&mut ArgMatches, &Places) -> Result<ExitCode>,
 }
 
 impl Entry {
@@ -49,7 +49,7 @@ impl Entry {
             failure: C::FAILURE,
             augment: augment::<C>,
             augment_for_parsing: |command| as_docker_parses(augment::<C>(command)),
-            run: |matches, places| C::from_arg_matches(matches)?.run(places),
+            run: |matches, places| C::from_arg_matches_mut(matches)?.run(places),
         }
     }
 
@@ -85,7 +85,7 @@ pub struct Invocation {
 
 impl Invocation {
     /// Does what was asked.
-    pub fn run(&self) -> Result<ExitCode> {
+    pub fn run(&mut self) -> Result<ExitCode> {
         // Absolute, since a container's monitor leaves the working directory.
         let absolute =
             |path: &PathBuf| std::path::absolute(path).with_context(|| path.display().to_string());
@@ -94,7 +94,7 @@ impl Invocation {
             run: absolute(&self.globals.run)?,
             config: absolute(&self.globals.config)?,
         };
-        (self.entry.run)(&self.matches, &places)
+        (self.entry.run)(&mut self.matches, &places)
     }
 
     /// The exit code when soute itself fails.
@@ -107,18 +107,22 @@ impl Invocation {
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let words: Vec<OsString> = words.into_iter().collect();
     // One of the words is the command's name, perhaps others are names of commands too: the rest need not be in the tree.
-    let named = TABLE
+    let named: Vec<&Entry> = TABLE
         .iter()
-        .filter(|entry| words.iter().any(|word| word == entry.name));
-    let small = tree_of(named, Purpose::Parsing).try_get_matches_from(&words);
-    // What is wrong is said in view of all commands, and help shows their flags as they are documented.
-    let mut matches = small.or_else(|error| {
-        let purpose = match error.kind() {
-            ErrorKind::DisplayHelp => Purpose::Documentation,
-            _ => Purpose::Parsing,
-        };
-        tree(purpose).try_get_matches_from(&words)
-    })?;
+        .filter(|entry| words.iter().any(|word| word == entry.name))
+        .collect();
+    let small = |purpose| matches(tree_of(named.iter().copied(), purpose), &words);
+    // A line that is understood as it is documented means the same to Docker's parser, and the tree for that takes
+    // longer to make. What is wrong is said in view of all commands, and help shows their flags as they are documented.
+    let mut matches = small(Purpose::Documentation)
+        .or_else(|_| small(Purpose::Parsing))
+        .or_else(|error| {
+            let purpose = match error.kind() {
+                ErrorKind::DisplayHelp => Purpose::Documentation,
+                _ => Purpose::Parsing,
+            };
+            matches(tree(purpose), &words)
+        })?;
     let globals = Globals::from_arg_matches_mut(&mut matches)?;
     let chosen = matches.remove_subcommand();
     let found = chosen.and_then(|(name, matches)| {
@@ -135,6 +139,16 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, cl
             Err(tree(Purpose::Parsing).error(ErrorKind::MissingSubcommand, "a command is needed"))
         }
     }
+}
+
+/// What `words` mean in that tree.
+pub fn matches(mut tree: Command, words: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    let matches = tree.try_get_matches_from_mut(words);
+    if matches.is_ok() {
+        // To take apart hundreds of small parts takes as long as to parse by them.
+        std::mem::forget(tree);
+    }
+    matches
 }
 
 /// What the tree is wanted for.

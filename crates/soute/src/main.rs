@@ -29,8 +29,9 @@ mod terminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    soute_sys::memory::keep_freed();
     // A caller that ignores it (and has made us inherit that) would take all exit statuses away from us.
-    soute_sys::process::reset_signal(rustix::process::Signal::CHILD.as_raw());
+    soute_sys::signals::reset(rustix::process::Signal::CHILD.as_raw());
     let mut words = std::env::args_os();
     let program = words.next();
     if runtime::is_called(program.as_deref()) {
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         return runtime::main("soute runtime", words);
     }
     match cli::parse(std::env::args_os()) {
-        Ok(invocation) => match invocation.run() {
+        Ok(mut invocation) => match invocation.run() {
             Ok(code) => code,
             Err(error) => error::report(&error, invocation.failure()),
         },

@@ -17,5 +17,6 @@ pub mod proc_stat;
 pub mod process;
 mod program;
 pub mod seccomp;
+pub mod signals;
 
 pub use error::{CallError, Called};

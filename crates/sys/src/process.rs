@@ -1,5 +1,5 @@
-//! Making, entering and replacing processes: clone3(2), fork(2), execve(2),
-//! close_range(2), signalfd(2) and the signal state that a program inherits.
+//! Making, entering and replacing processes: clone3(2), fork(2), execve(2) and
+//! close_range(2).
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal};
+use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
 use crate::mount::last_errno;
@@ -270,100 +270,6 @@ fn close_range(first: RawFd, last: RawFd) -> Result<(), CallError> {
         format!("close_range({first}, {last})"),
         last_errno(),
     ))
-}
-
-/// Gives every signal its default disposition and unblocks all, as a program expects to be started.
-///
-/// The Rust run-time ignores SIGPIPE, the monitor blocks what it reads by
-/// signalfd, and the caller (`nohup`) may ignore others; all would be inherited
-/// across execve.
-pub fn reset_signals() -> Result<(), CallError> {
-    for number in 1..=64 {
-        reset_signal(number);
-    }
-    set_mask(libc::SIG_SETMASK, &empty_set())
-}
-
-/// Gives a signal its default disposition.
-///
-/// A caller may ignore SIGCHLD, and whoever starts us inherits that: the kernel then reaps children by itself, and their
-/// exit status is lost.
-pub fn reset_signal(number: i32) {
-    // Nobody can change these two.
-    if matches!(number, libc::SIGKILL | libc::SIGSTOP) {
-        return;
-    }
-    // The kernel's own structure (handler, flags, restorer, mask), all zero: the default. Not by signal(3), which
-    // refuses the two that glibc keeps for itself.
-    let default = [0usize; 4];
-    // SAFETY: the structure outlives the call, and is as long as the longest of any architecture's; the old
-    // disposition is not asked for; a default disposition runs no code of ours.
-    unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigaction,
-            number,
-            default.as_ptr(),
-            std::ptr::null::<libc::c_void>(),
-            8,
-        )
-    };
-}
-
-/// Whether this process ignores `signal`, as its caller may have made it (nohup(1), a background job of a script).
-pub fn ignores(signal: Signal) -> bool {
-    let mut now = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: no new disposition is given, and the structure for the present one outlives the call.
-    let asked = unsafe { libc::sigaction(signal.as_raw(), std::ptr::null(), now.as_mut_ptr()) };
-    // SAFETY: a call that succeeds has filled the structure.
-    asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
-}
-
-/// Blocks `signals` (by number, real-time ones included) and returns a descriptor that reads them (signalfd(2);
-/// non-blocking, close-on-exec). Those that glibc keeps for itself, 32 and 33, are left out.
-pub fn signalfd(signals: impl IntoIterator<Item = i32>) -> Result<OwnedFd, CallError> {
-    let mut set = empty_set();
-    for number in signals {
-        // SAFETY: `set` was initialised by sigemptyset.
-        unsafe { libc::sigaddset(&raw mut set, number) };
-    }
-    set_mask(libc::SIG_BLOCK, &set)?;
-    // SAFETY: `set` is initialised; a new descriptor is asked for (-1).
-    let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
-    if fd < 0 {
-        return Err(CallError::new("signalfd()", last_errno()));
-    }
-    // SAFETY: a new descriptor, owned by nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Reads one pending signal's number from a [`signalfd`]; `None` when there is none.
-pub fn read_signal(signalfd: impl AsFd) -> Result<Option<i32>, CallError> {
-    let mut buffer = [0u8; size_of::<libc::signalfd_siginfo>()];
-    match rustix::io::read(&signalfd, &mut buffer[..]) {
-        Ok(_) => Ok(Some(i32::from_ne_bytes([
-            buffer[0], buffer[1], buffer[2], buffer[3],
-        ]))),
-        Err(Errno::AGAIN) => Ok(None),
-        Err(e) => Err(CallError::new("read(signalfd)", e)),
-    }
-}
-
-fn empty_set() -> libc::sigset_t {
-    let mut set = std::mem::MaybeUninit::uninit();
-    // SAFETY: sigemptyset initialises the whole set.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        set.assume_init()
-    }
-}
-
-fn set_mask(how: libc::c_int, set: &libc::sigset_t) -> Result<(), CallError> {
-    // SAFETY: `set` is a live, initialised set; the old mask is not asked for.
-    let done = unsafe { libc::sigprocmask(how, set, std::ptr::null_mut()) };
-    if done == 0 {
-        return Ok(());
-    }
-    Err(CallError::new("sigprocmask", last_errno()))
 }
 
 /// Gives this process a session keyring of its own, empty and without a name (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).

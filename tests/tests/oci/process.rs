@@ -28,6 +28,7 @@ cases![
     capabilities_are_those_of_the_sets,
     no_capabilities,
     ambient_capabilities_reach_another_user,
+    ambient_capabilities_that_cannot_be_are_not,
     another_user_has_no_effective_capabilities,
     inheritable_capabilities_are_as_configured,
     no_new_privileges,
@@ -321,6 +322,13 @@ fn ambient_capabilities_reach_another_user(bench: &mut Bench) {
         assert_eq!(status(bench, &mut bundle, set), "0000000000000020", "{set}");
     }
     assert_eq!(status(bench, &mut bundle, "CapBnd"), THREE);
+}
+
+/// As `runc spec` of runc 1.1 writes them, and runc warns of them. (crun fails.)
+fn ambient_capabilities_that_cannot_be_are_not(bench: &mut Bench) {
+    let mut bundle = bench.bundle();
+    bundle.set("/process/capabilities/ambient", json!(["CAP_KILL"]));
+    assert_eq!(status(bench, &mut bundle, "CapAmb"), NONE);
 }
 
 fn another_user_has_no_effective_capabilities(bench: &mut Bench) {

@@ -40,3 +40,18 @@ fn they_are_there_with_the_machines_dev() {
     let flags = ["-v", "/dev:/dev", "--hostname", "box"];
     world.sh(&flags, "cat /etc/hostname").prints("box");
 }
+
+/// An image without these files, as most are, has them below it: they are no changes of the container's.
+#[test]
+fn they_are_no_changes() {
+    let world = World::new();
+    let script = "ls /etc/hosts /etc/hostname /etc/resolv.conf && touch /etc/new && sleep 1000";
+    let id = world.detached(["busybox", "sh", "-c", script]);
+    let changed = world.root().join("containers").join(&id).join("upper/etc");
+    soute_tests::wait_until("it has made its file", || changed.join("new").exists());
+    let names: Vec<_> = std::fs::read_dir(&changed)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["new"]);
+}

@@ -29,9 +29,12 @@ pub struct Create {
     pub systemd: bool,
     /// The program starts at once, and need not be waited for at the gate.
     pub start: bool,
-    /// Rows and columns of its terminal, if it gets one and the bundle names no size.
-    pub terminal_size: Option<(u16, u16)>,
+    /// Tells the size of its terminal, if it gets one and the bundle names no size.
+    pub terminal_size: Option<TerminalSize>,
 }
+
+/// Rows and columns of the caller's terminal: asked for only where the program has one.
+pub type TerminalSize = fn() -> Option<(u16, u16)>;
 
 impl Containers {
     /// Makes the container `id`, if its configuration passes `check`. Its first process gets the caller's standard
@@ -92,9 +95,9 @@ fn populate(made: &Made, planned: &Planned, how: &Create) -> Result<Started, Err
 }
 
 /// A terminal without a size of its own has this one, from before its program looks.
-pub(super) fn size_terminal(process: &mut Process, size: Option<(u16, u16)>) {
+pub(super) fn size_terminal(process: &mut Process, size: Option<TerminalSize>) {
     if let (Some(own @ (0, 0)), Some(size)) = (&mut process.terminal, size) {
-        *own = size;
+        *own = size().unwrap_or((0, 0));
     }
 }
 

@@ -4,6 +4,7 @@ use std::os::fd::AsFd as _;
 
 use rustix::process::Pid;
 
+use super::create::TerminalSize;
 use super::state::Container;
 use super::{Containers, Error, Recipients, Status, create, machine};
 use crate::cgroups::SubPaths;
@@ -22,8 +23,8 @@ pub struct Exec {
     pub preserved_descriptors: u32,
     /// Also in a container that is paused: it runs when that is resumed.
     pub ignore_paused: bool,
-    /// Rows and columns of its terminal, if it gets one and is described without a size.
-    pub terminal_size: Option<(u16, u16)>,
+    /// Tells the size of its terminal, if it gets one and is described without a size.
+    pub terminal_size: Option<TerminalSize>,
 }
 
 /// Makes the process of the container's configuration.

@@ -25,7 +25,7 @@ mod state;
 use std::path::PathBuf;
 
 pub use checkpoint::Checkpoint;
-pub use create::Create;
+pub use create::{Create, TerminalSize};
 pub use error::Error;
 pub use exec::{Exec, ProcessChoice};
 pub use late::Late;

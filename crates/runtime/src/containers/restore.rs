@@ -180,6 +180,7 @@ impl Parts<'_> {
             pid,
             pidfd,
             terminal: None,
+            layers: Vec::new(),
         };
         write_init(folder, pid)?;
         how.recipients.tell(started, || has_been_made(folder))

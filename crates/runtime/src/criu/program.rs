@@ -101,7 +101,7 @@ impl Job<'_> {
         let envp = std::env::vars_os()
             .map(|(name, value)| text(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
             .collect::<Result<Vec<_>, _>>()?;
-        soute_sys::process::reset_signal(Signal::CHILD.as_raw());
+        soute_sys::signals::reset(Signal::CHILD.as_raw());
         let (hears, says) =
             pipe_with(PipeFlags::CLOEXEC).called(|| "pipe2(O_CLOEXEC)".to_owned())?;
         let output = match self.on_terminal {
@@ -160,7 +160,7 @@ impl Job<'_> {
         kept.push(says.as_raw_fd());
         soute_sys::process::close_all_but(&mut kept)?;
         rustix::process::umask(Mode::from_raw_mode(0o022));
-        soute_sys::process::reset_signals()?;
+        soute_sys::signals::reset_all()?;
         if let Some(root) = &self.root {
             // What criu does not restore, its children have from it: not the caller's keys, as in a container that
             // starts; and what the images do not tell (criu 3.17), once it is set nobody gets rid of.

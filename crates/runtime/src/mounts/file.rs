@@ -50,13 +50,15 @@ pub(crate) fn place(
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
     )
     .called(|| called("open_tree"))?;
-    mount_setattr(
-        &tree,
-        false,
-        &MountAttr {
-            set: mount.attributes.set,
-            ..MountAttr::default()
-        },
-    )?;
+    if mount.attributes.set != 0 {
+        mount_setattr(
+            &tree,
+            false,
+            &MountAttr {
+                set: mount.attributes.set,
+                ..MountAttr::default()
+            },
+        )?;
+    }
     place_tree(root, mount, &tree)
 }

@@ -4,9 +4,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC};
 use rustix::io::Errno;
-use rustix::mount::{MoveMountFlags, UnmountFlags};
+use rustix::mount::{MountPropagationFlags, MoveMountFlags, UnmountFlags};
 use rustix::path::Arg;
-use soute_sys::mount::{MountAttr, PRIVATE, RDONLY, mount_setattr};
+use soute_sys::mount::{MountAttr, RDONLY, mount_setattr};
 use soute_sys::{CallError, Called};
 
 use super::copy::{Copy, OPEN_FOLDER};
@@ -16,7 +16,11 @@ use crate::plan::{Device, Mount, MountSource, Propagation};
 
 /// Events of the machine's mounts no longer reach this mount namespace, nor ours the machine's.
 pub(crate) fn isolate_propagation() -> Result<(), CallError> {
-    propagate(super::mask::open_root()?, PRIVATE)
+    rustix::mount::mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .called(|| "mount(\"/\", MS_PRIVATE | MS_REC)".to_owned())
 }
 
 /// Gives a tree, with all that is mounted below it, this propagation.
@@ -75,15 +79,23 @@ pub(crate) fn place(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), Ca
         | MountSource::Neighbours { .. } => Links::Follow,
         _ => Links::Refuse,
     };
-    let stat = rustix::fs::fstat(tree).called(|| "fstat(mount)".to_owned())?;
-    let missing = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-        Missing::Folder
-    } else {
-        Missing::File
+    let missing = match &mount.source {
+        MountSource::File { .. } => Missing::File,
+        MountSource::Bind { .. } | MountSource::Neighbours { .. } => kind_of(tree)?,
+        // The root of a file system.
+        _ => Missing::Folder,
     };
     let target = root.open_or_make(&mount.target, missing, links)?;
     check_proc(mount, &target)?;
     attach(tree, &target, &mount.target).map_err(|e| mismatch(&target, missing).unwrap_or(e))
+}
+
+fn kind_of(tree: &OwnedFd) -> Result<Missing, CallError> {
+    let stat = rustix::fs::fstat(tree).called(|| "fstat(mount)".to_owned())?;
+    Ok(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Missing::Folder,
+        _ => Missing::File,
+    })
 }
 
 /// Files of /proc that may show something else than the kernel's: figures, which no program trusts with its safety.

@@ -25,6 +25,16 @@ impl AsFd for Built {
     }
 }
 
+impl Built {
+    /// What is left of it in this process once the container has it.
+    pub(crate) fn into_layers(self) -> Vec<OwnedFd> {
+        match self {
+            Self::Overlay(overlay) => overlay.into_layers(),
+            Self::Folder(_) => Vec::new(),
+        }
+    }
+}
+
 /// Makes it; the arguments are those of [`overlay::build`].
 pub(crate) fn build(
     rootfs: &Rootfs,

@@ -178,6 +178,7 @@ pub fn enter(
     let (exit, told) = pipe_with(PipeFlags::CLOEXEC)
         .called(|| "pipe2()".to_owned())
         .step("the setup channel")?;
+    soute_sys::signals::note_ignored();
     if let Cloned::Child = fork().step("making the process")? {
         // Our ends of pipes, above all: were one open in there, the program would not see that we have closed it.
         drop((ours, exit));
@@ -208,6 +209,7 @@ pub fn enter_as_child(
     container: (&HookState, Pid),
 ) -> Result<Started, Failure> {
     let (ours, theirs) = Channel::pair().step("the setup channel")?;
+    soute_sys::signals::note_ignored();
     let between = match clone3(0, cgroup.v2_fd()).step("making the process")? {
         Cloned::Child => {
             drop(ours);
@@ -226,6 +228,7 @@ pub fn enter_as_child(
         pid,
         pidfd,
         terminal,
+        layers: Vec::new(),
     })
 }
 
@@ -253,7 +256,7 @@ fn wait_for_it(
     let _ = soute_sys::process::close_all_but(&mut [told.as_raw_fd()]);
     let _ = soute_sys::process::detach();
     // The caller has blocked what it passes on to the program; who means this process shall end it.
-    let _ = soute_sys::process::reset_signals();
+    let _ = soute_sys::signals::reset_all();
     let mut code = None;
     loop {
         match rustix::process::wait(WaitOptions::empty()) {

@@ -220,7 +220,10 @@ fn set_up(
     // Names are looked up and the working directory is made before the root may become read-only.
     let identity = user::resolve(&root, &plan.process.user)?;
     let program = Program::new(&plan.process.args, &plan.process.env)?;
-    super::directory::enter(&root, &plan.process.working_directory, true)?;
+    // In "/" it is since the root has been entered.
+    if plan.process.working_directory != "/" {
+        super::directory::enter(&root, &plan.process.working_directory, true)?;
+    }
     if identity.uid != 0 {
         stdio::own(&identity, [true; 3])?;
     }

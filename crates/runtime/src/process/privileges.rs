@@ -120,7 +120,7 @@ impl Door<'_> {
         if self.gate.is_some() {
             program.look()?;
         }
-        soute_sys::process::reset_signals().step("signals")?;
+        soute_sys::signals::reset_all().step("signals")?;
         if process.attributes.is_set_from_outside() {
             self.channel
                 .send(&[OUTSIDE], &[])

@@ -33,17 +33,17 @@ pub(crate) fn run(program: Pid, pidfd: OwnedFd) -> ! {
     let _ = Capabilities::for_user(CapSet::of(&[Cap::KILL]), 0).apply();
     // Ignored, it would take the program's exit status away, and nothing would wake us at its end.
     let child = Signal::CHILD.as_raw();
-    soute_sys::process::reset_signal(child);
+    soute_sys::signals::reset(child);
     let kept = |number: &i32| KEPT.iter().any(|signal| signal.as_raw() == *number);
     let forwarded = (1..=64).filter(|number| !kept(number));
-    let Ok(fd) = soute_sys::process::signalfd(forwarded.chain([child])) else {
+    let Ok(fd) = soute_sys::signals::signalfd(forwarded.chain([child])) else {
         exit_now(1)
     };
     loop {
         reap(program);
         let mut fds = [PollFd::new(&fd, PollFlags::IN)];
         let _ = poll(&mut fds, None);
-        while let Ok(Some(number)) = soute_sys::process::read_signal(&fd) {
+        while let Ok(Some(number)) = soute_sys::signals::read_signal(&fd) {
             if number != child {
                 let _ = soute_sys::process::pidfd_send_signal(&pidfd, number);
             }
@@ -72,7 +72,7 @@ pub(crate) fn take_foreground(terminal: bool) {
     let _ = rustix::process::setpgid(None, None);
     if terminal {
         // A background group that takes the terminal is sent SIGTTOU: blocked here, unblocked before execve.
-        let _ = soute_sys::process::signalfd([Signal::TTOU.as_raw()]);
+        let _ = soute_sys::signals::signalfd([Signal::TTOU.as_raw()]);
         let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpgrp());
     }
 }

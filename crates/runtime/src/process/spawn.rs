@@ -51,6 +51,9 @@ pub struct Started {
     pub pidfd: OwnedFd,
     /// The master side of its terminal, if the plan asks for one.
     pub terminal: Option<OwnedFd>,
+    /// The clones of the layers that its root is made of. To close one takes an RCU grace period, for which there is time
+    /// when the container runs.
+    pub layers: Vec<OwnedFd>,
 }
 
 /// Standard input, output and error for the program.
@@ -92,6 +95,7 @@ pub fn spawn(
     ) {
         give_stdio(stdio, root)?;
     }
+    soute_sys::signals::note_ignored();
     let (ours, theirs) = Channel::pair().step("the setup channel")?;
     let joins = joined(&plan.namespaces);
     let v2 = birth.cgroup.v2_fd();
@@ -116,10 +120,11 @@ pub fn spawn(
             drop(birth);
             let child = Child { pid, pidfd };
             match complete(plan, &ours, &child, gated, meanwhile) {
-                Ok(terminal) => Ok(Started {
+                Ok((terminal, layers)) => Ok(Started {
                     pid: child.pid,
                     pidfd: child.pidfd,
                     terminal,
+                    layers,
                 }),
                 Err(failure) => Err(child.abandon(&ours, failure)),
             }
@@ -155,7 +160,7 @@ fn complete(
     child: &Child,
     gated: bool,
     meanwhile: &mut dyn FnMut(Pid) -> Result<(), Failure>,
-) -> Result<Option<OwnedFd>, Failure> {
+) -> Result<(Option<OwnedFd>, Vec<OwnedFd>), Failure> {
     if let UserNamespace::New(maps) = &plan.namespaces.user {
         idmap::write_maps(child.pid, maps).step("the id maps")?;
     }
@@ -193,10 +198,11 @@ fn complete(
         .send(&[MOUNTS], &parts)
         .step("handing over the root file system")?;
     drop(parts);
-    drop((rootfs, trees));
+    drop(trees);
+    let layers = rootfs.into_layers();
     // The child has done so by now, and is busy again.
     executable::let_go();
-    answer(plan, channel, child, gated)
+    Ok((answer(plan, channel, child, gated)?, layers))
 }
 
 /// A mount that the child cannot make.

@@ -77,8 +77,10 @@ fn read(root: &Root, path: &str) -> Result<String, Failure> {
             "not a regular file",
         ));
     }
-    let mut bytes = Vec::with_capacity(metadata.len().min(LARGEST) as usize);
-    file.take(LARGEST)
+    let length = metadata.len().min(LARGEST);
+    let mut bytes = Vec::with_capacity(length as usize);
+    // Not to its end, which a file that grows has not.
+    file.take(length)
         .read_to_end(&mut bytes)
         .map_err(|e| Failure::setup(format!("reading {path}"), e))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

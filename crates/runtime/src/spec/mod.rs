@@ -21,7 +21,7 @@ use serde::Deserialize;
 pub use error::SpecError;
 pub use flags::readable;
 pub use options::OPTIONS as MOUNT_OPTIONS;
-pub use process::process;
+pub use process::{not_raised, process};
 
 use crate::cgroups::{Layout, Place, SpecResources};
 use crate::hooks::Hook;

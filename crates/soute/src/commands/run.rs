@@ -91,11 +91,15 @@ impl CommandLine for Run {
         let taken =
             attachment.map(|attachment| Ok::<_, anyhow::Error>((Signals::take()?, attachment)));
         let taken = taken.transpose()?;
+        let terminal_size = match creation.request.terminal {
+            true => terminal::window_size(rustix::stdio::stdin()),
+            false => None,
+        };
         let started = engine.run(
             creation.request,
             Start {
                 attach: taken.is_some(),
-                terminal_size: terminal::window_size(rustix::stdio::stdin()),
+                terminal_size,
             },
             |id| cidfile.map_or(Ok(()), |file| file.fill(id)),
         )?;
@@ -106,6 +110,8 @@ impl CommandLine for Run {
         if !attachment.stdout && !attachment.stderr {
             print(&(started.id.clone() + "\n"))?;
         }
+        // While there is nothing to do but wait: all that is mapped by then has to be unmapped in the end.
+        soute_sys::memory::trim();
         let ending = relay::follow(&started.connection, &attachment, &signals)?;
         Ok(ending.conclude(&started.name))
     }

@@ -237,7 +237,9 @@ impl Relay<'_> {
     }
 
     fn resize(&self) {
-        if let (Some(master), Some((ws_row, ws_col))) = (self.terminal(), own_size()) {
+        if let Some(master) = self.terminal()
+            && let Some((ws_row, ws_col)) = own_size()
+        {
             let size = Winsize {
                 ws_row,
                 ws_col,

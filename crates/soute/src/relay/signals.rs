@@ -36,13 +36,13 @@ impl Signals {
     pub fn take() -> Result<Self, CallError> {
         let heeded = SIGNALS
             .iter()
-            .filter(|signal| !soute_sys::process::ignores(**signal));
-        soute_sys::process::signalfd(heeded.map(|signal| signal.as_raw())).map(Self)
+            .filter(|signal| !soute_sys::signals::ignores(**signal));
+        soute_sys::signals::signalfd(heeded.map(|signal| signal.as_raw())).map(Self)
     }
 
     /// The next that has come, if any.
     pub fn next(&self) -> Result<Option<i32>, CallError> {
-        soute_sys::process::read_signal(&self.0)
+        soute_sys::signals::read_signal(&self.0)
     }
 }
 

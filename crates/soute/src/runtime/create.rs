@@ -81,8 +81,16 @@ impl Common {
     }
 
     /// Whether somebody takes the terminal that the program gets, if it gets one.
-    fn check(&self, config: &Config, detached: bool) -> Result<(), containers::Error> {
+    fn check(
+        &self,
+        config: &Config,
+        context: &Context,
+        detached: bool,
+    ) -> Result<(), containers::Error> {
         let process = config.spec.process().as_ref();
+        if let Some(process) = process {
+            context.warn_of(process);
+        }
         let terminal = process
             .and_then(|process| process.terminal())
             .unwrap_or(false);
@@ -105,7 +113,7 @@ impl Operation for Create {
 
     fn run(self, context: &Context) -> Result<ExitCode> {
         let how = self.common.how(context, false)?;
-        let check = |config: &Config| self.common.check(config, true);
+        let check = |config: &Config| self.common.check(config, context, true);
         context.containers.create(&self.common.id, &how, check)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -117,7 +125,7 @@ impl Operation for Run {
 
     fn run(self, context: &Context) -> Result<ExitCode> {
         let mut how = self.common.how(context, true)?;
-        let check = |config: &Config| self.common.check(config, self.detach);
+        let check = |config: &Config| self.common.check(config, context, self.detach);
         let id = &self.common.id;
         if self.detach {
             let (made, late) = context.containers.create(id, &how, check)?;

@@ -203,6 +203,7 @@ impl Operation for Exec {
             let process = self
                 .choose(config)
                 .map_err(|e| containers::Error::Impossible(format!("{e:#}")))?;
+            context.warn_of(&process);
             let terminal = process.terminal().unwrap_or(false);
             self.started.check_terminal(terminal, self.detach)?;
             Ok(process)

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use rustix::process::Pid;
 use soute_runtime::containers::Late;
 use soute_runtime::process::{Entered, Exit, Started};
 use soute_sys::Called as _;
@@ -13,7 +14,7 @@ use crate::relay::{Attachment, Ending, Signals, relay};
 pub fn begin(no_subreaper: bool) -> Result<Signals> {
     let signals = Signals::take()?;
     if !no_subreaper {
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        rustix::process::set_child_subreaper(Some(Pid::INIT))
             .called(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned())?;
     }
     Ok(signals)
@@ -29,6 +30,8 @@ pub fn remove(container: Late) -> Result<()> {
 
 /// Passes signals on, and the terminal's bytes if the program has one, until it ends; its exit status.
 pub fn follow(program: Started, signals: &Signals) -> Result<ExitCode> {
+    // As `soute run` does.
+    soute_sys::memory::trim();
     let pidfd = program.pidfd.try_clone().context("dup(pidfd)")?;
     let mut program = Entered {
         pidfd: program.pidfd,

@@ -25,6 +25,7 @@ pub enum LogFormat {
 }
 
 /// Where errors go.
+#[derive(Clone)]
 pub struct Log {
     file: Option<PathBuf>,
     format: LogFormat,
@@ -85,12 +86,20 @@ impl Log {
 
     /// Says what failed: once in the log, which some callers read as a whole.
     pub fn error(&self, error: &Error) {
-        let text = text(error);
-        let line = self.line(&text);
+        self.say("error", &text(error));
+    }
+
+    /// Says what is not as it was asked for, and does not matter enough to fail.
+    pub fn warn(&self, text: &str) {
+        self.say("warning", text);
+    }
+
+    fn say(&self, level: &str, text: &str) {
+        let line = self.line(level, text);
         if self.file.is_none() {
             return complain(&line);
         }
-        complain(&format!("{}\n", visible(&text)));
+        complain(&format!("{}\n", visible(text)));
         let written = self.open().and_then(|file| match file {
             Some(mut file) => Ok(file.write_all(line.as_bytes())?),
             None => Ok(()),
@@ -100,17 +109,17 @@ impl Log {
         }
     }
 
-    fn line(&self, text: &str) -> String {
+    fn line(&self, level: &str, text: &str) -> String {
         let time = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let line = Line {
-            level: "error",
+            level,
             msg: text,
             time,
         };
         match self.format {
             LogFormat::Json => serde_json::to_string(&line).unwrap_or_default() + "\n",
             LogFormat::Text => format!(
-                "time={:?} level=error msg={:?}\n",
+                "time={:?} level={level} msg={:?}\n",
                 line.time,
                 visible(line.msg)
             ),
@@ -149,7 +158,7 @@ mod tests {
     #[test]
     fn a_line_is_one_object() {
         let log = Log::new(None, LogFormat::Json);
-        let line = log.line("a \"b\"\nc");
+        let line = log.line("error", "a \"b\"\nc");
         assert_eq!(line.lines().count(), 1);
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["level"], "error");

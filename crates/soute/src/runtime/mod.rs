@@ -32,7 +32,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use soute_runtime::containers::Containers;
 use soute_runtime::executable;
 
-use crate::cli::{Purpose, as_docker_parses, help_flag, version_flag};
+use crate::cli::{Purpose, as_docker_parses, help_flag, matches, version_flag};
 use crate::output::print;
 use log::{Log, LogFormat};
 
@@ -80,6 +80,17 @@ pub struct Context {
     pub root_given: bool,
     /// cgroups are systemd's.
     pub systemd: bool,
+    /// Where it is told what goes wrong.
+    log: Log,
+}
+
+impl Context {
+    /// Tells what this process is not given although its configuration asks for it.
+    fn warn_of(&self, process: &oci_spec::runtime::Process) {
+        if let Some(warning) = soute_runtime::spec::not_raised(process) {
+            self.log.warn(&warning);
+        }
+    }
 }
 
 /// A command of the runtime.
@@ -102,7 +113,7 @@ struct Entry {
     enters: bool,
     augment: fn(Command) -> Command,
     augment_for_parsing: fn(Command) -> Command,
-    run: fn(&ArgMatches, &Context) -> Result<ExitCode>,
+    run: fn(&mut ArgMatches, &Context) -> Result<ExitCode>,
 }
 
 impl Entry {
@@ -114,7 +125,7 @@ impl Entry {
             enters: C::ENTERS,
             augment: augment::<C>,
             augment_for_parsing: |command| as_docker_parses(augment::<C>(command)),
-            run: |matches, context| C::from_arg_matches(matches)?.run(context),
+            run: |matches, context| C::from_arg_matches_mut(matches)?.run(context),
         }
     }
 }
@@ -159,25 +170,30 @@ pub fn main(name: &'static str, words: impl IntoIterator<Item = OsString>) -> Ex
         return ExitCode::FAILURE;
     }
     let words = go_style(words);
-    let parsed = tree(name, Purpose::Parsing).try_get_matches_from(&words);
-    // Help shows the flags as they are documented.
-    let parsed = parsed.or_else(|error| match error.kind() {
-        ErrorKind::DisplayHelp => tree(name, Purpose::Documentation).try_get_matches_from(&words),
-        _ => Err(error),
-    });
-    let matches = match parsed {
+    // As in cli::parse, first by a tree that is made sooner.
+    let named = TABLE
+        .iter()
+        .filter(|entry| words.iter().any(|word| word == entry.name));
+    let parsed = matches(tree_of(name, named, Purpose::Documentation), &words)
+        .or_else(|_| matches(tree(name, Purpose::Parsing), &words))
+        .or_else(|error| match error.kind() {
+            // Help shows the flags as they are documented.
+            ErrorKind::DisplayHelp => matches(tree(name, Purpose::Documentation), &words),
+            _ => Err(error),
+        });
+    let mut found = match parsed {
         Ok(matches) => matches,
         Err(usage) => return explain(&words, &usage),
     };
-    let Ok(globals) = Globals::from_arg_matches(&matches) else {
+    let Ok(globals) = Globals::from_arg_matches_mut(&mut found) else {
         return ExitCode::FAILURE;
     };
     let log = Log::new(globals.log.clone(), globals.log_format);
-    let found = matches.subcommand().and_then(|(name, matches)| {
+    let found = found.remove_subcommand().and_then(|(name, matches)| {
         let entry = TABLE.iter().find(|entry| entry.name == name)?;
         Some((entry, matches))
     });
-    let Some((entry, matches)) = found else {
+    let Some((entry, mut matches)) = found else {
         return ExitCode::from(NO_SUCH_COMMAND);
     };
     if let Err(error) = log.open() {
@@ -185,8 +201,8 @@ pub fn main(name: &'static str, words: impl IntoIterator<Item = OsString>) -> Ex
         return ExitCode::FAILURE;
     }
     match globals
-        .context()
-        .and_then(|context| (entry.run)(matches, &context))
+        .context(&log)
+        .and_then(|context| (entry.run)(&mut matches, &context))
     {
         Ok(code) => code,
         Err(error) => {
@@ -197,7 +213,7 @@ pub fn main(name: &'static str, words: impl IntoIterator<Item = OsString>) -> Ex
 }
 
 impl Globals {
-    fn context(&self) -> Result<Context> {
+    fn context(&self, log: &Log) -> Result<Context> {
         let root = match &self.root {
             Some(root) => std::path::absolute(root)?,
             None => default_root(),
@@ -215,6 +231,7 @@ impl Globals {
             root,
             root_given: self.root.is_some(),
             systemd: self.systemd_cgroup,
+            log: log.clone(),
         })
     }
 }
@@ -229,7 +246,15 @@ fn default_root() -> PathBuf {
 }
 
 fn tree(name: &'static str, purpose: Purpose) -> Command {
-    let subcommands = TABLE.iter().map(|entry| {
+    tree_of(name, TABLE, purpose)
+}
+
+fn tree_of<'a>(
+    name: &'static str,
+    entries: impl IntoIterator<Item = &'a Entry>,
+    purpose: Purpose,
+) -> Command {
+    let subcommands = entries.into_iter().map(|entry| {
         Command::new(entry.name)
             .about(entry.about)
             .defer(match purpose {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use soute_runtime::containers::{Error, Recipients};
+use soute_runtime::containers::{Error, Recipients, TerminalSize};
 
 use crate::terminal::own_size;
 
@@ -36,10 +36,10 @@ impl StartedArgs {
         }
     }
 
-    /// The size of the terminal that the program's is joined to while its end is waited for.
-    pub fn terminal_size(&self) -> Option<(u16, u16)> {
+    /// Tells the size of the terminal that the program's is joined to while its end is waited for.
+    pub fn terminal_size(&self) -> Option<TerminalSize> {
         match self.console_socket {
-            None => own_size(),
+            None => Some(own_size),
             Some(_) => None,
         }
     }

@@ -29,9 +29,16 @@ pub struct Overlay {
     /// The mount, which is private.
     pub mount: OwnedFd,
     /// Dropping them waits: for an RCU grace period for each layer's clone (its mount ends), for the end of the process
-    /// that attached them. The parent does that while the child is busy.
-    _layers: Vec<OwnedFd>,
+    /// that attached them. The parent does that when nobody waits for it.
+    layers: Vec<OwnedFd>,
     _helper: Option<attached::Helper>,
+}
+
+impl Overlay {
+    /// Of an overlay that has got its place, what takes time to close.
+    pub(crate) fn into_layers(self) -> Vec<OwnedFd> {
+        self.layers
+    }
 }
 
 /// How the layers are given to overlayfs.
@@ -191,7 +198,7 @@ impl Parts {
     fn done(self, mount: OwnedFd, helper: Option<attached::Helper>) -> Overlay {
         Overlay {
             mount,
-            _layers: self.layers,
+            layers: self.layers,
             _helper: helper,
         }
     }
