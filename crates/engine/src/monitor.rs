@@ -113,7 +113,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         keep_keyring: false,
         gate: None,
     };
-    let spawned = spawn(&plan, birth, &mut |pid| {
+    let spawned = spawn(&plan, birth, &mut |pid: rustix::process::Pid| {
         own = Some(
             write_state(&places, &record, pid, begun)
                 .map_err(|e| Failure::setup("keeping the container's state", e))?,

@@ -127,6 +127,7 @@ pub(crate) fn plan(
         masked_paths: list(MASKED),
         readonly_paths: list(READ_ONLY),
         net_devices: Vec::new(),
+        connected: false,
         sysctls: sysctls::check(request, &namespaces)?,
         process: Process {
             args: record.args.clone(),

@@ -41,6 +41,8 @@ pub struct Plan {
     pub readonly_paths: Vec<String>,
     /// Interfaces of the machine that move into the container's network namespace.
     pub net_devices: Vec<NetDevice>,
+    /// The caller connects that namespace ([`Caller::connect`](crate::process::Caller)).
+    pub connected: bool,
     /// Written below /proc/sys: name with dots or slashes, value.
     pub sysctls: Vec<(String, String)>,
     /// The program and what it may do.
@@ -49,6 +51,13 @@ pub struct Plan {
     pub init: bool,
     /// The machine's programs that take part in the set-up.
     pub hooks: Hooks,
+}
+
+impl Plan {
+    /// Whether its network namespace gets more than what is in every one.
+    pub(crate) fn has_interfaces(&self) -> bool {
+        self.connected || !self.net_devices.is_empty()
+    }
 }
 
 /// Programs of the machine that run while a container is set up (runtime-spec, config.md, "POSIX-platform Hooks"), each

@@ -3,6 +3,8 @@
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
+use rustix::process::Pid;
+
 use super::error::io;
 use super::prepare::{Made, Prepared};
 use super::state::{has_been_made, write_init};
@@ -85,7 +87,7 @@ fn populate(made: &Made, planned: &Planned, how: &Create) -> Result<Started, Err
         keep_keyring: how.keep_keyring,
         gate: gate.as_ref(),
     };
-    let started = spawn(&planned.plan, birth, &mut |pid| {
+    let started = spawn(&planned.plan, birth, &mut |pid: Pid| {
         write_init(folder, pid).map_err(|e| Failure::setup("keeping the container's state", e))?;
         // Long before its program; what it costs (0.2 ms on v2) costs no time here.
         let restricted = made.restrict_devices(planned);

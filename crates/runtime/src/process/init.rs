@@ -83,6 +83,10 @@ fn set_up(
             .step("the network namespace")?;
         soute_sys::net::loopback_up().step("the loopback interface")?;
     }
+    // The parent connects it while the rest is set up.
+    if plan.has_interfaces() {
+        channel.send(&[NETWORK], &[]).step("telling the parent")?;
+    }
 
     // Kernel file systems while the machine's are still in sight (see mounts::kernel); the parent builds the rest now.
     let mut trees = plan
@@ -178,8 +182,7 @@ fn set_up(
             .and_then(dev::complete)
             .step("the devices")?;
     }
-    if !plan.net_devices.is_empty() {
-        channel.send(&[NETWORK], &[]).step("telling the parent")?;
+    if plan.has_interfaces() {
         expect(channel, NETWORK)?;
     }
     if hooks {

@@ -26,6 +26,6 @@ pub use enter::{Entered, Exit, Own, enter, enter_as_child, shares_namespace};
 pub use failure::{Failure, FailureKind};
 pub use program::DEFAULT_PATH;
 pub(crate) use program::leads_through_magic;
-pub use spawn::{Birth, Started, Stdio, spawn};
+pub use spawn::{Birth, Caller, Started, Stdio, spawn};
 pub use stdio::{Standard, pipe};
 pub use wait::exit_code;

@@ -75,18 +75,42 @@ pub struct Birth<'a> {
     pub gate: Option<&'a Gate>,
 }
 
+/// What the caller makes for a container while that sets itself up. If it fails, the container is undone.
+pub trait Caller {
+    /// The child, which is `first` as the caller numbers it, is busy with itself, and the root file system and the
+    /// sources of binds are not looked for yet: what the caller has still to make, it makes here.
+    ///
+    /// # Errors
+    /// What could not be made.
+    fn made(&mut self, first: Pid) -> Result<(), Failure>;
+
+    /// The container's network namespace is there, with nothing but loopback: interfaces are put into it here, if the
+    /// plan says so ([`Plan::connected`]). The child places its mounts meanwhile.
+    ///
+    /// # Errors
+    /// What could not be connected.
+    fn connect(&mut self, network: BorrowedFd<'_>) -> Result<(), Failure>;
+}
+
+/// A caller with no networks.
+impl<F: FnMut(Pid) -> Result<(), Failure>> Caller for F {
+    fn made(&mut self, first: Pid) -> Result<(), Failure> {
+        self(first)
+    }
+
+    fn connect(&mut self, _: BorrowedFd<'_>) -> Result<(), Failure> {
+        Err(Failure::setup(
+            "the network",
+            "there is nobody to connect it",
+        ))
+    }
+}
+
 /// Makes the container: on success its program runs, or waits at the gate.
-///
-/// `meanwhile` is called as soon as the child is busy with itself, and before the root file system and the sources of
-/// binds are looked for: what the caller has still to make, it makes there. If it fails, the container is undone.
 ///
 /// On failure nothing is left but the caller's own cgroup and folders; the child, if there was one, has been killed and
 /// waited for.
-pub fn spawn(
-    plan: &Plan,
-    birth: Birth<'_>,
-    meanwhile: &mut dyn FnMut(Pid) -> Result<(), Failure>,
-) -> Result<Started, Failure> {
+pub fn spawn(plan: &Plan, birth: Birth<'_>, caller: &mut dyn Caller) -> Result<Started, Failure> {
     // Nodes and folders get exactly the modes that are named.
     rustix::process::umask(Mode::empty());
     if let (Some(stdio), Some(root)) = (
@@ -119,7 +143,7 @@ pub fn spawn(
             let gated = birth.gate.is_some();
             drop(birth);
             let child = Child { pid, pidfd };
-            match complete(plan, &ours, &child, gated, meanwhile) {
+            match complete(plan, &ours, &child, gated, caller) {
                 Ok((terminal, layers)) => Ok(Started {
                     pid: child.pid,
                     pidfd: child.pidfd,
@@ -141,10 +165,10 @@ impl Child {
     /// Ends a child whose parent failed. What the child had to say comes first: it is nearer to the cause.
     fn abandon(self, channel: &Channel, failure: Failure) -> Failure {
         let _ = soute_sys::process::pidfd_send_signal(&self.pidfd, libc_sigkill());
-        let said = match channel.receive() {
-            Ok(Some(message)) => Failure::decode(&message.bytes),
-            _ => None,
-        };
+        let mut said = None;
+        while let (None, Ok(Some(message))) = (&said, channel.receive()) {
+            said = Failure::decode(&message.bytes);
+        }
         super::wait::reap(&self.pidfd);
         said.unwrap_or(failure)
     }
@@ -159,13 +183,13 @@ fn complete(
     channel: &Channel,
     child: &Child,
     gated: bool,
-    meanwhile: &mut dyn FnMut(Pid) -> Result<(), Failure>,
+    caller: &mut dyn Caller,
 ) -> Result<(Option<OwnedFd>, Vec<OwnedFd>), Failure> {
     if let UserNamespace::New(maps) = &plan.namespaces.user {
         idmap::write_maps(child.pid, maps).step("the id maps")?;
     }
     channel.send(&[READY], &[]).step("telling the child")?;
-    meanwhile(child.pid)?;
+    caller.made(child.pid)?;
 
     // The machine's root is needed for the rest, and the child is busy with its own part meanwhile.
     let maps = plan.namespaces.user.maps();
@@ -202,7 +226,7 @@ fn complete(
     let layers = rootfs.into_layers();
     // The child has done so by now, and is busy again.
     executable::let_go();
-    Ok((answer(plan, channel, child, gated)?, layers))
+    Ok((answer(plan, channel, child, gated, caller)?, layers))
 }
 
 /// A mount that the child cannot make.
@@ -227,9 +251,10 @@ fn answer(
     channel: &Channel,
     child: &Child,
     gated: bool,
+    caller: &mut dyn Caller,
 ) -> Result<Option<OwnedFd>, Failure> {
     let mut moved = Vec::new();
-    let answered = answer_all(plan, channel, child, gated, &mut moved);
+    let answered = answer_all(plan, channel, child, gated, caller, &mut moved);
     answered.map_err(|failure| {
         // While there is still a network to take them from: with it the kernel would destroy what is virtual.
         moved
@@ -251,6 +276,7 @@ fn answer_all(
     channel: &Channel,
     child: &Child,
     gated: bool,
+    caller: &mut dyn Caller,
     moved: &mut Vec<Moved>,
 ) -> Result<Option<OwnedFd>, Failure> {
     let hooks = &plan.hooks;
@@ -269,9 +295,12 @@ fn answer_all(
             Some(&TERMINAL) => terminal = message.descriptors.into_iter().next(),
             Some(&WAITING) => return Ok(terminal),
             Some(&NETWORK) => {
-                let network = idmap::open_namespace(child.pid, "net").step("network devices")?;
+                let network = idmap::open_namespace(child.pid, "net").step("the network")?;
                 for device in &plan.net_devices {
                     moved.push(device.carry(network.as_fd())?);
+                }
+                if plan.connected {
+                    caller.connect(network.as_fd())?;
                 }
                 channel.send(&[NETWORK], &[]).step("telling the child")?;
             }

@@ -250,6 +250,7 @@ pub fn plan(
             masked_paths: list(linux.map(|linux| linux.masked_paths())),
             readonly_paths: list(linux.map(|linux| linux.readonly_paths())),
             net_devices: attributes::net_devices(spec, &namespaces)?,
+            connected: false,
             sysctls,
             process,
             init: false,
