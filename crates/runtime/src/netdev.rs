@@ -97,7 +97,8 @@ impl NetDevice {
         let Some((index, flags)) = here.link(&self.name).step(&step)? else {
             return Err(Failure::setup(step, "there is no such one"));
         };
-        let mut inside = Socket::open_in(container)?;
+        let mut inside =
+            Socket::open_in(container).step("entering the container's network namespace")?;
         let name = self.free_name(&mut inside)?;
         let addresses = here.addresses(index).step(&step)?;
         let addresses = addresses.into_iter().filter_map(lasting).collect();
@@ -193,7 +194,8 @@ impl Moved {
         self.inside
             .set_link(Link::to(self.own.as_fd(), index, name))
             .step(&step)?;
-        let mut here = Socket::open_in(self.own.as_fd())?;
+        let mut here = Socket::open_in(self.own.as_fd())
+            .step("returning to the machine's network namespace")?;
         let Some((index, _)) = here.link(name).step(&step)? else {
             return Err(Failure::setup(step, "it did not come back"));
         };

@@ -1,0 +1,111 @@
+//! A descriptor that is opened in another network namespace, by a process in between.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::process::{Cloned, exit_now, fork};
+use crate::{CallError, Called};
+
+/// Longest error that comes back; the rest is cut.
+const LONGEST: usize = 1024;
+
+/// What `open` opens with `namespace` as its network namespace. The caller stays in its own, and has one thread
+/// ([`fork`]).
+///
+/// # Errors
+/// Of setns(2); of `open`; the process in between was killed (ECHILD).
+pub fn network(
+    namespace: BorrowedFd<'_>,
+    open: impl FnOnce() -> Result<OwnedFd, CallError>,
+) -> Result<OwnedFd, CallError> {
+    let (ours, theirs) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .called(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)".to_owned())?;
+    match fork()? {
+        Cloned::Child => {
+            let opened = move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))
+                .called(|| "setns(CLONE_NEWNET)".to_owned())
+                .and_then(|()| open());
+            tell(theirs.as_fd(), opened);
+            exit_now(0)
+        }
+        Cloned::Parent { pidfd, .. } => {
+            drop(theirs);
+            let told = hear(ours.as_fd());
+            while let Err(Errno::INTR) = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)
+            {
+            }
+            told
+        }
+    }
+}
+
+/// The descriptor beside an empty text; or the number of an error and its call. That nobody hears it is nothing to tell.
+fn tell(to: BorrowedFd<'_>, opened: Result<OwnedFd, CallError>) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let mut text = Vec::new();
+    let descriptors = match &opened {
+        Ok(fd) => {
+            text.extend(0i32.to_ne_bytes());
+            vec![fd.as_fd()]
+        }
+        Err(e) => {
+            text.extend(e.errno().raw_os_error().to_ne_bytes());
+            text.extend(e.call().as_bytes());
+            text.truncate(LONGEST);
+            Vec::new()
+        }
+    };
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    }
+    let _ = sendmsg(
+        to,
+        &[IoSlice::new(&text)],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    );
+}
+
+fn hear(from: BorrowedFd<'_>) -> Result<OwnedFd, CallError> {
+    let call = || "recvmsg(a descriptor opened in another network namespace)".to_owned();
+    let mut text = [0; LONGEST];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::io::retry_on_intr(|| {
+        let mut into = [IoSliceMut::new(&mut text)];
+        recvmsg(from, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC)
+    })
+    .called(call)?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut rights) = message
+            && let Some(fd) = rights.next()
+        {
+            return Ok(fd);
+        }
+    }
+    let text = text.get(..received.bytes).unwrap_or_default();
+    match text.split_first_chunk() {
+        // The descriptor was sent, and has no room in this process.
+        Some((number, _)) if *number == [0; 4] => Err(CallError::new(call(), Errno::MFILE)),
+        Some((number, told)) => Err(CallError::new(
+            String::from_utf8_lossy(told),
+            Errno::from_raw_os_error(i32::from_ne_bytes(*number)),
+        )),
+        None => Err(CallError::new(call(), Errno::CHILD)),
+    }
+}
