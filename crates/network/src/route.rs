@@ -1,0 +1,84 @@
+//! Links, addresses and routes of one network namespace (rtnetlink(7)), blocking, each order with its answer.
+
+mod addresses;
+mod links;
+mod make;
+mod routes;
+
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+use soute_sys::netlink::{Attribute, Malformed, Protocol, Socket, Writer, flags};
+use soute_sys::{CallError, Called};
+
+pub use addresses::Address;
+pub use links::{Link, LinkFlags};
+pub use make::{End, IpvlanMode, MacvlanMode};
+pub use routes::{Hop, Route};
+
+/// linux/socket.h
+const AF_UNSPEC: u8 = 0;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// What is asked of the kernel about one network namespace.
+#[derive(Debug)]
+pub struct Rtnetlink(Socket);
+
+impl Rtnetlink {
+    /// The caller's network namespace.
+    pub fn open() -> Result<Self, CallError> {
+        Socket::open(Protocol::Route).map(Self)
+    }
+
+    /// Another. The caller has one thread ([`Socket::open_in`]).
+    pub fn open_in(namespace: BorrowedFd<'_>) -> Result<Self, CallError> {
+        Socket::open_in(Protocol::Route, namespace).map(Self)
+    }
+
+    /// One order, done when this returns.
+    fn order(
+        &mut self,
+        kind: u16,
+        more: u16,
+        body: Writer,
+        call: &dyn Fn() -> String,
+    ) -> Result<(), CallError> {
+        let body = body.finish().called(call)?;
+        self.0
+            .ask(kind, more | flags::ACK, &body, call, &mut |_| Ok(()))
+    }
+}
+
+fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// An address of whatever family it has the length of.
+fn address(attribute: &Attribute<'_>) -> Result<IpAddr, Malformed> {
+    match attribute.value.len() {
+        4 => attribute.exactly().map(|octets: [u8; 4]| octets.into()),
+        _ => attribute.exactly().map(|octets: [u8; 16]| octets.into()),
+    }
+}
+
+/// The system call's error, as of `call`.
+fn malformed(call: &dyn Fn() -> String) -> impl Fn(Malformed) -> CallError {
+    move |e| e.of(&call())
+}
+
+/// `None` for what the kernel does not know.
+fn unless_missing<T>(asked: Result<Option<T>, CallError>) -> Result<Option<T>, CallError> {
+    match asked {
+        Err(e) if e.errno() == Errno::NODEV => Ok(None),
+        other => other,
+    }
+}

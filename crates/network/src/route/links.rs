@@ -1,0 +1,240 @@
+//! Links: what there is, and changes to it.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use soute_sys::netlink::{Malformed, Message, Writer, flags};
+use soute_sys::{CallError, Called};
+
+use super::{AF_UNSPEC, Rtnetlink, malformed, unless_missing};
+use crate::Mac;
+
+/// linux/rtnetlink.h
+pub(super) const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
+const RTM_SETLINK: u16 = 19;
+
+/// linux/if_link.h
+pub(super) const IFLA_ADDRESS: u16 = 1;
+pub(super) const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_MTU: u16 = 4;
+pub(super) const IFLA_LINK: u16 = 5;
+pub(super) const IFLA_MASTER: u16 = 10;
+const IFLA_PROTINFO: u16 = 12;
+pub(super) const IFLA_LINKINFO: u16 = 18;
+pub(super) const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_LINK_NETNSID: u16 = 37;
+pub(super) const IFLA_INFO_KIND: u16 = 1;
+const IFLA_BRPORT_MODE: u16 = 4;
+
+/// linux/socket.h
+const AF_BRIDGE: u8 = 7;
+
+/// `IFF_*` (netdevice(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkFlags(pub u32);
+
+impl LinkFlags {
+    /// The administrator wants it up.
+    pub const UP: u32 = 0x1;
+    /// `lo`.
+    pub const LOOPBACK: u32 = 0x8;
+    /// Packets can go: it is up, and so is what it stands on.
+    pub const RUNNING: u32 = 0x40;
+    /// There is a carrier.
+    pub const LOWER_UP: u32 = 0x10000;
+
+    /// Whether these are all set.
+    pub fn has(self, flags: u32) -> bool {
+        self.0 & flags == flags
+    }
+}
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its number, which no other has in its namespace.
+    pub index: u32,
+    /// Its name. A name that is not UTF-8 is shown with replacements; the number tells which it is.
+    pub name: String,
+    /// What it is like just now.
+    pub flags: LinkFlags,
+    /// Longest packet in bytes, without the link's own header.
+    pub mtu: u32,
+    /// The bridge (or bond, or VRF) that it is a port of.
+    pub master: Option<u32>,
+    /// `bridge`, `veth`, `macvlan` and so on; none for interfaces of hardware and `lo`.
+    pub kind: Option<String>,
+    /// What it is tied to: of a veth, the other end; of a macvlan, the interface that it shares.
+    pub tied_to: Option<u32>,
+    /// The number that this namespace has for the one that [`Self::tied_to`] is in, if that is another: a number as
+    /// RTM_GETNSID tells it for a descriptor.
+    pub tied_in: Option<i32>,
+    /// Its hardware address: six bytes for Ethernet, other lengths for others.
+    pub address: Vec<u8>,
+}
+
+impl Link {
+    /// Its Ethernet address, if it has one.
+    pub fn mac(&self) -> Option<Mac> {
+        let bytes = self.address.as_slice().try_into().ok()?;
+        Mac::new(bytes).ok()
+    }
+
+    /// Whether it is up, as its administrator wants it.
+    pub fn is_up(&self) -> bool {
+        self.flags.has(LinkFlags::UP)
+    }
+
+    /// From an RTM_NEWLINK.
+    fn read(message: &Message<'_>) -> Result<Self, Malformed> {
+        // struct ifinfomsg: family, padding, type (16), index (32), flags (32), mask (32).
+        let (header, attributes) = message.split::<16>()?;
+        let [_, _, _, _, i0, i1, i2, i3, f0, f1, f2, f3, ..] = *header;
+        let mut link = Self {
+            index: u32::from_ne_bytes([i0, i1, i2, i3]),
+            name: String::new(),
+            flags: LinkFlags(u32::from_ne_bytes([f0, f1, f2, f3])),
+            mtu: 0,
+            master: None,
+            kind: None,
+            tied_to: None,
+            tied_in: None,
+            address: Vec::new(),
+        };
+        for attribute in attributes {
+            let attribute = attribute?;
+            match attribute.kind {
+                IFLA_IFNAME => link.name = attribute.text()?,
+                IFLA_MTU => link.mtu = attribute.u32()?,
+                IFLA_MASTER => link.master = Some(attribute.u32()?),
+                IFLA_LINKINFO => {
+                    let kind = attribute.nested().find(IFLA_INFO_KIND)?;
+                    link.kind = kind.map(|kind| kind.text()).transpose()?;
+                }
+                // 0: of a tunnel that stands on no interface.
+                IFLA_LINK => link.tied_to = Some(attribute.u32()?).filter(|index| *index != 0),
+                IFLA_LINK_NETNSID => {
+                    link.tied_in = Some(attribute.exactly().map(i32::from_ne_bytes)?);
+                }
+                IFLA_ADDRESS => link.address = attribute.value.to_vec(),
+                _ => {}
+            }
+        }
+        Ok(link)
+    }
+}
+
+/// struct ifinfomsg, for interface `index`: of its flags, those in `mask` are to be as in `flags`.
+pub(super) fn header(family: u8, index: u32, flags: u32, mask: u32) -> Vec<u8> {
+    let mut header = vec![family, 0, 0, 0];
+    for word in [index, flags, mask] {
+        header.extend(word.to_ne_bytes());
+    }
+    header
+}
+
+impl Rtnetlink {
+    /// All interfaces.
+    pub fn links(&mut self) -> Result<Vec<Link>, CallError> {
+        let call = || "RTM_GETLINK(all)".to_owned();
+        let body = header(AF_UNSPEC, 0, 0, 0);
+        self.0
+            .dump(RTM_GETLINK, &body, &call, &|message| match message.kind {
+                RTM_NEWLINK => Link::read(message).map(Some).map_err(malformed(&call)),
+                _ => Ok(None),
+            })
+    }
+
+    /// The interface of this name, if there is one.
+    pub fn link(&mut self, name: &str) -> Result<Option<Link>, CallError> {
+        let mut body = Writer::new(&header(AF_UNSPEC, 0, 0, 0));
+        body.text(IFLA_IFNAME, name);
+        self.one(body, &|| format!("RTM_GETLINK({name:?})"))
+    }
+
+    /// The interface of this number, if there is one.
+    pub fn link_numbered(&mut self, index: u32) -> Result<Option<Link>, CallError> {
+        let body = Writer::new(&header(AF_UNSPEC, index, 0, 0));
+        self.one(body, &|| format!("RTM_GETLINK({index})"))
+    }
+
+    fn one(&mut self, body: Writer, call: &dyn Fn() -> String) -> Result<Option<Link>, CallError> {
+        let body = body.finish().called(call)?;
+        let mut found = None;
+        let asked = self
+            .0
+            .ask(RTM_GETLINK, flags::ACK, &body, call, &mut |message| {
+                if message.kind == RTM_NEWLINK {
+                    found = Some(Link::read(message).map_err(malformed(call))?);
+                }
+                Ok(())
+            });
+        unless_missing(asked.map(|()| found))
+    }
+
+    /// Brings an interface up, or takes it down.
+    pub fn set_up(&mut self, index: u32, up: bool) -> Result<(), CallError> {
+        let flags = if up { LinkFlags::UP } else { 0 };
+        let body = Writer::new(&header(AF_UNSPEC, index, flags, LinkFlags::UP));
+        let word = if up { "up" } else { "down" };
+        self.order(RTM_SETLINK, 0, body, &|| {
+            format!("RTM_SETLINK({index}, {word})")
+        })
+    }
+
+    /// Sets an interface's MTU, in bytes.
+    pub fn set_mtu(&mut self, index: u32, mtu: u32) -> Result<(), CallError> {
+        let mut body = Writer::new(&header(AF_UNSPEC, index, 0, 0));
+        body.u32(IFLA_MTU, mtu);
+        self.order(RTM_SETLINK, 0, body, &|| {
+            format!("RTM_SETLINK({index}, IFLA_MTU {mtu})")
+        })
+    }
+
+    /// Makes an interface a port of a bridge, or, with `None`, of none.
+    pub fn set_master(&mut self, index: u32, master: Option<u32>) -> Result<(), CallError> {
+        let master = master.unwrap_or(0);
+        let mut body = Writer::new(&header(AF_UNSPEC, index, 0, 0));
+        body.u32(IFLA_MASTER, master);
+        self.order(RTM_SETLINK, 0, body, &|| {
+            format!("RTM_SETLINK({index}, IFLA_MASTER {master})")
+        })
+    }
+
+    /// Whether a bridge may send a packet out of the port by which it came (`IFLA_BRPORT_MODE`). Without that, a container
+    /// that reaches itself by a published port waits for ever where bridged packets go through iptables
+    /// (`net.bridge.bridge-nf-call-iptables`): they are translated without leaving the bridge.
+    pub fn set_hairpin(&mut self, port: u32, on: bool) -> Result<(), CallError> {
+        let mut body = Writer::new(&header(AF_BRIDGE, port, 0, 0));
+        body.nest(IFLA_PROTINFO, |port| {
+            port.u8(IFLA_BRPORT_MODE, on.into());
+        });
+        self.order(RTM_SETLINK, 0, body, &|| {
+            format!("RTM_SETLINK({port}, IFLA_BRPORT_MODE {})", u8::from(on))
+        })
+    }
+
+    /// Moves an interface to another network namespace, under this name there. It loses its addresses and is down there.
+    pub fn move_to(
+        &mut self,
+        index: u32,
+        namespace: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<(), CallError> {
+        let fd = namespace.as_raw_fd();
+        let mut body = Writer::new(&header(AF_UNSPEC, index, 0, 0));
+        body.text(IFLA_IFNAME, name)
+            .bytes(IFLA_NET_NS_FD, &fd.to_ne_bytes());
+        self.order(RTM_SETLINK, 0, body, &|| {
+            format!("RTM_SETLINK({index}, IFLA_NET_NS_FD {fd}, IFLA_IFNAME {name:?})")
+        })
+    }
+
+    /// Deletes an interface: `false` if there is none of this number. Of a veth pair both ends go.
+    pub fn delete_link(&mut self, index: u32) -> Result<bool, CallError> {
+        let body = Writer::new(&header(AF_UNSPEC, index, 0, 0));
+        let deleted = self.order(RTM_DELLINK, 0, body, &|| format!("RTM_DELLINK({index})"));
+        unless_missing(deleted.map(Some)).map(|done| done.is_some())
+    }
+}
