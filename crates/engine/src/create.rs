@@ -285,7 +285,7 @@ fn hostname(id: &str, request: &Request, joined: Option<&Record>) -> Option<Stri
         return None;
     }
     let shared = match &request.network {
-        Network::None => None,
+        Network::None | Network::Networks(_) => None,
         Network::Host => Some(machine_hostname()),
         Network::Container(_) => joined
             .and_then(|other| other.hostname.clone())

@@ -31,6 +31,12 @@ pub enum Error {
     /// No container of that name or id.
     #[error("no such container: {0}")]
     NoSuchContainer(String),
+    /// No network of that name or id.
+    #[error("no such network: {0}")]
+    NoSuchNetwork(String),
+    /// The name is another network's.
+    #[error("there is a network {0} already")]
+    NetworkExists(String),
     /// An id prefix that several containers share.
     #[error("the id prefix {prefix} is ambiguous: {}", ids.join(", "))]
     AmbiguousId {

@@ -2,6 +2,7 @@
 
 use soute_runtime::plan::MountSource;
 
+use crate::networks::{NetworkRecord, Wire};
 use crate::record::Record;
 use crate::request::{Network, Request};
 
@@ -39,7 +40,11 @@ impl MachineFiles {
 }
 
 /// The files for one start: where, and what. With another container's network come that one's files.
-pub(crate) fn files(record: &Record, machine: &MachineFiles) -> Vec<(&'static str, MountSource)> {
+pub(crate) fn files(
+    record: &Record,
+    machine: &MachineFiles,
+    networks: &[(NetworkRecord, Wire)],
+) -> Vec<(&'static str, MountSource)> {
     let request = &record.request;
     if let Network::Container(_) = request.network {
         let same = |path: &'static str| {
@@ -55,7 +60,8 @@ pub(crate) fn files(record: &Record, machine: &MachineFiles) -> Vec<(&'static st
         (HOSTNAME, format!("{hostname}\n")),
         (
             HOSTS,
-            hosts(request, shared.then_some(machine.hosts.as_str())),
+            hosts(request, shared.then_some(machine.hosts.as_str()))
+                + &own_names(networks, hostname, &record.name),
         ),
     ]
     .map(|(path, content)| (path, MountSource::File { content }))
@@ -68,6 +74,18 @@ pub(crate) fn machine_hostname() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
+}
+
+/// The container's own names at the addresses that it has in its networks.
+fn own_names(networks: &[(NetworkRecord, Wire)], hostname: &str, name: &str) -> String {
+    let addresses = networks.iter().flat_map(|(_, wire)| &wire.addresses);
+    let names = match name == hostname {
+        true => hostname.to_owned(),
+        false => format!("{hostname} {name}"),
+    };
+    addresses
+        .map(|(address, _)| format!("{address}\t{names}\n"))
+        .collect()
 }
 
 fn hosts(request: &Request, machine: Option<&str>) -> String {

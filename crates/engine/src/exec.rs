@@ -101,7 +101,7 @@ impl Engine {
             user: record.id_maps.is_some(),
             pid: own_share(&request.pid, "pid")?,
             net: match &request.network {
-                Network::None => true,
+                Network::None | Network::Networks(_) => true,
                 Network::Host => false,
                 Network::Container(_) => joined("net")?,
             },

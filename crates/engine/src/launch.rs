@@ -17,6 +17,7 @@ use crate::etc_files::MachineFiles;
 use crate::frame::{Connection, Frame, Received};
 use crate::lock::Lock;
 use crate::monitor::{self, Home, Prepared};
+use crate::networks::Wires;
 use crate::places::Places;
 use crate::plan::{Joined, Joins, Machine};
 use crate::record::Record;
@@ -98,13 +99,14 @@ impl Engine {
             ours.send(&Frame::Attach)?;
         }
         let prepared = match self.prepare(&record, start) {
-            Ok((plan, cgroup, home)) => Prepared {
+            Ok((plan, cgroup, home, networks)) => Prepared {
                 places: self.places.clone(),
                 log: self.settings.log.clone(),
                 record,
                 plan,
                 cgroup,
                 home,
+                networks,
                 lock,
                 connection: theirs,
             },
@@ -151,14 +153,18 @@ impl Engine {
         &self,
         record: &Record,
         start: Start,
-    ) -> Result<(soute_runtime::plan::Plan, Cgroup, Home), Error> {
+    ) -> Result<(soute_runtime::plan::Plan, Cgroup, Home, Wires), Error> {
         crate::sealed::require(record.id_maps.as_ref())?;
-        let machine = Machine {
+        let mut machine = Machine {
             layout: self.layout.clone(),
             kernel: self.kernel,
             last_capability: self.last_capability,
             joins: self.joins(&record.request)?,
             files: MachineFiles::read(&record.request),
+            networks: match &record.request.network {
+                Network::Networks(endpoints) => self.reserve(&record.id, endpoints)?,
+                _ => Vec::new(),
+            },
         };
         if let Some((_, maps)) = &machine.joins.user
             && *maps != record.id_maps
@@ -170,7 +176,7 @@ impl Engine {
             ));
         }
         let size = start.terminal_size.unwrap_or((24, 80));
-        let (plan, rules) = crate::plan::plan(&self.places, record, machine, size)?;
+        let (plan, rules) = crate::plan::plan(&self.places, record, &mut machine, size)?;
         for mount in &record.request.mounts {
             if let MountKind::Bind {
                 path, propagation, ..
@@ -191,7 +197,7 @@ impl Engine {
             &limits(&record.request.resources),
             &rules,
         )?;
-        Ok((plan, cgroup, home))
+        Ok((plan, cgroup, home, machine.networks))
     }
 
     /// Namespaces of another container, open.
@@ -242,10 +248,13 @@ impl Engine {
 
     /// A start that failed before there was a monitor.
     fn undo(&self, record: &Record, lock: Lock, error: Error) -> Error {
+        let remains = Remains::of(record, true);
         let undone = if record.ephemeral {
-            crate::remove::everything(&self.places, &Remains::of(record, true), lock)
+            crate::remove::everything(&self.places, &remains, lock)
         } else {
-            lock.remove_folder()
+            remains
+                .leave_networks(&self.places)
+                .and_then(|()| lock.remove_folder())
         };
         match undone {
             Ok(()) => error,

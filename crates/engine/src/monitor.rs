@@ -12,20 +12,21 @@
 mod clients;
 mod streams;
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 use soute_runtime::cgroups::{Cgroup, Layout};
 use soute_runtime::plan::Plan;
-use soute_runtime::process::{Birth, Failure, Started, exit_code, spawn};
+use soute_runtime::process::{Birth, Caller, Failure, Started, exit_code, spawn};
 use soute_sys::process::exit_now;
 
 use crate::error::Error;
 use crate::frame::{Connection, Frame};
 use crate::lock::Lock;
+use crate::networks::Wires;
 use crate::places::{Places, make_folder};
 use crate::record::{LastRun, Record, Running};
 use crate::remove::Remains;
@@ -46,6 +47,7 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) cgroup: Cgroup,
     pub(crate) home: Home,
+    pub(crate) networks: Wires,
     pub(crate) lock: Lock,
     /// The monitor's end of the conversation with that command.
     pub(crate) connection: Connection,
@@ -57,6 +59,34 @@ pub(crate) enum Home {
     Own(Cgroup),
     /// Its caller's, for as long as a short container lasts: to move takes longer than all the rest.
     Callers(Layout),
+}
+
+/// What the monitor does while the container sets itself up.
+struct Beside<'a> {
+    places: &'a Places,
+    record: &'a Record,
+    networks: &'a Wires,
+    begun: Timestamp,
+    /// The socket where clients come in, and the signals that the monitor heeds.
+    own: Option<(OwnedFd, OwnedFd)>,
+}
+
+impl Caller for Beside<'_> {
+    fn made(&mut self, first: Pid) -> Result<(), Failure> {
+        let own = write_state(self.places, self.record, first, self.begun)
+            .and_then(|own| {
+                crate::networks::note(self.places, &self.record.id, self.networks)?;
+                Ok(own)
+            })
+            .map_err(|e| Failure::setup("keeping the container's state", e))?;
+        self.own = Some(own);
+        Ok(())
+    }
+
+    fn connect(&mut self, network: BorrowedFd<'_>) -> Result<(), Failure> {
+        crate::networks::connect(self.networks, network)
+            .map_err(|e| Failure::setup("the container's networks", e))
+    }
 }
 
 /// What stays of it while the container runs.
@@ -85,6 +115,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         plan,
         cgroup,
         home,
+        networks,
         lock,
         connection,
     } = prepared;
@@ -103,7 +134,6 @@ pub(crate) fn run(prepared: Prepared) -> ! {
     };
     let own_pids = plan.namespaces.pid.is_new();
     let begun = Timestamp::now();
-    let mut own = None;
     // All that the container and its monitor need on disk is made while the child sets itself up.
     let birth = Birth {
         cgroup: &cgroup,
@@ -113,16 +143,17 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         keep_keyring: false,
         gate: None,
     };
-    let spawned = spawn(&plan, birth, &mut |pid: rustix::process::Pid| {
-        own = Some(
-            write_state(&places, &record, pid, begun)
-                .map_err(|e| Failure::setup("keeping the container's state", e))?,
-        );
-        Ok(())
-    });
-    let (started, (listener, signals)) = match (spawned, own) {
+    let mut beside = Beside {
+        places: &places,
+        record: &record,
+        networks: &networks,
+        begun,
+        own: None,
+    };
+    let spawned = spawn(&plan, birth, &mut beside);
+    let (started, (listener, signals)) = match (spawned, beside.own) {
         (Ok(started), Some(own)) => (started, own),
-        (Ok(_), None) => unreachable!("a spawn that succeeds has called its closure"),
+        (Ok(_), None) => unreachable!("a spawn that succeeds has told of the first process"),
         (Err(failure), _) => give_up(&places, &record, cgroup, lock, &connection, failure),
     };
     if let Err(e) = announce(&places, &record, begun) {
@@ -307,6 +338,7 @@ impl Monitor {
             // Nobody need wait for files that no name leads to any more.
             let _ = crate::remove::files(&self.places, remains, lock);
         } else {
+            let _ = remains.leave_networks(&self.places);
             let _ = last.settle(&self.places, &remains.id, lock);
             self.clients.farewell(&Frame::Exited(exit_code));
         }
@@ -381,6 +413,7 @@ fn give_up(
     let rest = if record.ephemeral {
         crate::remove::everything(places, &Remains::of(record, true), lock)
     } else {
+        undone = undone.and(Remains::of(record, true).leave_networks(places));
         let last = LastRun {
             started: record.created,
             finished: Some(Timestamp::now()),

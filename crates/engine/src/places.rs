@@ -53,6 +53,16 @@ impl Places {
         self.run.join("ranges")
     }
 
+    /// What is known of each network.
+    pub fn networks(&self) -> PathBuf {
+        self.root.join("networks")
+    }
+
+    /// Links from the addresses of each network to the containers that have them.
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.run.join("networks")
+    }
+
     /// Says that a container is to outlive its end although it was made to be removed then.
     pub(crate) fn kept(&self, id: &str) -> PathBuf {
         self.running(id).join("kept")

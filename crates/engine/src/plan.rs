@@ -32,6 +32,8 @@ pub(crate) struct Machine {
     /// Namespaces of other containers that this one joins, open.
     pub(crate) joins: Joins,
     pub(crate) files: MachineFiles,
+    /// What it is joined to.
+    pub(crate) networks: crate::networks::Wires,
 }
 
 /// Namespaces of other containers.
@@ -95,13 +97,13 @@ pub(crate) const UMASK: u32 = 0o022;
 pub(crate) fn plan(
     places: &Places,
     record: &Record,
-    machine: Machine,
+    machine: &mut Machine,
     terminal_size: (u16, u16),
 ) -> Result<(Plan, Vec<DeviceRule>), Error> {
     let request = &record.request;
     let capabilities = capabilities(record, machine.last_capability)?;
     let seccomp = filter(record, capabilities, machine.kernel)?;
-    let etc_files = crate::etc_files::files(record, &machine.files);
+    let etc_files = crate::etc_files::files(record, &machine.files, &machine.networks);
     let mounts = mounts::mounts(places, record, &machine.layout, etc_files)?;
     let (devices, rules) = devices(record, capabilities)?;
     let open = request.privileged || request.security.unconfined_system_paths;
@@ -112,7 +114,7 @@ pub(crate) fn plan(
             paths.iter().map(|p| (*p).to_owned()).collect()
         }
     };
-    let mut joins = machine.joins;
+    let mut joins = std::mem::take(&mut machine.joins);
     let neighbour = joins.mnt.take();
     let namespaces = namespaces(record, joins);
     let plan = Plan {
@@ -127,7 +129,7 @@ pub(crate) fn plan(
         masked_paths: list(MASKED),
         readonly_paths: list(READ_ONLY),
         net_devices: Vec::new(),
-        connected: false,
+        connected: !machine.networks.is_empty(),
         sysctls: sysctls::check(request, &namespaces)?,
         process: Process {
             args: record.args.clone(),

@@ -75,9 +75,11 @@ pub(crate) fn clean(places: &Places, layout: &Layout, id: &str, lock: Lock) -> R
         cgroup.kill()?;
         cgroup.remove()?;
     }
+    let remains = Remains::of(&record, true);
     if record.ephemeral || (record.request.remove && running.is_some()) {
-        return remove::everything(places, &Remains::of(&record, true), lock);
+        return remove::everything(places, &remains, lock);
     }
+    remains.leave_networks(places)?;
     let last = match (LastRun::read_unsettled(places, id)?, running) {
         (Some(last), _) => last,
         (None, Some(running)) => LastRun {

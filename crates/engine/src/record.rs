@@ -246,7 +246,7 @@ impl Running {
 }
 
 /// Replaces `path` at once: readers see the old or the new content, never half. `durable`: also after a power cut.
-fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), Error> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), Error> {
     let text = serde_json::to_vec(value).map_err(|e| Error::Corrupt {
         path: path.to_owned(),
         why: e.to_string(),
@@ -273,7 +273,7 @@ fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), 
     })
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Error> {
+pub(crate) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Error> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -7,6 +7,7 @@ use crate::error::{Error, io};
 use crate::lock::Lock;
 use crate::places::Places;
 use crate::record::{Record, Running};
+use crate::request::Network;
 use crate::{ids, reconcile, subids, tree};
 
 /// What must be known of a container to remove it: little, since its monitor keeps it in memory.
@@ -15,6 +16,7 @@ pub(crate) struct Remains {
     pub(crate) id: String,
     name: String,
     ephemeral: bool,
+    on_networks: bool,
     id_maps: Option<IdMaps>,
     anonymous_volumes: Vec<String>,
     /// It has such volumes, and they are to stay.
@@ -28,6 +30,7 @@ impl Remains {
             id: record.id.clone(),
             name: record.name.clone(),
             ephemeral: record.ephemeral,
+            on_networks: matches!(record.request.network, Network::Networks(_)),
             keeps_volumes: !volumes && !record.anonymous_volumes.is_empty(),
             id_maps: record.id_maps.clone(),
             anonymous_volumes: if volumes {
@@ -35,6 +38,16 @@ impl Remains {
             } else {
                 Vec::new()
             },
+        }
+    }
+}
+
+impl Remains {
+    /// It does not run any more: its addresses are free.
+    pub(crate) fn leave_networks(&self, places: &Places) -> Result<(), Error> {
+        match self.on_networks {
+            true => crate::networks::release(places, &self.id),
+            false => Ok(()),
         }
     }
 }
@@ -53,6 +66,7 @@ pub(crate) fn forget(places: &Places, remains: &Remains) -> Result<(), Error> {
         crate::volumes::keep(places, id)?;
     }
     Record::remove(places, id, remains.ephemeral)?;
+    remains.leave_networks(places)?;
     ids::free_name(places, name, id)?;
     // Before the folder, in which they are noted.
     for volume in &remains.anonymous_volumes {
@@ -80,6 +94,7 @@ pub(crate) fn leftovers(places: &Places, id: &str, lock: Lock) -> Result<(), Err
         io("removing", &name, std::fs::remove_file(&name))?;
     }
     subids::free_ranges(places, id)?;
+    crate::networks::release(places, id)?;
     lock.remove_folder()
 }
 

@@ -5,11 +5,12 @@
 //! it with the container, since `start` must do again what `create` was told.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use soute_network::Mac;
 use soute_runtime::cgroups::Resources;
 
 /// One container, as asked for by `soute run` or `soute create`.
@@ -139,6 +140,33 @@ pub enum Network {
     Host,
     /// That of another container, by name or id.
     Container(String),
+    /// A namespace of its own, joined to networks of the engine's.
+    Networks(Vec<Endpoint>),
+}
+
+impl std::fmt::Display for Network {
+    /// As `--network` has it; of several networks the first.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Host => f.write_str("host"),
+            Self::Container(name) => write!(f, "container:{name}"),
+            Self::Networks(all) => f.write_str(all.first().map_or("none", |one| &one.network)),
+        }
+    }
+}
+
+/// A container's part of a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The network, by name or id.
+    pub network: String,
+    /// The address that it wants, instead of one that is free.
+    pub address: Option<Ipv4Addr>,
+    /// The same of IPv6.
+    pub address6: Option<Ipv6Addr>,
+    /// The Ethernet address that it wants, instead of a random one.
+    pub mac: Option<Mac>,
 }
 
 /// `--userns`.

@@ -63,6 +63,10 @@ fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
 
 fn engine_hint(error: &Error) -> Option<String> {
     Some(match error {
+        Error::NoSuchNetwork(_) => {
+            "'soute network ls' lists the networks that there are; 'soute network create' makes one"
+                .to_owned()
+        }
         Error::NoSuchContainer(_) => "'soute ps -a' lists the containers that there are".to_owned(),
         Error::AmbiguousId { .. } => "give more digits, or the name".to_owned(),
         Error::NameTaken { name, .. } => {

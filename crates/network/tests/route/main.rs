@@ -129,7 +129,6 @@ fn a_pair_reaches_into_a_namespace() {
         namespace: Some(network.as_fd()),
         mac: Some(mac("02:00:00:00:00:07")),
         mtu: Some(1400),
-        ..End::default()
     };
     net.make_veth(&here, master, &there).unwrap();
     let inside = container.ip("link show eth0");

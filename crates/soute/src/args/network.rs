@@ -1,10 +1,11 @@
 //! `--network`, `--dns`, `--add-host` and their kin.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use soute_engine::request::{Network, Request};
+use soute_engine::request::{Endpoint, Network, Request};
+use soute_network::Mac;
 
 use super::namespaces::container;
 
@@ -12,9 +13,21 @@ use super::namespaces::container;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// none, host or container:NAME
-    #[arg(long, visible_alias = "net", value_name = "MODE", value_parser = network)]
-    network: Option<Network>,
+    /// none, host, container:NAME, or the name of a network; several of those join all
+    #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = network)]
+    network: Vec<Network>,
+
+    /// The address that it wants in its network
+    #[arg(long, value_name = "IP")]
+    ip: Option<Ipv4Addr>,
+
+    /// The IPv6 address that it wants in its network
+    #[arg(long, value_name = "IP")]
+    ip6: Option<Ipv6Addr>,
+
+    /// The Ethernet address that it wants in its network
+    #[arg(long, value_name = "MAC")]
+    mac_address: Option<Mac>,
 
     /// Add a name to /etc/hosts
     #[arg(long, value_name = "HOST:IP", value_parser = extra_host)]
@@ -44,10 +57,10 @@ pub struct NetworkArgs {
 impl NetworkArgs {
     /// The container whose network is shared.
     pub fn joined(&self) -> Option<&str> {
-        match &self.network {
-            Some(Network::Container(name)) => Some(name),
+        self.network.iter().find_map(|network| match network {
+            Network::Container(name) => Some(name.as_str()),
             _ => None,
-        }
+        })
     }
 
     /// Files the network under `request`.
@@ -55,7 +68,8 @@ impl NetworkArgs {
         if !self.publish.is_empty() || self.publish_all {
             bail!("published ports: {MISSING}");
         }
-        request.network = self.network.unwrap_or_default();
+        request.network = together(self.network)?;
+        wish(&mut request.network, self.ip, self.ip6, self.mac_address)?;
         request.extra_hosts = self.add_host;
         request.dns = self.dns;
         request.dns_search = self.dns_search;
@@ -64,18 +78,72 @@ impl NetworkArgs {
     }
 }
 
-const MISSING: &str = "networks other than none, host and container: are not there yet";
+const MISSING: &str = "not there yet";
+
+/// What several `--network` make together.
+fn together(networks: Vec<Network>) -> Result<Network> {
+    let mut networks = networks.into_iter();
+    let first = networks.next().unwrap_or_default();
+    networks.try_fold(first, |all, next| match (all, next) {
+        (Network::Networks(mut all), Network::Networks(more)) => {
+            for endpoint in more {
+                if all.iter().any(|other| other.network == endpoint.network) {
+                    bail!("--network {} is given twice", endpoint.network);
+                }
+                all.push(endpoint);
+            }
+            Ok(Network::Networks(all))
+        }
+        _ => bail!("--network none, host and container:NAME go with no other --network"),
+    })
+}
+
+/// Files what the container wants to be in its network, where there is one.
+fn wish(
+    network: &mut Network,
+    ip: Option<Ipv4Addr>,
+    ip6: Option<Ipv6Addr>,
+    mac: Option<Mac>,
+) -> Result<()> {
+    if ip.is_none() && ip6.is_none() && mac.is_none() {
+        return Ok(());
+    }
+    match network {
+        Network::Networks(all) if all.len() == 1 => {
+            let endpoint = &mut all[0];
+            (endpoint.address, endpoint.address6, endpoint.mac) = (ip, ip6, mac);
+            Ok(())
+        }
+        Network::Networks(_) => bail!(
+            "--ip, --ip6 and --mac-address tell nothing of which of several networks they are for"
+        ),
+        _ => bail!(
+            "--ip, --ip6 and --mac-address are for a container in a network of its own: --network NAME"
+        ),
+    }
+}
 
 fn network(text: &str) -> Result<Network, String> {
     match text {
         "none" => Ok(Network::None),
         "host" => Ok(Network::Host),
-        "" => Err("none, host or container:NAME is expected".to_owned()),
-        text => match container(text)? {
-            Some(name) => Ok(Network::Container(name)),
-            None => Err(MISSING.to_owned()),
-        },
+        "" => Err("none, host, container:NAME or a network's name is expected".to_owned()),
+        // Docker's other word for it.
+        "default" => Ok(in_network("bridge")),
+        text if text.starts_with("ns:") => Err(format!("ns:PATH: {MISSING}")),
+        text if text.contains([',', '=']) => Err(format!("options of a network: {MISSING}")),
+        text => Ok(match container(text)? {
+            Some(name) => Network::Container(name),
+            None => in_network(text),
+        }),
     }
+}
+
+fn in_network(name: &str) -> Network {
+    Network::Networks(vec![Endpoint {
+        network: name.to_owned(),
+        ..Endpoint::default()
+    }])
 }
 
 /// `HOST:IP` or `HOST=IP`, an IPv6 address perhaps in brackets.
@@ -140,11 +208,51 @@ mod tests {
             network("container:web"),
             Ok(Network::Container("web".into()))
         );
-        for text in ["bridge", "default", "mine", "ns:/x"] {
-            assert_eq!(network(text), Err(MISSING.to_owned()), "{text}");
+        for (text, name) in [
+            ("bridge", "bridge"),
+            ("default", "bridge"),
+            ("mine", "mine"),
+        ] {
+            assert_eq!(network(text), Ok(in_network(name)), "{text}");
+        }
+        for text in ["ns:/x", "mine,ip=10.0.0.1", "name=mine"] {
+            assert!(network(text).unwrap_err().ends_with(MISSING), "{text}");
         }
         assert!(network("container:").is_err());
         assert!(network("").is_err());
+    }
+
+    #[test]
+    fn several_networks_are_joined() {
+        let all =
+            |names: &[&str]| together(names.iter().map(|name| network(name).unwrap()).collect());
+        assert_eq!(all(&[]).unwrap(), Network::None);
+        assert_eq!(all(&["host"]).unwrap(), Network::Host);
+        let Network::Networks(both) = all(&["a", "b"]).unwrap() else {
+            panic!("no networks");
+        };
+        assert_eq!(both.len(), 2);
+        for names in [
+            &["a", "a"][..],
+            &["a", "host"],
+            &["none", "a"],
+            &["host", "host"],
+        ] {
+            assert!(all(names).is_err(), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_for_one_network() {
+        let ip = Some(Ipv4Addr::new(10, 0, 0, 7));
+        let mut one = in_network("a");
+        wish(&mut one, ip, None, None).unwrap();
+        assert!(matches!(&one, Network::Networks(all) if all[0].address == ip));
+        let mut two = together(vec![in_network("a"), in_network("b")]).unwrap();
+        for network in [&mut two, &mut Network::Host, &mut Network::None] {
+            assert!(wish(network, ip, None, None).is_err(), "{network:?}");
+            wish(network, None, None, None).unwrap();
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod load;
 mod logs;
 mod man;
 mod namespaces;
+mod network;
 mod ns;
 mod open;
 mod ps;
@@ -61,6 +62,7 @@ pub const TABLE: &[Entry] = &[
     Entry::new::<load::Load>("load", "Load images from an archive"),
     Entry::new::<tag::Tag>("tag", "Give an image another name"),
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),
+    Entry::new::<network::NetworkArgs>("network", "Make, list and remove networks"),
     Entry::new::<ns::NsArgs>(
         "ns",
         "Show namespaces: of the machine, of a process, of a container",

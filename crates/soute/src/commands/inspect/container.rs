@@ -2,10 +2,8 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use soute_engine::request::{
-    MountKind, Network, Request, SeccompChoice, Share, Source, UserNamespace,
-};
-use soute_engine::{Container, Record, Status, signals};
+use soute_engine::request::{MountKind, Request, SeccompChoice, Share, Source, UserNamespace};
+use soute_engine::{Container, Record, Status, Wire, signals};
 use soute_image::Image;
 use soute_runtime::capabilities::CapSet;
 use soute_runtime::cgroups::Throttle;
@@ -17,7 +15,7 @@ use soute_runtime::seccomp::{KernelVersion, Summary};
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Docker's fields, and `Isolation`. `image` is what the container was made of, if it is still here.
-pub fn describe(container: &Container, image: Option<&Image>) -> Result<Value> {
+pub fn describe(container: &Container, wires: &[Wire], image: Option<&Image>) -> Result<Value> {
     let record = &container.record;
     let request = &record.request;
     let (path, args) = match &record.args[..] {
@@ -36,7 +34,7 @@ pub fn describe(container: &Container, image: Option<&Image>) -> Result<Value> {
         "Driver": "overlay",
         // Of what is not built yet, what Docker has where it is not used: templates ask for it.
         "RestartCount": 0,
-        "NetworkSettings": {"Networks": {}, "Ports": {}, "IPAddress": "", "Gateway": "", "MacAddress": ""},
+        "NetworkSettings": networks(wires),
         "Config": config(record, image),
         "HostConfig": host_config(record),
         "Mounts": mounts(record),
@@ -47,6 +45,42 @@ pub fn describe(container: &Container, image: Option<&Image>) -> Result<Value> {
             Source::Image(_) => None,
         },
     }))
+}
+
+/// How it is joined to its networks; what is said of all is Docker's way to say it of the first.
+fn networks(wires: &[Wire]) -> Value {
+    let one = |wire: &Wire| {
+        let address = |ipv4| wire.addresses.iter().find(|(one, _)| one.is_ipv4() == ipv4);
+        let gateway = |ipv4| wire.gateways.iter().find(|one| one.is_ipv4() == ipv4);
+        let text =
+            |value: Option<&std::net::IpAddr>| value.map(ToString::to_string).unwrap_or_default();
+        json!({
+            "IPAddress": text(address(true).map(|(one, _)| one)),
+            "IPPrefixLen": address(true).map_or(0, |(_, prefix)| *prefix),
+            "Gateway": text(gateway(true)),
+            "GlobalIPv6Address": text(address(false).map(|(one, _)| one)),
+            "GlobalIPv6PrefixLen": address(false).map_or(0, |(_, prefix)| *prefix),
+            "IPv6Gateway": text(gateway(false)),
+            "MacAddress": wire.mac,
+        })
+    };
+    let all: serde_json::Map<String, Value> = wires
+        .iter()
+        .map(|wire| {
+            let mut known = one(wire);
+            known["Interface"] = json!(wire.interface);
+            known["Peer"] = json!(wire.peer);
+            (wire.network.clone(), known)
+        })
+        .collect();
+    let mut settings = match wires.first() {
+        Some(first) => one(first),
+        // Where it is in none, what Docker has: templates ask for it.
+        None => json!({"IPAddress": "", "Gateway": "", "MacAddress": ""}),
+    };
+    settings["Networks"] = Value::Object(all);
+    settings["Ports"] = json!({});
+    settings
 }
 
 fn state(status: &Status) -> Value {
@@ -122,7 +156,7 @@ fn host_config(record: &Record) -> Value {
     });
     let asked = json!({
         "AutoRemove": request.remove,
-        "NetworkMode": network(&request.network),
+        "NetworkMode": request.network.to_string(),
         "PidMode": share(&request.pid),
         "IpcMode": share(&request.ipc),
         "UTSMode": share(&request.uts),
@@ -199,14 +233,6 @@ fn share(share: &Share) -> String {
         Share::Private => "private".to_owned(),
         Share::Host => "host".to_owned(),
         Share::Container(name) => format!("container:{name}"),
-    }
-}
-
-fn network(network: &Network) -> String {
-    match network {
-        Network::None => "none".to_owned(),
-        Network::Host => "host".to_owned(),
-        Network::Container(name) => format!("container:{name}"),
     }
 }
 

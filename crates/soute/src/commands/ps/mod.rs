@@ -137,9 +137,11 @@ fn row(container: &Container, now: Timestamp, full: bool) -> [String; 13] {
         binds.chain(volumes).collect::<Vec<_>>().join(","),
         record.volumes.len().to_string(),
         match &request.network {
-            Network::None => "none".to_owned(),
-            Network::Host => "host".to_owned(),
-            Network::Container(name) => format!("container:{name}"),
+            Network::Networks(all) => {
+                let names: Vec<&str> = all.iter().map(|one| one.network.as_str()).collect();
+                names.join(",")
+            }
+            other => other.to_string(),
         },
         // There are none to publish yet.
         String::new(),

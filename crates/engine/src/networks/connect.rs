@@ -1,0 +1,135 @@
+//! The wires of one container: a veth pair from its network namespace to the bridge.
+
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use soute_network::route::{End, Hop, Link, Rtnetlink};
+use soute_network::{Mac, Subnet};
+use soute_sys::CallError;
+
+use super::record::NetworkRecord;
+use crate::error::{Error, short};
+
+/// A wire from a container, and what it is joined to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wire {
+    /// The network's name.
+    pub network: String,
+    /// Its interface's name in the container: `eth0`.
+    pub interface: String,
+    /// The other end's name, on the machine.
+    pub peer: String,
+    /// Its interface's Ethernet address.
+    pub mac: Mac,
+    /// Its addresses, each with the bits of its subnet's prefix.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// The routers that lead elsewhere, none on a network that is internal.
+    pub gateways: Vec<IpAddr>,
+}
+
+/// The name on the machine of the end that belongs to interface `number` of container `id`: one of at most 15 bytes.
+pub(super) fn peer_name(id: &str, number: usize) -> String {
+    format!("veth{number}{}", &short(id)[..9])
+}
+
+/// The bridge of `network`, made and in order, whatever became of it since the last container.
+///
+/// # Errors
+/// There is an interface of its name that is no bridge; the kernel's.
+pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result<Link, Error> {
+    let found = match machine.link(&network.bridge)? {
+        Some(link) => link,
+        None => {
+            let mtu = match network.mtu {
+                Some(mtu) => Some(mtu),
+                None => machine.default_link()?.map(|link| link.mtu),
+            };
+            let end = End {
+                name: &network.bridge,
+                // Without one of its own it would be that of whichever container's end is lowest, and change with it.
+                mac: Some(super::mac(&network.id, 0)),
+                mtu,
+                ..End::default()
+            };
+            match machine.make_bridge(&end) {
+                // Another container of the network has just made it.
+                Err(e) if e.errno() == Errno::EXIST => {}
+                other => other?,
+            }
+            machine
+                .link(&network.bridge)?
+                .ok_or_else(|| gone(network))?
+        }
+    };
+    if found.kind.as_deref() != Some("bridge") {
+        return Err(Error::Impossible(format!(
+            "network {} needs the name {} for its bridge, and the machine has another interface of that name",
+            network.name, network.bridge
+        )));
+    }
+    for range in &network.subnets {
+        match machine.add_address(found.index, range.gateway, range.subnet.prefix()) {
+            Err(e) if e.errno() == Errno::EXIST => {}
+            other => other?,
+        }
+    }
+    if !found.is_up() {
+        machine.set_up(found.index, true)?;
+    }
+    Ok(found)
+}
+
+/// Lays the wire: on return the interface in the namespace `container` is up, with its addresses and routes.
+pub(super) fn wire(
+    machine: &mut Rtnetlink,
+    bridge: &Link,
+    container: BorrowedFd<'_>,
+    connection: &Wire,
+) -> Result<(), CallError> {
+    let here = End {
+        name: &connection.peer,
+        mtu: Some(bridge.mtu),
+        ..End::default()
+    };
+    let there = End {
+        name: &connection.interface,
+        namespace: Some(container),
+        mac: Some(connection.mac),
+        mtu: Some(bridge.mtu),
+    };
+    match machine.make_veth(&here, Some(bridge.index), &there) {
+        // That of a run before: it goes with its namespace, which the kernel takes its time for.
+        Err(e) if e.errno() == Errno::EXIST => {
+            if let Some(old) = machine.link(&connection.peer)? {
+                machine.delete_link(old.index)?;
+            }
+            machine.make_veth(&here, Some(bridge.index), &there)?;
+        }
+        other => other?,
+    }
+    let mut inside = Rtnetlink::open_in(container)?;
+    let missing = || CallError::new(connection.interface.clone(), Errno::NODEV);
+    let link = inside.link(&connection.interface)?.ok_or_else(missing)?;
+    for &(address, prefix) in &connection.addresses {
+        inside.add_address(link.index, address, prefix)?;
+    }
+    inside.set_up(link.index, true)?;
+    for &gateway in &connection.gateways {
+        let hop = Hop {
+            gateway: Some(gateway),
+            link: Some(link.index),
+        };
+        let everywhere = Subnet::of(gateway, 0).unwrap_or_else(|| unreachable!("0 bits fit"));
+        inside.add_route(everywhere, hop)?;
+    }
+    Ok(())
+}
+
+fn gone(network: &NetworkRecord) -> Error {
+    Error::Impossible(format!(
+        "the bridge {} of network {} was removed while it was made",
+        network.bridge, network.name
+    ))
+}

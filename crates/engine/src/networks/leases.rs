@@ -1,0 +1,155 @@
+//! Which container has which address of a network.
+//!
+//! A link `ADDRESS -> id` is the reservation, as with names and id ranges: making it is atomic, and it is in memory,
+//! since no container runs after a boot.
+
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use soute_network::Subnet;
+
+use super::record::{NetworkRecord, Range};
+use crate::error::{Error, io, short};
+use crate::ids;
+use crate::places::{Places, make_folder};
+
+/// How many addresses are tried: more than any network has containers, fewer than an IPv6 subnet has addresses.
+const MOST: u128 = 1 << 17;
+
+/// Takes an address of `range` for container `id`: `wanted`, or one that nobody has.
+///
+/// # Errors
+/// It is taken, or not one of the subnet's that a container can have; there is none left.
+pub(super) fn take(
+    places: &Places,
+    network: &NetworkRecord,
+    range: &Range,
+    id: &str,
+    wanted: Option<IpAddr>,
+) -> Result<IpAddr, Error> {
+    let folder = folder(places, &network.name);
+    make_folder(&folder, 0o700)?;
+    if let Some(address) = wanted {
+        check(network, range, address)?;
+        return match reserve(&folder, address, id)? {
+            None => Ok(address),
+            Some(holder) => Err(Error::Impossible(format!(
+                "the address {address} of network {} is container {}'s",
+                network.name,
+                short(&holder)
+            ))),
+        };
+    }
+    let pool = range.pool.unwrap_or(range.subnet);
+    let seed = u128::from(u32::from_str_radix(id.get(..8).unwrap_or(id), 16).unwrap_or(0));
+    for address in addresses(pool, seed) {
+        if is_given(range, address) && reserve(&folder, address, id)?.is_none() {
+            return Ok(address);
+        }
+    }
+    Err(Error::Impossible(format!(
+        "no address is left in {pool} of network {}; `soute rm` of a container that has stopped frees none: fewer must run",
+        network.name
+    )))
+}
+
+/// Frees all addresses that container `id` has, in whatever network.
+pub(super) fn free(places: &Places, id: &str) -> Result<(), Error> {
+    let all = places.leases();
+    let networks = match std::fs::read_dir(&all) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        other => io("reading the folder", &all, other)?,
+    };
+    for network in networks {
+        let network = io("reading the folder", &all, network)?.path();
+        for link in ids::links_to(&network, id)? {
+            match std::fs::remove_file(&link) {
+                Err(e) if e.kind() != ErrorKind::NotFound => {
+                    return io("freeing the address", &link, Err(e));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who has addresses of the network: address and container.
+pub(super) fn of(places: &Places, name: &str) -> Result<Vec<(IpAddr, String)>, Error> {
+    let folder = folder(places, name);
+    let entries = match std::fs::read_dir(&folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => io("reading the folder", &folder, other)?,
+    };
+    let mut leases = Vec::new();
+    for entry in entries {
+        let link = io("reading the folder", &folder, entry)?.path();
+        let address = link
+            .file_name()
+            .and_then(|name| name.to_str()?.parse().ok());
+        let holder = std::fs::read_link(&link).ok();
+        if let (Some(address), Some(holder)) = (address, holder) {
+            leases.push((address, holder.to_string_lossy().into_owned()));
+        }
+    }
+    leases.sort();
+    Ok(leases)
+}
+
+/// The network is no more.
+pub(super) fn forget(places: &Places, name: &str) -> Result<(), Error> {
+    crate::tree::remove(&folder(places, name))
+}
+
+fn folder(places: &Places, name: &str) -> PathBuf {
+    places.leases().join(name)
+}
+
+/// Those of `pool`, at most [`MOST`], each once, from a place on that `seed` tells.
+fn addresses(pool: Subnet, seed: u128) -> impl Iterator<Item = IpAddr> {
+    let bits = if pool.is_ipv4() { 32 } else { 128 } - u32::from(pool.prefix());
+    let size = 1u128.checked_shl(bits).unwrap_or(u128::MAX);
+    (0..size.min(MOST)).map(move |step| {
+        let offset = (seed % size + step) % size;
+        match pool.first() {
+            IpAddr::V4(first) => IpAddr::V4((u32::from(first) + offset as u32).into()),
+            IpAddr::V6(first) => IpAddr::V6((u128::from(first) + offset).into()),
+        }
+    })
+}
+
+/// `None`: it is `id`'s now; else whose it is.
+fn reserve(folder: &Path, address: IpAddr, id: &str) -> Result<Option<String>, Error> {
+    let link = folder.join(address.to_string());
+    match std::os::unix::fs::symlink(id, &link) {
+        Ok(()) => Ok(None),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            let holder = std::fs::read_link(&link).unwrap_or_default();
+            Ok(Some(holder.to_string_lossy().into_owned()))
+        }
+        Err(e) => io("taking the address", &link, Err(e)),
+    }
+}
+
+fn check(network: &NetworkRecord, range: &Range, address: IpAddr) -> Result<(), Error> {
+    if is_given(range, address) {
+        return Ok(());
+    }
+    let why = match range.subnet.contains(address) {
+        false => format!("it is not in {}", range.subnet),
+        true if address == range.gateway => "it is the bridge's own".to_owned(),
+        true => "it is the subnet's own, or that of all in it".to_owned(),
+    };
+    Err(Error::Impossible(format!(
+        "the address {address} is none for a container of network {}: {why}",
+        network.name
+    )))
+}
+
+/// Whether a container may have it: not the bridge's, and of IPv4 neither the first (the subnet itself) nor the last
+/// (broadcast).
+fn is_given(range: &Range, address: IpAddr) -> bool {
+    let ends = [range.subnet.first(), range.subnet.last()];
+    range.subnet.contains(address) && address != range.gateway && !ends.contains(&address)
+}

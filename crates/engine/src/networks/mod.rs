@@ -1,0 +1,309 @@
+//! Networks: bridges of the machine's that containers are joined to by veth pairs.
+
+mod connect;
+mod leases;
+mod record;
+mod subnets;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+use jiff::Timestamp;
+use soute_network::route::Rtnetlink;
+use soute_network::{Mac, Subnet};
+
+pub use connect::Wire;
+pub use record::{NetworkRecord, Range};
+
+use crate::error::{Error, io};
+use crate::places::{Places, make_folder};
+use crate::record::{read_json, write_json};
+use crate::request::Endpoint;
+use crate::{Engine, ids};
+
+/// What joins a container to its networks.
+pub(crate) type Wires = Vec<(NetworkRecord, Wire)>;
+
+/// The network that is there without having been made.
+pub const DEFAULT: &str = "bridge";
+/// Names that mean something else.
+const RESERVED: [&str; 4] = ["none", "host", "container", "default"];
+
+/// A network that is to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewNetwork {
+    /// Its name.
+    pub name: String,
+    /// Its addresses: at most one subnet of each family. Without one of IPv4, one is chosen.
+    pub ranges: Vec<NewRange>,
+    /// With IPv6 although no subnet of it is named.
+    pub ipv6: bool,
+    /// No way out, and none in.
+    pub internal: bool,
+    /// What leaves the machine keeps its address.
+    pub no_masquerade: bool,
+    /// Bytes of the longest packet.
+    pub mtu: Option<u32>,
+    /// The bridge's name.
+    pub bridge: Option<String>,
+    /// Whatever the user wants to find it by.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Addresses that a network is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewRange {
+    /// All of them.
+    pub subnet: Subnet,
+    /// The bridge's; `None`: the first.
+    pub gateway: Option<IpAddr>,
+    /// Where containers' are taken from; `None`: all.
+    pub pool: Option<Subnet>,
+}
+
+impl Engine {
+    /// All networks, by name.
+    pub fn networks(&self) -> Result<Vec<NetworkRecord>, Error> {
+        NetworkRecord::all(&self.places)
+    }
+
+    /// The network of this name, or the one whose id begins so.
+    pub fn network(&self, name: &str) -> Result<NetworkRecord, Error> {
+        if let Some(network) = NetworkRecord::read(&self.places, name)? {
+            return Ok(network);
+        }
+        if name == DEFAULT {
+            return self.create_network(NewNetwork {
+                name: DEFAULT.to_owned(),
+                ipv6: true,
+                bridge: Some("soute0".to_owned()),
+                ..NewNetwork::default()
+            });
+        }
+        let mut all = NetworkRecord::all(&self.places)?;
+        all.retain(|network| !name.is_empty() && network.id.starts_with(name));
+        match all.len() {
+            1 => Ok(all.remove(0)),
+            0 => Err(Error::NoSuchNetwork(name.to_owned())),
+            _ => Err(Error::Impossible(format!(
+                "{name} is the beginning of several networks' ids: more digits tell which"
+            ))),
+        }
+    }
+
+    /// Makes a network: it is written down, and its bridge is made with its first container.
+    ///
+    /// # Errors
+    /// The name is taken, or no name; a subnet is in the way of a route of the machine's.
+    pub fn create_network(&self, wanted: NewNetwork) -> Result<NetworkRecord, Error> {
+        record::check_name(&wanted.name)?;
+        if RESERVED.contains(&wanted.name.as_str()) {
+            return Err(Error::Impossible(format!(
+                "{} is no network's name: --network {0} means something else",
+                wanted.name
+            )));
+        }
+        let _lock = lock(&self.places)?;
+        if let Some(other) = NetworkRecord::read(&self.places, &wanted.name)? {
+            // Two commands at once wanted the one that is there without being made.
+            return match wanted.name == DEFAULT {
+                true => Ok(other),
+                false => Err(Error::NetworkExists(wanted.name)),
+            };
+        }
+        let others = NetworkRecord::all(&self.places)?;
+        let mut machine = Rtnetlink::open()?;
+        let taken = subnets::taken(&mut machine, &others)?;
+        let id = ids::new_id()?;
+        let mut ranges = Vec::new();
+        for wanted in &wanted.ranges {
+            if ranges
+                .iter()
+                .any(|range: &Range| range.subnet.is_ipv4() == wanted.subnet.is_ipv4())
+            {
+                return Err(Error::Impossible(format!(
+                    "--subnet {}: a network has one subnet of each family",
+                    wanted.subnet
+                )));
+            }
+            subnets::check(wanted.subnet, &taken)?;
+            ranges.push(subnets::range(wanted.subnet, wanted.gateway, wanted.pool)?);
+        }
+        if !ranges.iter().any(|range| range.subnet.is_ipv4()) {
+            ranges.insert(0, subnets::range(subnets::choose(&taken)?, None, None)?);
+        }
+        if wanted.ipv6 && ranges.iter().all(|range| range.subnet.is_ipv4()) && has_ipv6() {
+            let own = subnets::unique_local(&id);
+            ranges.extend(own.map(|own| subnets::range(own, None, None)).transpose()?);
+        }
+        let bridge = match wanted.bridge {
+            Some(name) => name,
+            None => free_bridge(&mut machine, &others)?,
+        };
+        let network = NetworkRecord {
+            name: wanted.name,
+            id,
+            created: Timestamp::now(),
+            bridge,
+            subnets: ranges,
+            internal: wanted.internal,
+            masquerade: !wanted.internal && !wanted.no_masquerade,
+            mtu: wanted.mtu,
+            labels: wanted.labels,
+        };
+        network.write(&self.places)?;
+        Ok(network)
+    }
+
+    /// Removes a network that no container runs in, with its bridge.
+    ///
+    /// # Errors
+    /// There is none of the name; containers are in it, which are named.
+    pub fn remove_network(&self, name: &str) -> Result<NetworkRecord, Error> {
+        let _lock = lock(&self.places)?;
+        let network = match NetworkRecord::read(&self.places, name)? {
+            Some(network) => network,
+            None if name == DEFAULT => return Err(Error::NoSuchNetwork(name.to_owned())),
+            None => self.network(name)?,
+        };
+        let members = self.members(&network)?;
+        if !members.is_empty() {
+            let names: BTreeSet<&str> = members.iter().map(|(_, name)| name.as_str()).collect();
+            let names: Vec<&str> = names.into_iter().collect();
+            return Err(Error::Impossible(format!(
+                "network {} is in use by {}",
+                network.name,
+                names.join(", ")
+            )));
+        }
+        let mut machine = Rtnetlink::open()?;
+        if let Some(bridge) = machine.link(&network.bridge)?
+            && bridge.kind.as_deref() == Some("bridge")
+        {
+            machine.delete_link(bridge.index)?;
+        }
+        network.remove(&self.places)?;
+        leases::forget(&self.places, &network.name)?;
+        Ok(network)
+    }
+
+    /// The containers that run in a network: each address, and who has it.
+    pub fn members(&self, network: &NetworkRecord) -> Result<Vec<(IpAddr, String)>, Error> {
+        let leases = leases::of(&self.places, &network.name)?;
+        Ok(leases
+            .into_iter()
+            .map(|(address, id)| match ids::name_of(&self.places, &id) {
+                Ok(Some(name)) => (address, name),
+                _ => (address, id),
+            })
+            .collect())
+    }
+
+    /// How a container that runs is joined to its networks.
+    pub fn wires(&self, id: &str) -> Result<Vec<Wire>, Error> {
+        noted(&self.places, id)
+    }
+
+    /// Takes what container `id` needs to be in the networks that it asks for.
+    pub(crate) fn reserve(&self, id: &str, endpoints: &[Endpoint]) -> Result<Wires, Error> {
+        let reserve = |(number, endpoint): (usize, &Endpoint)| {
+            let network = self.network(&endpoint.network)?;
+            let mut addresses = Vec::new();
+            let mut gateways = Vec::new();
+            for range in &network.subnets {
+                let wanted = match range.subnet.is_ipv4() {
+                    true => endpoint.address.map(IpAddr::V4),
+                    false => endpoint.address6.map(IpAddr::V6),
+                };
+                let address = leases::take(&self.places, &network, range, id, wanted)?;
+                addresses.push((address, range.subnet.prefix()));
+                // One way out of each kind: that of the first network.
+                if number == 0 && !network.internal {
+                    gateways.push(range.gateway);
+                }
+            }
+            let connection = Wire {
+                network: network.name.clone(),
+                interface: format!("eth{number}"),
+                peer: connect::peer_name(id, number),
+                mac: endpoint.mac.unwrap_or_else(|| mac(id, number)),
+                addresses,
+                gateways,
+            };
+            Ok((network, connection))
+        };
+        let reserved: Result<Vec<_>, Error> = endpoints.iter().enumerate().map(reserve).collect();
+        reserved.map_err(|e| e.undone(release(&self.places, id)))
+    }
+}
+
+/// Where the wires of a container that runs are written down.
+fn wires_path(places: &Places, id: &str) -> std::path::PathBuf {
+    places.running(id).join("networks.json")
+}
+
+/// Writes down how container `id` is joined, for as long as it runs.
+pub(crate) fn note(places: &Places, id: &str, wires: &Wires) -> Result<(), Error> {
+    if wires.is_empty() {
+        return Ok(());
+    }
+    let noted: Vec<&Wire> = wires.iter().map(|(_, wire)| wire).collect();
+    write_json(&wires_path(places, id), &noted, false)
+}
+
+/// How the container `id` is joined to its networks; empty where it is to none, or does not run.
+pub(crate) fn noted(places: &Places, id: &str) -> Result<Vec<Wire>, Error> {
+    Ok(read_json(&wires_path(places, id))?.unwrap_or_default())
+}
+
+/// Joins the container whose network namespace this is to its networks.
+pub(crate) fn connect(
+    wanted: &[(NetworkRecord, Wire)],
+    container: BorrowedFd<'_>,
+) -> Result<(), Error> {
+    let mut machine = Rtnetlink::open()?;
+    for (network, connection) in wanted {
+        let bridge = connect::bridge(&mut machine, network)?;
+        connect::wire(&mut machine, &bridge, container, connection)?;
+    }
+    Ok(())
+}
+
+/// Gives up all addresses of container `id`. Its wires went with its network namespace.
+pub(crate) fn release(places: &Places, id: &str) -> Result<(), Error> {
+    leases::free(places, id)
+}
+
+/// Networks are made and removed one at a time.
+fn lock(places: &Places) -> Result<std::fs::File, Error> {
+    let folder = places.networks();
+    make_folder(&folder, 0o700)?;
+    let file = io("opening", &folder, std::fs::File::open(&folder))?;
+    io("locking", &folder, file.lock())?;
+    Ok(file)
+}
+
+/// The first `souteN` that is nobody's.
+fn free_bridge(machine: &mut Rtnetlink, networks: &[NetworkRecord]) -> Result<String, Error> {
+    let links = machine.links()?;
+    let names = (1..=u32::MAX).map(|number| format!("soute{number}"));
+    let mut free = names.filter(|name| {
+        !links.iter().any(|link| link.name == *name)
+            && !networks.iter().any(|network| network.bridge == *name)
+    });
+    Ok(free.next().unwrap_or_default())
+}
+
+/// Whether the machine has IPv6 at all.
+fn has_ipv6() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+        .is_ok_and(|disabled| disabled.trim() == "0")
+}
+
+/// The Ethernet address of interface `number` of a container or a network: the same for as long as it is there.
+fn mac(id: &str, number: usize) -> Mac {
+    let digits = u64::from_str_radix(id.get(..10).unwrap_or(id), 16).unwrap_or(0);
+    let [.., a, b, c, d, e] = digits.to_be_bytes();
+    Mac::local([a, b, c, d, e, number as u8])
+}

@@ -1,0 +1,50 @@
+//! `soute network`: the networks that containers are joined to.
+
+mod create;
+mod inspect;
+mod ls;
+mod rm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use soute_engine::Places;
+
+use crate::cli::CommandLine;
+
+/// `soute network …`
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a network
+    Create(create::Create),
+    /// List networks
+    Ls(ls::Ls),
+    /// Print all that is known of networks
+    Inspect(inspect::Inspect),
+    /// Remove networks that no container runs in
+    Rm(rm::Rm),
+    /// Remove all networks that no container runs in
+    Prune(rm::Prune),
+}
+
+impl CommandLine for NetworkArgs {
+    const USAGE: &'static str = "COMMAND";
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = super::open(places)?;
+        match self.command {
+            Command::Create(create) => create.run(&engine),
+            Command::Ls(ls) => ls.run(&engine),
+            Command::Inspect(inspect) => inspect.run(&engine),
+            Command::Rm(rm) => rm.run(&engine),
+            Command::Prune(prune) => prune.run(&engine),
+        }
+    }
+}

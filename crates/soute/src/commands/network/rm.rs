@@ -1,0 +1,51 @@
+//! `soute network rm` and `prune`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use soute_engine::{Engine, Error};
+
+use super::super::each::each;
+use crate::output::print;
+
+/// Networks that no container runs in.
+#[derive(Debug, Args)]
+pub struct Rm {
+    /// One that is not there is no failure
+    #[arg(short, long)]
+    force: bool,
+
+    /// Names or ids
+    #[arg(required = true, value_name = "NETWORK")]
+    networks: Vec<String>,
+}
+
+impl Rm {
+    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+        each(&self.networks, |name| match engine.remove_network(name) {
+            Err(Error::NoSuchNetwork(_)) if self.force => Ok(name.to_owned()),
+            other => Ok(other.map(|_| name.to_owned())?),
+        })
+    }
+}
+
+/// All that no container runs in.
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// As it always is: nothing is asked
+    #[arg(short, long, hide = true)]
+    force: bool,
+}
+
+impl Prune {
+    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+        for network in engine.networks()? {
+            if engine.members(&network)?.is_empty() {
+                engine.remove_network(&network.name)?;
+                print(&(network.name + "\n"))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

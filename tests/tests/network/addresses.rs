@@ -1,0 +1,157 @@
+//! Which address a container gets.
+
+use std::collections::HashSet;
+
+use soute_tests::{Running, World};
+
+#[track_caller]
+fn address(world: &World, id: &str) -> String {
+    let address = &world.inspect(id)["NetworkSettings"]["IPAddress"];
+    address.as_str().expect("an address").to_owned()
+}
+
+#[test]
+fn the_wanted_one() {
+    let world = World::new();
+    world
+        .soute([
+            "network",
+            "create",
+            "--subnet",
+            "10.1.2.0/24",
+            "--subnet",
+            "fd00:1::/64",
+            "net",
+        ])
+        .success();
+    let flags = [
+        "--network",
+        "net",
+        "--ip",
+        "10.1.2.200",
+        "--ip6",
+        "fd00:1::200",
+    ];
+    let flags = [&flags[..], &["--mac-address", "02:11:22:33:44:55"]].concat();
+    let outcome = world.sh(&flags, "ip addr show eth0");
+    outcome
+        .success()
+        .shows("inet 10.1.2.200/24")
+        .shows("inet6 fd00:1::200/64")
+        .shows("link/ether 02:11:22:33:44:55");
+}
+
+#[test]
+fn one_that_cannot_be_is_refused() {
+    let world = World::new();
+    world
+        .soute(["network", "create", "--subnet", "10.1.2.0/24", "net"])
+        .success();
+    for (ip, why) in [
+        ("10.1.3.1", "it is not in 10.1.2.0/24"),
+        ("10.1.2.1", "the bridge's own"),
+        ("10.1.2.0", "the subnet's own"),
+        ("10.1.2.255", "of all in it"),
+    ] {
+        world
+            .sh(&["--network", "net", "--ip", ip], "true")
+            .fails(125, &[ip, "net", why]);
+    }
+    let id = world.detached([
+        "--network",
+        "net",
+        "--ip",
+        "10.1.2.9",
+        "busybox",
+        "sleep",
+        "1000",
+    ]);
+    world
+        .sh(&["--network", "net", "--ip", "10.1.2.9"], "true")
+        .fails(125, &["10.1.2.9", &id[..12]]);
+    world
+        .sh(
+            &["--network", "net", "--mac-address", "01:00:00:00:00:01"],
+            "true",
+        )
+        .fails(125, &["01:00:00:00:00:01", "group"]);
+    world
+        .sh(&["--network", "host", "--ip", "10.1.2.9"], "true")
+        .fails(125, &["--ip", "--network NAME"]);
+}
+
+#[test]
+fn there_are_as_many_as_the_range_has() {
+    let world = World::new();
+    let create = ["network", "create", "--subnet", "10.1.2.0/24"];
+    let create = [&create[..], &["--ip-range", "10.1.2.64/31", "net"]].concat();
+    world.soute(create).success();
+    let run = ["--network", "net", "busybox", "sleep", "1000"];
+    let ids = [world.detached(run), world.detached(run)];
+    let both: HashSet<String> = ids.iter().map(|id| address(&world, id)).collect();
+    assert_eq!(
+        both,
+        HashSet::from(["10.1.2.64".into(), "10.1.2.65".into()])
+    );
+    world
+        .sh(&["--network", "net"], "true")
+        .fails(125, &["no address is left", "10.1.2.64/31"]);
+    // One that ends frees its own.
+    world.soute(["kill", &ids[0]]).success();
+    world.soute(["wait", &ids[0]]).success();
+    world.sh(&["--network", "net"], "true").success();
+}
+
+#[test]
+fn many_at_once_have_one_each() {
+    let world = World::new();
+    let starts: Vec<Running> = (0..20)
+        .map(|_| {
+            let words = [
+                "run",
+                "--detach",
+                "--network",
+                "bridge",
+                "busybox",
+                "sleep",
+                "1000",
+            ];
+            Running::start(&mut world.command(words))
+        })
+        .collect();
+    let ids: Vec<String> = starts
+        .into_iter()
+        .map(|start| start.outcome().success().text().trim().to_owned())
+        .collect();
+    let addresses: HashSet<String> = ids.iter().map(|id| address(&world, id)).collect();
+    assert_eq!(addresses.len(), 20);
+}
+
+/// Whoever is killed holds no address.
+#[test]
+fn a_killed_monitor_leaves_none() {
+    let world = World::new();
+    let flags = ["--network", "bridge", "--ip", "10.90.0.9"];
+    let id = world.detached([&flags[..], &["busybox", "sleep", "1000"]].concat());
+    let monitor = world.inspect(&id)["Isolation"]["Monitor"].as_i64().unwrap();
+    let monitor = rustix::process::Pid::from_raw(monitor as i32).unwrap();
+    rustix::process::kill_process(monitor, rustix::process::Signal::KILL).unwrap();
+    world.sh(&flags, "true").success();
+}
+
+/// A start that fails gives back what it took.
+#[test]
+fn a_failed_start_holds_none() {
+    let world = World::new();
+    let flags = ["--network", "bridge", "--ip", "10.90.0.9"];
+    let words = [&["run"], &flags[..], &["busybox", "/nothing/there"]].concat();
+    world.soute(words).code(127);
+    let words = [
+        &["run", "-v", "/nothing/there:/x"],
+        &flags[..],
+        &["busybox", "true"],
+    ]
+    .concat();
+    world.soute(words).code(125);
+    world.sh(&flags, "true").success();
+}

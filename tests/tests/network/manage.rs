@@ -1,0 +1,130 @@
+//! `soute network`.
+
+use soute_tests::World;
+
+#[test]
+fn a_network_is_made_listed_and_removed() {
+    let world = World::new();
+    let labelled = ["network", "create", "--label", "a=b", "--ipv6", "net"];
+    let made = world.soute(labelled);
+    let id = made.success().text().trim().to_owned();
+    let list = world.soute(["network", "ls", "--no-trunc"]);
+    list.success()
+        .shows(&id)
+        .shows("net")
+        .shows("soute1")
+        .shows("10.90.0.0/24");
+    let told = world.soute(["network", "inspect", "net", &id[..8]]);
+    let told = told.success().json();
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[0]["Id"], id);
+    assert_eq!(told[0]["Labels"]["a"], "b");
+    assert_eq!(told[0]["EnableIPv6"], true);
+    assert_eq!(told[0]["IPAM"]["Config"][0]["Gateway"], "10.90.0.1");
+    world
+        .soute(["network", "rm", "net"])
+        .success()
+        .prints("net");
+    world
+        .soute(["network", "rm", "net"])
+        .fails(1, &["no such network: net"]);
+    world.soute(["network", "rm", "--force", "net"]).success();
+}
+
+#[test]
+fn one_in_use_stays() {
+    let world = World::new();
+    world.soute(["network", "create", "net"]).success();
+    world.soute(["network", "create", "idle"]).success();
+    let run = [
+        "--network",
+        "net",
+        "--name",
+        "user",
+        "busybox",
+        "sleep",
+        "1000",
+    ];
+    world.detached(run);
+    world
+        .soute(["network", "rm", "net"])
+        .fails(1, &["net", "in use by user"]);
+    world.soute(["network", "prune"]).success().prints("idle");
+    let told = world.soute(["network", "inspect", "net"]).json();
+    assert!(told[0]["Containers"]["user"]["IPv4Address"].is_string());
+    world.soute(["rm", "--force", "user"]).success();
+    world.soute(["network", "rm", "net"]).success();
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let world = World::new();
+    world
+        .soute(["network", "create", "--subnet", "10.1.0.0/16", "net"])
+        .success();
+    for (words, why) in [
+        (&["net"][..], "there is a network net already"),
+        (&["host"], "means something else"),
+        (&["a/b"], "no network's name"),
+        (
+            &["--subnet", "10.1.2.0/24", "x"],
+            "network net has 10.1.0.0/16",
+        ),
+        (
+            &["--subnet", "10.2.0.0/16", "--subnet", "10.3.0.0/16", "x"],
+            "one subnet of each family",
+        ),
+        (&["--subnet", "10.2.0.0/31", "x"], "no room"),
+        (
+            &["--subnet", "10.2.0.0/16", "--gateway", "10.3.0.1", "x"],
+            "lies in no --subnet",
+        ),
+        (
+            &["--subnet", "10.2.0.0/16", "--ip-range", "10.3.0.0/24", "x"],
+            "lies in no --subnet",
+        ),
+        (&["--driver", "macvlan", "x"], "not there yet"),
+        (&["--opt", "mtu=9", "x"], "a number from 68"),
+    ] {
+        world
+            .soute([&["network", "create"], words].concat())
+            .fails(1, &[why]);
+    }
+    for words in [
+        ["--subnet", "10.2.0.1/16", "x"],
+        ["--subnet", "banana", "x"],
+    ] {
+        world
+            .soute([&["network", "create"][..], &words].concat())
+            .fails(1, &["invalid"]);
+    }
+    world
+        .sh(&["--network", "nosuch"], "true")
+        .fails(125, &["no such network: nosuch", "soute network ls"]);
+    assert_eq!(
+        world
+            .soute(["network", "ls", "--quiet"])
+            .text()
+            .lines()
+            .count(),
+        1
+    );
+}
+
+/// A subnet that the machine has a route to is somebody's.
+#[test]
+fn routes_of_the_machine_are_kept_clear_of() {
+    let world = World::new();
+    let ip = |words: &[&str]| {
+        soute_tests::output(std::process::Command::new("ip").args(words)).success();
+    };
+    ip(&["link", "add", "vpn0", "type", "veth", "peer", "vpn1"]);
+    ip(&["link", "set", "vpn0", "up"]);
+    ip(&["route", "add", "10.90.0.0/23", "dev", "vpn0"]);
+    world
+        .soute(["network", "create", "--subnet", "10.90.1.0/24", "x"])
+        .fails(1, &["10.90.1.0/24", "route to 10.90.0.0/23 by vpn0"]);
+    world.soute(["network", "create", "net"]).success();
+    let told = world.soute(["network", "inspect", "net"]).json();
+    assert_eq!(told[0]["IPAM"]["Config"][0]["Subnet"], "10.90.2.0/24");
+}
