@@ -22,6 +22,7 @@ pub const TESTS: &[&str] = &[
     "libcap2-bin",
     "libseccomp-dev",
     "mmdebstrap",
+    "nftables",
     "openssl",
     "podman",
     "procps",

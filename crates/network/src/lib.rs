@@ -1,11 +1,19 @@
 //! Networks of containers, by netlink alone: no program is run.
 //!
 //! - [`route`]: links, addresses and routes of one network namespace.
-//! - [`mac`], [`subnet`]: what they are called by.
+//! - [`ruleset`]: the one table of nftables that soute has on a machine.
+//! - [`nft`]: nf_tables of one network namespace.
+//! - [`plan`]: which subnets, addresses and ports, as pure data.
+//! - [`mac`], [`subnet`], [`protocol`]: what they are called by.
 
 pub mod mac;
+pub mod nft;
+pub mod plan;
+pub mod protocol;
 pub mod route;
+pub mod ruleset;
 pub mod subnet;
 
 pub use mac::Mac;
+pub use protocol::Protocol;
 pub use subnet::Subnet;

@@ -23,6 +23,12 @@ pub struct InvalidSubnet {
 }
 
 impl Subnet {
+    /// All addresses of IPv6.
+    pub const ALL_IPV6: Self = Self {
+        first: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        prefix: 0,
+    };
+
     /// The subnet of this address. The address's bits behind the prefix do not matter.
     ///
     /// `None`: the prefix is longer than the address.
@@ -54,6 +60,12 @@ impl Subnet {
             host => (1 << host) - 1,
         };
         with_number(self.first, number(self.first) | mask)
+    }
+
+    /// The address behind its last. `None`: there is none.
+    pub fn next_address(self) -> Option<IpAddr> {
+        let next = number(self.last()).checked_add(1)?;
+        (next >> 1 >> (width(self.first) - 1) == 0).then(|| with_number(self.first, next))
     }
 
     /// Bits that all its addresses have in common.
@@ -199,6 +211,10 @@ mod tests {
             let subnet: Subnet = text.parse().unwrap();
             assert_eq!(subnet.last().to_string(), last);
         }
+        let next = |text: &str| text.parse::<Subnet>().unwrap().next_address();
+        assert_eq!(next("10.1.2.0/24"), Some([10, 1, 3, 0].into()));
+        assert_eq!(next("255.255.255.0/24"), None);
+        assert_eq!(next("::/0"), None);
     }
 
     fn subnets() -> impl Strategy<Value = Subnet> {

@@ -20,7 +20,7 @@ use crate::mount::last_errno;
 use crate::{CallError, Called};
 
 pub use attribute::{Attribute, Attributes, Malformed, Writer};
-pub use message::{Message, flags};
+pub use message::{Message, flags, put};
 
 use message::{Answer, answer, messages};
 
@@ -182,7 +182,7 @@ impl Socket {
     ) -> Result<(), CallError> {
         let sequence = self.numbers(1);
         let mut bytes = Vec::new();
-        message::put(&mut bytes, kind, flags | flags::REQUEST, sequence, body)
+        put(&mut bytes, kind, flags | flags::REQUEST, sequence, body)
             .called(|| format!("{}, {} bytes", call(), body.len()))?;
         self.converse(&bytes, sequence, sequence, call, hear)
             .map_err(|e| match e {

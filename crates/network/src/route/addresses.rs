@@ -127,3 +127,28 @@ fn attributes(link: u32, own: IpAddr, prefix: u8) -> Writer {
         .bytes(IFA_ADDRESS, &octets(own));
     body
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(
+            attributes in proptest::collection::vec((0u16..40, proptest::collection::vec(any::<u8>(), 0..24)), 0..6),
+            header: [u8; 8],
+            cut in 0usize..16,
+        ) {
+            let mut writer = Writer::new(&header);
+            for (kind, value) in &attributes {
+                writer.bytes(*kind, value);
+            }
+            let mut body = writer.finish().unwrap();
+            body.truncate(body.len() - cut.min(body.len()));
+            let message = Message { kind: 0, flags: 0, sequence: 0, body: &body };
+            let _ = Address::read(&message);
+        }
+    }
+}

@@ -14,6 +14,13 @@ const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 
+const RTM_NEWNSID: u16 = 88;
+const RTM_GETNSID: u16 = 90;
+
+/// linux/net_namespace.h
+const NETNSA_NSID: u16 = 1;
+const NETNSA_FD: u16 = 3;
+
 /// linux/if_link.h
 pub(super) const IFLA_ADDRESS: u16 = 1;
 pub(super) const IFLA_IFNAME: u16 = 3;
@@ -67,8 +74,8 @@ pub struct Link {
     pub kind: Option<String>,
     /// What it is tied to: of a veth, the other end; of a macvlan, the interface that it shares.
     pub tied_to: Option<u32>,
-    /// The number that this namespace has for the one that [`Self::tied_to`] is in, if that is another: a number as
-    /// RTM_GETNSID tells it for a descriptor.
+    /// The number that this namespace has for the one that [`Self::tied_to`] is in, if that is another
+    /// ([`Rtnetlink::namespace`]).
     pub tied_in: Option<i32>,
     /// Its hardware address: six bytes for Ethernet, other lengths for others.
     pub address: Vec<u8>,
@@ -173,6 +180,33 @@ impl Rtnetlink {
         unless_missing(asked.map(|()| found))
     }
 
+    /// The number that the socket's namespace has for another, if it has one: it gets one by the first interface that is
+    /// tied to one of there.
+    pub fn namespace(&mut self, other: BorrowedFd<'_>) -> Result<Option<i32>, CallError> {
+        let fd = other.as_raw_fd();
+        let call = || format!("RTM_GETNSID({fd})");
+        // struct rtgenmsg: a family, filled up.
+        let mut body = Writer::new(&[AF_UNSPEC, 0, 0, 0]);
+        body.bytes(NETNSA_FD, &fd.to_ne_bytes());
+        let body = body.finish().called(call)?;
+        let mut number = None;
+        self.0
+            .ask(RTM_GETNSID, flags::ACK, &body, &call, &mut |message| {
+                if message.kind == RTM_NEWNSID {
+                    let read = message.split::<4>().and_then(|(_, attributes)| {
+                        let found = attributes.find(NETNSA_NSID)?;
+                        found
+                            .map(|found| found.exactly().map(i32::from_ne_bytes))
+                            .transpose()
+                    });
+                    number = read.map_err(malformed(&call))?;
+                }
+                Ok(())
+            })?;
+        // NETNSA_NSID_NOT_ASSIGNED is -1.
+        Ok(number.filter(|number| *number >= 0))
+    }
+
     /// Brings an interface up, or takes it down.
     pub fn set_up(&mut self, index: u32, up: bool) -> Result<(), CallError> {
         let flags = if up { LinkFlags::UP } else { 0 };
@@ -236,5 +270,30 @@ impl Rtnetlink {
         let body = Writer::new(&header(AF_UNSPEC, index, 0, 0));
         let deleted = self.order(RTM_DELLINK, 0, body, &|| format!("RTM_DELLINK({index})"));
         unless_missing(deleted.map(Some)).map(|done| done.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(
+            attributes in proptest::collection::vec((0u16..40, proptest::collection::vec(any::<u8>(), 0..24)), 0..6),
+            header: [u8; 16],
+            cut in 0usize..16,
+        ) {
+            let mut writer = Writer::new(&header);
+            for (kind, value) in &attributes {
+                writer.bytes(*kind, value);
+            }
+            let mut body = writer.finish().unwrap();
+            body.truncate(body.len() - cut.min(body.len()));
+            let message = Message { kind: 0, flags: 0, sequence: 0, body: &body };
+            let _ = Link::read(&message);
+        }
     }
 }

@@ -219,3 +219,31 @@ impl Rtnetlink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(
+            attributes in proptest::collection::vec((0u16..40, proptest::collection::vec(any::<u8>(), 0..24)), 0..6),
+            mut header: [u8; 12],
+            cut in 0usize..16,
+        ) {
+            // A route of IPv4 or IPv6 to other machines: the rest is not looked into.
+            (header[0], header[7]) = (if cut % 2 == 0 { AF_INET } else { AF_INET6 }, RTN_UNICAST);
+            header[8..].fill(0);
+            let mut writer = Writer::new(&header);
+            for (kind, value) in &attributes {
+                writer.bytes(*kind, value);
+            }
+            let mut body = writer.finish().unwrap();
+            body.truncate(body.len() - cut.min(body.len()));
+            let message = Message { kind: 0, flags: 0, sequence: 0, body: &body };
+            let _ = Route::read(&message);
+        }
+    }
+}

@@ -4,12 +4,14 @@
 #![allow(dead_code, reason = "no test needs all of it")]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Command, Stdio};
 
 use libtest_mimic::{Arguments, Conclusion, Trial};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
-use soute_sys::process::{Cloned, clone3, exit_now, flags, pidfd_send_signal};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use soute_sys::process::{Cloned, clone3, exit_now, flags, fork, pidfd_send_signal};
 
 pub type Test = (&'static str, fn());
 
@@ -50,7 +52,7 @@ fn die_with_parent() {
 }
 
 /// A network namespace, and the process that holds it.
-pub struct Namespace(Pid, OwnedFd);
+pub struct Namespace(Process);
 
 impl Namespace {
     pub fn new() -> Self {
@@ -61,21 +63,21 @@ impl Namespace {
                     std::thread::park();
                 }
             }
-            Cloned::Parent { pid, pidfd } => Self(pid, pidfd),
+            Cloned::Parent { pid, pidfd } => Self(Process(pid, pidfd)),
         };
         namespace.ip("link set lo up");
         namespace
     }
 
     pub fn network(&self) -> OwnedFd {
-        let path = format!("/proc/{}/ns/net", self.0.as_raw_nonzero());
+        let path = format!("/proc/{}/ns/net", self.0.0.as_raw_nonzero());
         fs::File::open(path).unwrap().into()
     }
 
     /// A command that runs in there.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        let pid = self.0.as_raw_nonzero().to_string();
+        let pid = self.0.0.as_raw_nonzero().to_string();
         command.args(["-t", &pid, "-n", program]);
         command
     }
@@ -86,10 +88,46 @@ impl Namespace {
     }
 }
 
-impl Drop for Namespace {
+/// A process of the test's, killed with its owner.
+pub struct Process(Pid, OwnedFd);
+
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = pidfd_send_signal(&self.1, Signal::KILL.as_raw());
         let _ = waitid(WaitId::PidFd(self.1.as_fd()), WaitIdOptions::EXITED);
+    }
+}
+
+/// What `act` says in another process, in a network namespace, or in the test's own; and that process, which goes on with
+/// `then`.
+pub fn act_inside(
+    namespace: Option<&Namespace>,
+    act: impl FnOnce() -> String,
+    then: impl FnOnce(),
+) -> (String, Process) {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    match fork().unwrap() {
+        Cloned::Child => {
+            die_with_parent();
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                drop(read);
+                if let Some(namespace) = namespace {
+                    let kind = Some(LinkNameSpaceType::Network);
+                    move_into_link_name_space(namespace.network().as_fd(), kind).unwrap();
+                }
+                let said = act();
+                fs::File::from(write).write_all(said.as_bytes()).unwrap();
+                then();
+            }));
+            exit_now(0)
+        }
+        Cloned::Parent { pid, pidfd } => {
+            drop(write);
+            let process = Process(pid, pidfd);
+            let mut said = String::new();
+            fs::File::from(read).read_to_string(&mut said).unwrap();
+            (said, process)
+        }
     }
 }
 
@@ -104,4 +142,19 @@ pub fn said(command: &mut Command) -> String {
 /// What `ip ARGUMENTS` says in the test's own namespace.
 pub fn ip(arguments: &str) -> String {
     said(Command::new("ip").args(arguments.split(' ')))
+}
+
+/// What `nft ARGUMENTS` says in the test's own namespace.
+pub fn nft(arguments: &str) -> String {
+    said(Command::new("nft").args(arguments.split(' ')))
+}
+
+/// Has nft(8) carry out these lines of its language.
+pub fn nft_script(script: &str) {
+    said(Command::new("nft").arg(script));
+}
+
+/// A switch of the kernel's, in the test's own network namespace: `net/ipv4/ip_forward`.
+pub fn sysctl(name: &str, value: &str) {
+    fs::write(format!("/proc/sys/{name}"), value).unwrap();
 }

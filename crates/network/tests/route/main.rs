@@ -144,6 +144,11 @@ fn a_pair_reaches_into_a_namespace() {
         (Some(eth0.index), Some(veth.index))
     );
     assert!(veth.tied_in.is_some() && eth0.tied_in.is_some());
+    assert_eq!(net.namespace(network.as_fd()).unwrap(), veth.tied_in);
+    let stranger = Namespace::new();
+    assert_eq!(net.namespace(stranger.network().as_fd()).unwrap(), None);
+    // It has a copy of each descriptor here, and so would hold the container's network.
+    drop(stranger);
     net_inside.set_up(eth0.index, true).unwrap();
     assert!(container.ip("link show eth0").contains("UP,LOWER_UP"));
     net.set_hairpin(veth.index, true).unwrap();

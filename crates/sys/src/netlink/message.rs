@@ -81,7 +81,7 @@ pub(super) enum Answer {
 ///
 /// # Errors
 /// EMSGSIZE: its length has no room in 32 bits.
-pub(super) fn put(
+pub fn put(
     bytes: &mut Vec<u8>,
     kind: u16,
     flags: u16,
