@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rustix::process::Signal;
 use soute_image::ImageConfig;
+use soute_network::plan::ports::{self, Wanted};
 use soute_runtime::cgroups::default_parent;
 use soute_runtime::idmap::IdMaps;
 use soute_runtime::process::DEFAULT_PATH;
@@ -120,6 +121,10 @@ impl Engine {
             return Err(Error::Impossible(
                 "no command: the image names none, and none was given".to_owned(),
             ));
+        }
+        if record.request.publish_all {
+            let named = exposed(config)?;
+            record.request.published.extend(named);
         }
         volumes::prepare(&self.places, &mut record, config)?;
         Ok(record)
@@ -243,6 +248,20 @@ fn check_security_modules(request: &Request) -> Result<(), Error> {
             "--security-opt {option}: profiles of AppArmor and labels of SELinux are not built yet"
         ))),
     }
+}
+
+/// The ports that the image names, each by one that is free.
+fn exposed(config: &ImageConfig) -> Result<Vec<Wanted>, Error> {
+    let mut all = Vec::new();
+    for text in &config.exposed_ports {
+        let wanted = ports::parse(text).map_err(|e| {
+            Error::Impossible(format!(
+                "the image's own port: {e}; --publish names one instead of --publish-all"
+            ))
+        })?;
+        all.extend(wanted);
+    }
+    Ok(all)
 }
 
 /// Docker's rule: an entrypoint that is given drops the image's command, too.

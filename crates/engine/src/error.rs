@@ -97,6 +97,9 @@ pub enum Error {
     /// A limit that cannot be set.
     #[error(transparent)]
     Resource(#[from] soute_runtime::cgroups::ResourceError),
+    /// The table of nftables.
+    #[error(transparent)]
+    Ruleset(#[from] soute_network::ruleset::Error),
     /// A cgroup.
     #[error(transparent)]
     Cgroup(#[from] soute_runtime::cgroups::CgroupError),

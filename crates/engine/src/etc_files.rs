@@ -2,7 +2,7 @@
 
 use soute_runtime::plan::MountSource;
 
-use crate::networks::{NetworkRecord, Wire};
+use crate::networks::Wires;
 use crate::record::Record;
 use crate::request::{Network, Request};
 
@@ -43,7 +43,7 @@ impl MachineFiles {
 pub(crate) fn files(
     record: &Record,
     machine: &MachineFiles,
-    networks: &[(NetworkRecord, Wire)],
+    networks: &Wires,
 ) -> Vec<(&'static str, MountSource)> {
     let request = &record.request;
     if let Network::Container(_) = request.network {
@@ -77,14 +77,14 @@ pub(crate) fn machine_hostname() -> String {
 }
 
 /// The container's own names at the addresses that it has in its networks.
-fn own_names(networks: &[(NetworkRecord, Wire)], hostname: &str, name: &str) -> String {
-    let addresses = networks.iter().flat_map(|(_, wire)| &wire.addresses);
+fn own_names(networks: &Wires, hostname: &str, name: &str) -> String {
     let names = match name == hostname {
         true => hostname.to_owned(),
         false => format!("{hostname} {name}"),
     };
-    addresses
-        .map(|(address, _)| format!("{address}\t{names}\n"))
+    networks
+        .addresses()
+        .map(|address| format!("{address}\t{names}\n"))
         .collect()
 }
 

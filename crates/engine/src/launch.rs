@@ -6,6 +6,7 @@ use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with, socketpair,
 };
 use soute_runtime::cgroups::{Cgroup, Resources};
+use soute_runtime::plan::Plan;
 use soute_runtime::process::{FailureKind, shares_namespace};
 use soute_runtime::socket::at_path;
 use soute_sys::process::{Cloned, clone3};
@@ -45,6 +46,17 @@ pub struct Started {
     pub pid: i32,
     /// Frames come and go here, if [`Start::attach`] was asked for.
     pub connection: Connection,
+    /// What the start has changed on the machine, for its administrator to know.
+    pub notices: Vec<String>,
+}
+
+/// All that a start is made of before there is a process.
+struct Ready {
+    plan: Plan,
+    cgroup: Cgroup,
+    home: Home,
+    networks: Wires,
+    notices: Vec<String>,
 }
 
 impl Engine {
@@ -98,19 +110,21 @@ impl Engine {
             // Said before there is a monitor: it hears this before it reads a byte of output.
             ours.send(&Frame::Attach)?;
         }
-        let prepared = match self.prepare(&record, start) {
-            Ok((plan, cgroup, home, networks)) => Prepared {
-                places: self.places.clone(),
-                log: self.settings.log.clone(),
-                record,
-                plan,
-                cgroup,
-                home,
-                networks,
-                lock,
-                connection: theirs,
-            },
+        let ready = match self.prepare(&record, start) {
+            Ok(ready) => ready,
             Err(e) => return Err(self.undo(&record, lock, e)),
+        };
+        let notices = ready.notices;
+        let prepared = Prepared {
+            places: self.places.clone(),
+            log: self.settings.log.clone(),
+            record,
+            plan: ready.plan,
+            cgroup: ready.cgroup,
+            home: ready.home,
+            networks: ready.networks,
+            lock,
+            connection: theirs,
         };
         let home = match &prepared.home {
             Home::Own(home) => home.v2_fd(),
@@ -141,6 +155,7 @@ impl Engine {
                         name,
                         pid,
                         connection: ours,
+                        notices,
                     }),
                     Received::Frame(Frame::Failed(failure)) => Err(Error::Start(failure)),
                     _ => Err(Error::MonitorLost),
@@ -149,11 +164,7 @@ impl Engine {
         }
     }
 
-    fn prepare(
-        &self,
-        record: &Record,
-        start: Start,
-    ) -> Result<(soute_runtime::plan::Plan, Cgroup, Home, Wires), Error> {
+    fn prepare(&self, record: &Record, start: Start) -> Result<Ready, Error> {
         crate::sealed::require(record.id_maps.as_ref())?;
         let mut machine = Machine {
             layout: self.layout.clone(),
@@ -161,10 +172,7 @@ impl Engine {
             last_capability: self.last_capability,
             joins: self.joins(&record.request)?,
             files: MachineFiles::read(&record.request),
-            networks: match &record.request.network {
-                Network::Networks(endpoints) => self.reserve(&record.id, endpoints)?,
-                _ => Vec::new(),
-            },
+            networks: self.reserve(record)?,
         };
         if let Some((_, maps)) = &machine.joins.user
             && *maps != record.id_maps
@@ -175,6 +183,7 @@ impl Engine {
                     .to_owned(),
             ));
         }
+        let notices = self.open_ways(&machine.networks)?;
         let size = start.terminal_size.unwrap_or((24, 80));
         let (plan, rules) = crate::plan::plan(&self.places, record, &mut machine, size)?;
         for mount in &record.request.mounts {
@@ -197,7 +206,13 @@ impl Engine {
             &limits(&record.request.resources),
             &rules,
         )?;
-        Ok((plan, cgroup, home, machine.networks))
+        Ok(Ready {
+            plan,
+            cgroup,
+            home,
+            networks: machine.networks,
+            notices,
+        })
     }
 
     /// Namespaces of another container, open.

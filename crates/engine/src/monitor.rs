@@ -102,6 +102,8 @@ struct Monitor {
     signals: OwnedFd,
     clients: Clients,
     streams: Streams,
+    /// What keeps the container's ports for it.
+    ports: Vec<OwnedFd>,
 }
 
 /// Runs in the forked process and never returns.
@@ -182,6 +184,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         signals,
         clients: Clients::new(listener, connection),
         streams: Streams::new(pipes, terminal, log),
+        ports: networks.into_sockets(),
         places,
     };
     monitor.clients.greet(&Frame::Started(pid));
@@ -210,6 +213,7 @@ impl Monitor {
         .into_iter()
         .chain(self.clients.descriptors())
         .chain(self.streams.descriptors())
+        .chain(self.ports.iter().map(AsRawFd::as_raw_fd))
         .collect();
         let _ = soute_sys::process::close_all_but(&mut keep);
         soute_sys::memory::trim();

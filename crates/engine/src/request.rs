@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use soute_network::Mac;
+use soute_network::plan::ports::Wanted;
 use soute_runtime::cgroups::Resources;
 
 /// One container, as asked for by `soute run` or `soute create`.
@@ -79,6 +80,12 @@ pub struct Request {
     pub cgroupns: Share,
     /// `--network`.
     pub network: Network,
+    /// Ports of the machine's that lead to it.
+    #[serde(default)]
+    pub published: Vec<Wanted>,
+    /// All ports that the image names lead to it, from ones that are free.
+    #[serde(default)]
+    pub publish_all: bool,
     /// `--userns`; `None`: the engine's default.
     pub userns: Option<UserNamespace>,
     /// `--add-host`.

@@ -48,10 +48,10 @@ fn one_that_cannot_be_is_refused() {
         .soute(["network", "create", "--subnet", "10.1.2.0/24", "net"])
         .success();
     for (ip, why) in [
-        ("10.1.3.1", "it is not in 10.1.2.0/24"),
+        ("10.1.3.1", "not in the subnet 10.1.2.0/24"),
         ("10.1.2.1", "the bridge's own"),
-        ("10.1.2.0", "the subnet's own"),
-        ("10.1.2.255", "of all in it"),
+        ("10.1.2.0", "the network's address"),
+        ("10.1.2.255", "the broadcast address"),
     ] {
         world
             .sh(&["--network", "net", "--ip", ip], "true")
@@ -131,11 +131,9 @@ fn many_at_once_have_one_each() {
 #[test]
 fn a_killed_monitor_leaves_none() {
     let world = World::new();
-    let flags = ["--network", "bridge", "--ip", "10.90.0.9"];
+    let flags = ["--network", "bridge", "--ip", "10.121.0.9"];
     let id = world.detached([&flags[..], &["busybox", "sleep", "1000"]].concat());
-    let monitor = world.inspect(&id)["Isolation"]["Monitor"].as_i64().unwrap();
-    let monitor = rustix::process::Pid::from_raw(monitor as i32).unwrap();
-    rustix::process::kill_process(monitor, rustix::process::Signal::KILL).unwrap();
+    crate::kill_monitor(&world, &id);
     world.sh(&flags, "true").success();
 }
 
@@ -143,11 +141,11 @@ fn a_killed_monitor_leaves_none() {
 #[test]
 fn a_failed_start_holds_none() {
     let world = World::new();
-    let flags = ["--network", "bridge", "--ip", "10.90.0.9"];
+    let flags = ["--network", "bridge", "--ip", "10.121.0.9"];
     let words = [&["run"], &flags[..], &["busybox", "/nothing/there"]].concat();
     world.soute(words).code(127);
     let words = [
-        &["run", "-v", "/nothing/there:/x"],
+        &["run", "--mount", "type=bind,source=/nothing,target=/x"],
         &flags[..],
         &["busybox", "true"],
     ]

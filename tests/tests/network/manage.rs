@@ -13,14 +13,14 @@ fn a_network_is_made_listed_and_removed() {
         .shows(&id)
         .shows("net")
         .shows("soute1")
-        .shows("10.90.0.0/24");
+        .shows("10.121.0.0/24");
     let told = world.soute(["network", "inspect", "net", &id[..8]]);
     let told = told.success().json();
     assert_eq!(told[0], told[1]);
     assert_eq!(told[0]["Id"], id);
     assert_eq!(told[0]["Labels"]["a"], "b");
     assert_eq!(told[0]["EnableIPv6"], true);
-    assert_eq!(told[0]["IPAM"]["Config"][0]["Gateway"], "10.90.0.1");
+    assert_eq!(told[0]["IPAM"]["Config"][0]["Gateway"], "10.121.0.1");
     world
         .soute(["network", "rm", "net"])
         .success()
@@ -68,13 +68,12 @@ fn what_cannot_be_is_refused() {
         (&["a/b"], "no network's name"),
         (
             &["--subnet", "10.1.2.0/24", "x"],
-            "network net has 10.1.0.0/16",
+            "overlaps that of network net, 10.1.0.0/16",
         ),
         (
             &["--subnet", "10.2.0.0/16", "--subnet", "10.3.0.0/16", "x"],
             "one subnet of each family",
         ),
-        (&["--subnet", "10.2.0.0/31", "x"], "no room"),
         (
             &["--subnet", "10.2.0.0/16", "--gateway", "10.3.0.1", "x"],
             "lies in no --subnet",
@@ -96,7 +95,7 @@ fn what_cannot_be_is_refused() {
     ] {
         world
             .soute([&["network", "create"][..], &words].concat())
-            .fails(1, &["invalid"]);
+            .fails(125, &["invalid"]);
     }
     world
         .sh(&["--network", "nosuch"], "true")
@@ -120,11 +119,11 @@ fn routes_of_the_machine_are_kept_clear_of() {
     };
     ip(&["link", "add", "vpn0", "type", "veth", "peer", "vpn1"]);
     ip(&["link", "set", "vpn0", "up"]);
-    ip(&["route", "add", "10.90.0.0/23", "dev", "vpn0"]);
+    ip(&["route", "add", "10.121.0.0/23", "dev", "vpn0"]);
     world
-        .soute(["network", "create", "--subnet", "10.90.1.0/24", "x"])
-        .fails(1, &["10.90.1.0/24", "route to 10.90.0.0/23 by vpn0"]);
+        .soute(["network", "create", "--subnet", "10.121.1.0/24", "x"])
+        .fails(1, &["10.121.1.0/24", "the route 10.121.0.0/23 dev vpn0"]);
     world.soute(["network", "create", "net"]).success();
     let told = world.soute(["network", "inspect", "net"]).json();
-    assert_eq!(told[0]["IPAM"]["Config"][0]["Subnet"], "10.90.2.0/24");
+    assert_eq!(told[0]["IPAM"]["Config"][0]["Subnet"], "10.121.2.0/24");
 }

@@ -50,7 +50,7 @@ fn neighbours_and_the_machine_reach_each_other() {
     }
     for address in ["IPAddress", "GlobalIPv6Address"] {
         let address = settings[address].as_str().unwrap();
-        output(Command::new("ping").args(["-c", "1", "-W", "5", address])).success();
+        output(Command::new("busybox").args(["ping", "-c", "1", "-W", "5", address])).success();
     }
 }
 
@@ -70,7 +70,7 @@ fn a_container_knows_itself_by_its_addresses() {
     let hosts = text.lines().find(|line| line.ends_with("box thing"));
     let address = hosts.unwrap().split('\t').next().unwrap();
     outcome.shows(&format!("inet {address}/24"));
-    outcome.shows("default via 10.90.0.1 dev eth0");
+    outcome.shows("default via 10.121.0.1 dev eth0");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_restart_is_joined_again() {
     for _ in 0..3 {
         world.soute(["restart", "--time", "0", &id]).success();
         world
-            .soute(["exec", &id, "ping", "-c", "1", "-W", "5", "10.90.0.1"])
+            .soute(["exec", &id, "ping", "-c", "1", "-W", "5", "10.121.0.1"])
             .success();
     }
     assert_eq!(world.inspect(&id)["NetworkSettings"]["MacAddress"], mac);
@@ -111,7 +111,7 @@ fn a_bridge_that_was_removed_comes_back() {
     world.sh(&["--network", "bridge"], "true").success();
     output(Command::new("ip").args(["link", "delete", "soute0"])).success();
     world
-        .sh(&["--network", "bridge"], "ping -c 1 -W 5 10.90.0.1")
+        .sh(&["--network", "bridge"], "ping -c 1 -W 5 10.121.0.1")
         .success();
 }
 

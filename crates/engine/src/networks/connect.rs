@@ -75,18 +75,21 @@ pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result
             other => other?,
         }
     }
+    super::firewall::allow_local(&network.bridge)?;
     if !found.is_up() {
         machine.set_up(found.index, true)?;
     }
     Ok(found)
 }
 
-/// Lays the wire: on return the interface in the namespace `container` is up, with its addresses and routes.
+/// Lays the wire; `hairpin`: what the container sends may come back to it, as it must if it is to reach its own published
+/// ports where bridged packets are translated, too (net.bridge.bridge-nf-call-iptables). On return the interface in the namespace `container` is up, with its addresses and routes.
 pub(super) fn wire(
     machine: &mut Rtnetlink,
     bridge: &Link,
     container: BorrowedFd<'_>,
     connection: &Wire,
+    hairpin: bool,
 ) -> Result<(), CallError> {
     let here = End {
         name: &connection.peer,
@@ -108,6 +111,9 @@ pub(super) fn wire(
             machine.make_veth(&here, Some(bridge.index), &there)?;
         }
         other => other?,
+    }
+    if hairpin && let Some(port) = machine.link(&connection.peer)? {
+        machine.set_hairpin(port.index, true)?;
     }
     let mut inside = Rtnetlink::open_in(container)?;
     let missing = || CallError::new(connection.interface.clone(), Errno::NODEV);

@@ -3,13 +3,16 @@
 //! A link `ADDRESS -> id` is the reservation, as with names and id ranges: making it is atomic, and it is in memory,
 //! since no container runs after a boot.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use soute_network::Subnet;
+use soute_network::plan::addresses::{Addresses, NoAddress};
 
 use super::record::{NetworkRecord, Range};
+use super::subnets::impossible;
 use crate::error::{Error, io, short};
 use crate::ids;
 use crate::places::{Places, make_folder};
@@ -31,7 +34,14 @@ pub(super) fn take(
     let folder = folder(places, &network.name);
     make_folder(&folder, 0o700)?;
     if let Some(address) = wanted {
-        check(network, range, address)?;
+        check(range, address).map_err(|e| {
+            let bridges = if address == range.gateway {
+                ": it is the bridge's own"
+            } else {
+                ""
+            };
+            impossible(format_args!("network {}: {e}{bridges}", network.name))
+        })?;
         return match reserve(&folder, address, id)? {
             None => Ok(address),
             Some(holder) => Err(Error::Impossible(format!(
@@ -44,7 +54,7 @@ pub(super) fn take(
     let pool = range.pool.unwrap_or(range.subnet);
     let seed = u128::from(u32::from_str_radix(id.get(..8).unwrap_or(id), 16).unwrap_or(0));
     for address in addresses(pool, seed) {
-        if is_given(range, address) && reserve(&folder, address, id)?.is_none() {
+        if check(range, address).is_ok() && reserve(&folder, address, id)?.is_none() {
             return Ok(address);
         }
     }
@@ -132,24 +142,8 @@ fn reserve(folder: &Path, address: IpAddr, id: &str) -> Result<Option<String>, E
     }
 }
 
-fn check(network: &NetworkRecord, range: &Range, address: IpAddr) -> Result<(), Error> {
-    if is_given(range, address) {
-        return Ok(());
-    }
-    let why = match range.subnet.contains(address) {
-        false => format!("it is not in {}", range.subnet),
-        true if address == range.gateway => "it is the bridge's own".to_owned(),
-        true => "it is the subnet's own, or that of all in it".to_owned(),
-    };
-    Err(Error::Impossible(format!(
-        "the address {address} is none for a container of network {}: {why}",
-        network.name
-    )))
-}
-
-/// Whether a container may have it: not the bridge's, and of IPv4 neither the first (the subnet itself) nor the last
-/// (broadcast).
-fn is_given(range: &Range, address: IpAddr) -> bool {
-    let ends = [range.subnet.first(), range.subnet.last()];
-    range.subnet.contains(address) && address != range.gateway && !ends.contains(&address)
+/// Whether a container may have it.
+fn check(range: &Range, address: IpAddr) -> Result<(), NoAddress> {
+    let own = Addresses::new(range.subnet, Some(range.gateway), range.pool)?;
+    own.check(address, &BTreeSet::new())
 }

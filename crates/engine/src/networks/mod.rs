@@ -1,29 +1,80 @@
 //! Networks: bridges of the machine's that containers are joined to by veth pairs.
 
 mod connect;
+mod firewall;
+mod holder;
 mod leases;
+mod ports;
 mod record;
 mod subnets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use soute_network::route::Rtnetlink;
+use soute_network::ruleset::Published;
 use soute_network::{Mac, Subnet};
 
 pub use connect::Wire;
+use ports::Reserved;
 pub use record::{NetworkRecord, Range};
 
 use crate::error::{Error, io};
 use crate::places::{Places, make_folder};
-use crate::record::{read_json, write_json};
-use crate::request::Endpoint;
+use crate::record::{Record, read_json, write_json};
+use crate::request::{Endpoint, Network};
 use crate::{Engine, ids};
 
-/// What joins a container to its networks.
-pub(crate) type Wires = Vec<(NetworkRecord, Wire)>;
+/// What joins a container to its networks, and what of the machine's leads to it.
+#[derive(Debug, Default)]
+pub(crate) struct Wires {
+    wires: Vec<(NetworkRecord, Wire)>,
+    ports: Vec<Reserved>,
+}
+
+impl Wires {
+    /// It is in no network.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wires.is_empty()
+    }
+
+    /// The addresses that it has.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let wires = self.wires.iter();
+        wires.flat_map(|(_, wire)| wire.addresses.iter().map(|(address, _)| *address))
+    }
+
+    /// The sockets that keep its ports for it.
+    pub(crate) fn into_sockets(self) -> Vec<OwnedFd> {
+        self.ports
+            .into_iter()
+            .filter_map(|port| port.socket)
+            .collect()
+    }
+
+    fn noted(&self) -> Noted {
+        Noted {
+            wires: self.wires.iter().map(|(_, wire)| wire.clone()).collect(),
+            published: self
+                .ports
+                .iter()
+                .map(|port| port.published.clone())
+                .collect(),
+        }
+    }
+}
+
+/// How a container is joined, for as long as it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// To its networks.
+    pub wires: Vec<Wire>,
+    /// What of the machine's leads to it.
+    pub published: Vec<Published>,
+}
 
 /// The network that is there without having been made.
 pub const DEFAULT: &str = "bridge";
@@ -134,8 +185,8 @@ impl Engine {
             ranges.insert(0, subnets::range(subnets::choose(&taken)?, None, None)?);
         }
         if wanted.ipv6 && ranges.iter().all(|range| range.subnet.is_ipv4()) && has_ipv6() {
-            let own = subnets::unique_local(&id);
-            ranges.extend(own.map(|own| subnets::range(own, None, None)).transpose()?);
+            let own = subnets::choose_ipv6(&id, &taken)?;
+            ranges.push(subnets::range(own, None, None)?);
         }
         let bridge = match wanted.bridge {
             Some(name) => name,
@@ -183,6 +234,7 @@ impl Engine {
         {
             machine.delete_link(bridge.index)?;
         }
+        firewall::forget(&network)?;
         network.remove(&self.places)?;
         leases::forget(&self.places, &network.name)?;
         Ok(network)
@@ -200,13 +252,26 @@ impl Engine {
             .collect())
     }
 
+    /// Puts back what of the table of nftables is not as it should be; whether anything was.
+    pub fn heal_networks(&self) -> Result<bool, Error> {
+        match self.places.leases().exists() {
+            true => firewall::heal(&self.places),
+            // No container has been in a network since the machine started.
+            false => Ok(false),
+        }
+    }
+
     /// How a container that runs is joined to its networks.
-    pub fn wires(&self, id: &str) -> Result<Vec<Wire>, Error> {
+    pub fn networking(&self, id: &str) -> Result<Noted, Error> {
         noted(&self.places, id)
     }
 
     /// Takes what container `id` needs to be in the networks that it asks for.
-    pub(crate) fn reserve(&self, id: &str, endpoints: &[Endpoint]) -> Result<Wires, Error> {
+    pub(crate) fn reserve(&self, record: &Record) -> Result<Wires, Error> {
+        let Network::Networks(endpoints) = &record.request.network else {
+            return Ok(Wires::default());
+        };
+        let id = record.id.as_str();
         let reserve = |(number, endpoint): (usize, &Endpoint)| {
             let network = self.network(&endpoint.network)?;
             let mut addresses = Vec::new();
@@ -233,8 +298,25 @@ impl Engine {
             };
             Ok((network, connection))
         };
-        let reserved: Result<Vec<_>, Error> = endpoints.iter().enumerate().map(reserve).collect();
+        let wires: Result<Vec<_>, Error> = endpoints.iter().enumerate().map(reserve).collect();
+        let reserved = wires.and_then(|wires| {
+            let own: Vec<Wire> = wires.iter().map(|(_, wire)| wire.clone()).collect();
+            let ports = ports::reserve(&self.places, record, &own)?;
+            Ok(Wires { wires, ports })
+        });
         reserved.map_err(|e| e.undone(release(&self.places, id)))
+    }
+
+    /// Opens the ways in and out of the networks that a container is about to be in, and says what that changed on the
+    /// machine.
+    pub(crate) fn open_ways(&self, wires: &Wires) -> Result<Vec<String>, Error> {
+        if wires.is_empty() {
+            return Ok(Vec::new());
+        }
+        let networks: Vec<&NetworkRecord> =
+            wires.wires.iter().map(|(network, _)| network).collect();
+        firewall::admit(&self.places, &networks)?;
+        firewall::forward(&self.places, &networks)
     }
 }
 
@@ -248,30 +330,52 @@ pub(crate) fn note(places: &Places, id: &str, wires: &Wires) -> Result<(), Error
     if wires.is_empty() {
         return Ok(());
     }
-    let noted: Vec<&Wire> = wires.iter().map(|(_, wire)| wire).collect();
-    write_json(&wires_path(places, id), &noted, false)
+    write_json(&wires_path(places, id), &wires.noted(), false)
 }
 
 /// How the container `id` is joined to its networks; empty where it is to none, or does not run.
-pub(crate) fn noted(places: &Places, id: &str) -> Result<Vec<Wire>, Error> {
+pub(crate) fn noted(places: &Places, id: &str) -> Result<Noted, Error> {
     Ok(read_json(&wires_path(places, id))?.unwrap_or_default())
 }
 
-/// Joins the container whose network namespace this is to its networks.
-pub(crate) fn connect(
-    wanted: &[(NetworkRecord, Wire)],
-    container: BorrowedFd<'_>,
-) -> Result<(), Error> {
-    let mut machine = Rtnetlink::open()?;
-    for (network, connection) in wanted {
-        let bridge = connect::bridge(&mut machine, network)?;
-        connect::wire(&mut machine, &bridge, container, connection)?;
-    }
-    Ok(())
+/// What is noted of all containers that run, by their ids. What cannot be read is that container's own trouble.
+fn all_noted(places: &Places) -> Vec<(String, Noted)> {
+    let running = std::fs::read_dir(places.run.join("containers"));
+    let ids = running.into_iter().flatten().flatten();
+    ids.filter_map(|entry| entry.file_name().into_string().ok())
+        .filter_map(|id| {
+            let noted = noted(places, &id).ok()?;
+            Some((id, noted))
+        })
+        .collect()
 }
 
-/// Gives up all addresses of container `id`. Its wires went with its network namespace.
+/// Joins the container whose network namespace this is to its networks.
+pub(crate) fn connect(wanted: &Wires, container: BorrowedFd<'_>) -> Result<(), Error> {
+    let mut machine = Rtnetlink::open()?;
+    for (network, wire) in &wanted.wires {
+        let bridge = connect::bridge(&mut machine, network)?;
+        connect::wire(
+            &mut machine,
+            &bridge,
+            container,
+            wire,
+            !wanted.ports.is_empty(),
+        )?;
+    }
+    firewall::publish(&wanted.noted().published)
+}
+
+/// Gives up all addresses and ports of container `id`. Its wires went with its network namespace.
 pub(crate) fn release(places: &Places, id: &str) -> Result<(), Error> {
+    let published = noted(places, id)?.published;
+    // The note first: a repair in between brings nothing back that is not noted.
+    let note = wires_path(places, id);
+    match std::fs::remove_file(&note) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return io("removing", &note, Err(e)),
+        _ => {}
+    }
+    firewall::unpublish(&published)?;
     leases::free(places, id)
 }
 

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use soute_engine::request::{Endpoint, Network, Request};
 use soute_network::Mac;
+use soute_network::plan::ports::{self, Wanted};
 
 use super::namespaces::container;
 
@@ -45,12 +46,12 @@ pub struct NetworkArgs {
     #[arg(long, alias = "dns-opt", value_name = "OPTION", value_parser = dns_option)]
     dns_option: Vec<String>,
 
-    /// Known, so that the refusal says why.
-    #[arg(short, long, hide = true, value_name = "PORT")]
+    /// Ports of the machine's that lead to it
+    #[arg(short, long, value_name = "[IP:][PORT:]PORT[/PROTOCOL]")]
     publish: Vec<String>,
 
-    /// Known, so that the refusal says why.
-    #[arg(short = 'P', long, hide = true)]
+    /// All ports that the image names, by ones of the machine's that are free
+    #[arg(short = 'P', long)]
     publish_all: bool,
 }
 
@@ -65,10 +66,33 @@ impl NetworkArgs {
 
     /// Files the network under `request`.
     pub fn apply(self, request: &mut Request) -> Result<()> {
-        if !self.publish.is_empty() || self.publish_all {
-            bail!("published ports: {MISSING}");
+        request.publish_all = self.publish_all;
+        for text in &self.publish {
+            let wanted = ports::parse(text).context("--publish")?;
+            let loopback = |wanted: &Wanted| {
+                wanted
+                    .address
+                    .is_some_and(|address| address.is_ipv6() && address.is_loopback())
+            };
+            if wanted.iter().any(loopback) {
+                bail!(
+                    "--publish {text}: the kernel cannot translate ::1, and soute has no proxy for it yet"
+                );
+            }
+            request.published.extend(wanted);
         }
-        request.network = together(self.network)?;
+        let publishes = self.publish_all || !request.published.is_empty();
+        request.network = match self.network.is_empty() && publishes {
+            // A port leads nowhere without one.
+            true => in_network("bridge"),
+            false => together(self.network)?,
+        };
+        if publishes && !matches!(request.network, Network::Networks(_)) {
+            bail!(
+                "--publish leads to a container in a network of its own: it cannot be given with --network {}",
+                request.network
+            );
+        }
         wish(&mut request.network, self.ip, self.ip6, self.mac_address)?;
         request.extra_hosts = self.add_host;
         request.dns = self.dns;

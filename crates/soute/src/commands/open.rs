@@ -9,6 +9,10 @@ use crate::error;
 pub fn open(places: &Places) -> Result<Engine> {
     let engine = open_in_a_hurry(places)?;
     engine.images().sweep_unfinished()?;
+    // What cannot be put back is in nobody's way who asks for something else.
+    if let Err(why) = engine.heal_networks() {
+        error::warn(&format!("the networks' table of nftables: {why}"));
+    }
     Ok(engine)
 }
 

@@ -8,6 +8,7 @@ use soute_engine::{Engine, Error, Places, Start as How};
 
 use super::each::each_named;
 use crate::cli::CommandLine;
+use crate::error::warn;
 use crate::relay::{self, Attachment, Signals};
 use crate::terminal::{self, DetachKeys};
 
@@ -54,7 +55,10 @@ impl CommandLine for Start {
                 match engine.start(name, How::default()) {
                     // It does what was wanted.
                     Err(Error::Runs { .. }) => Ok(()),
-                    other => Ok(other.map(drop)?),
+                    other => {
+                        other?.notices.iter().for_each(|notice| warn(notice));
+                        Ok(())
+                    }
                 }
             });
         }
@@ -83,6 +87,7 @@ impl CommandLine for Start {
                 terminal_size: terminal::window_size(rustix::stdio::stdin()),
             },
         )?;
+        started.notices.iter().for_each(|notice| warn(notice));
         let ending = relay::follow(&started.connection, &attachment, &signals)?;
         Ok(ending.conclude(&started.name))
     }

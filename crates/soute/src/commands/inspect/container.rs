@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 use soute_engine::request::{MountKind, Request, SeccompChoice, Share, Source, UserNamespace};
-use soute_engine::{Container, Record, Status, Wire, signals};
+use soute_engine::{Container, Noted, Record, Status, Wire, signals};
 use soute_image::Image;
 use soute_runtime::capabilities::CapSet;
 use soute_runtime::cgroups::Throttle;
@@ -15,7 +15,7 @@ use soute_runtime::seccomp::{KernelVersion, Summary};
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Docker's fields, and `Isolation`. `image` is what the container was made of, if it is still here.
-pub fn describe(container: &Container, wires: &[Wire], image: Option<&Image>) -> Result<Value> {
+pub fn describe(container: &Container, joined: &Noted, image: Option<&Image>) -> Result<Value> {
     let record = &container.record;
     let request = &record.request;
     let (path, args) = match &record.args[..] {
@@ -34,7 +34,7 @@ pub fn describe(container: &Container, wires: &[Wire], image: Option<&Image>) ->
         "Driver": "overlay",
         // Of what is not built yet, what Docker has where it is not used: templates ask for it.
         "RestartCount": 0,
-        "NetworkSettings": networks(wires),
+        "NetworkSettings": networks(joined),
         "Config": config(record, image),
         "HostConfig": host_config(record),
         "Mounts": mounts(record),
@@ -48,7 +48,8 @@ pub fn describe(container: &Container, wires: &[Wire], image: Option<&Image>) ->
 }
 
 /// How it is joined to its networks; what is said of all is Docker's way to say it of the first.
-fn networks(wires: &[Wire]) -> Value {
+fn networks(joined: &Noted) -> Value {
+    let wires = &joined.wires;
     let one = |wire: &Wire| {
         let address = |ipv4| wire.addresses.iter().find(|(one, _)| one.is_ipv4() == ipv4);
         let gateway = |ipv4| wire.gateways.iter().find(|one| one.is_ipv4() == ipv4);
@@ -79,7 +80,20 @@ fn networks(wires: &[Wire]) -> Value {
         None => json!({"IPAddress": "", "Gateway": "", "MacAddress": ""}),
     };
     settings["Networks"] = Value::Object(all);
-    settings["Ports"] = json!({});
+    let mut ports = serde_json::Map::new();
+    for published in &joined.published {
+        let bound = json!({
+            "HostIp": published.address.map_or_else(String::new, |address| address.to_string()),
+            "HostPort": published.port.to_string(),
+        });
+        let port = format!("{}/{}", published.to.port(), published.protocol);
+        match ports.entry(port).or_insert_with(|| json!([])) {
+            // Of all addresses: that of both families is one.
+            Value::Array(all) if !all.contains(&bound) => all.push(bound),
+            _ => {}
+        }
+    }
+    settings["Ports"] = Value::Object(ports);
     settings
 }
 

@@ -71,8 +71,8 @@ fn look(engine: &Engine, name: &str, kind: Option<Kind>) -> Result<Value> {
                 // By id: the name may have gone to another.
                 let id = container.record.image.as_deref();
                 let image = id.and_then(|id| engine.images().resolve(id).ok());
-                let wires = engine.wires(&container.record.id)?;
-                return container::describe(&container, &wires, image.as_ref());
+                let joined = engine.networking(&container.record.id)?;
+                return container::describe(&container, &joined, image.as_ref());
             }
         }
     }

@@ -32,6 +32,8 @@ enum Command {
     Rm(rm::Rm),
     /// Remove all networks that no container runs in
     Prune(rm::Prune),
+    /// Put back what a reload of the machine's firewall has wiped
+    Reconcile,
 }
 
 impl CommandLine for NetworkArgs {
@@ -45,6 +47,11 @@ impl CommandLine for NetworkArgs {
             Command::Inspect(inspect) => inspect.run(&engine),
             Command::Rm(rm) => rm.run(&engine),
             Command::Prune(prune) => prune.run(&engine),
+            Command::Reconcile => {
+                // As every command does in passing; it is the whole of this one.
+                engine.heal_networks()?;
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }

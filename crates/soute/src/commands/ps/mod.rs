@@ -9,6 +9,7 @@ use clap::Args;
 use jiff::Timestamp;
 use soute_engine::request::{MountKind, Network, Source};
 use soute_engine::{Container, Places, Status, short};
+use soute_network::plan::ports::{PortOfMachine, Wanted};
 
 use crate::cli::CommandLine;
 use crate::output::{Format, Rows, age, duration, print, print_foreign};
@@ -62,8 +63,16 @@ const FIELDS: &[(&str, &str)] = &[
     ("Ports", "PORTS"),
 ];
 
-/// Docker's columns, but for ports: there are none to publish yet.
-const COLUMNS: &[&str] = &["ID", "Image", "Command", "RunningFor", "Status", "Names"];
+/// Docker's columns.
+const COLUMNS: &[&str] = &[
+    "ID",
+    "Image",
+    "Command",
+    "RunningFor",
+    "Status",
+    "Ports",
+    "Names",
+];
 
 impl CommandLine for Ps {
     const USAGE: &'static str = "[OPTIONS]";
@@ -143,9 +152,24 @@ fn row(container: &Container, now: Timestamp, full: bool) -> [String; 13] {
             }
             other => other.to_string(),
         },
-        // There are none to publish yet.
-        String::new(),
+        ports(&record.request.published),
     ]
+}
+
+/// As they were asked for: which free port the kernel gave, `inspect` tells.
+fn ports(published: &[Wanted]) -> String {
+    let one = |map: &Wanted| {
+        let address = map
+            .address
+            .map_or_else(|| "*".to_owned(), |address| address.to_string());
+        let host = match map.port {
+            PortOfMachine::One(port) => port.to_string(),
+            PortOfMachine::Of(first, last) => format!("{first}-{last}"),
+            PortOfMachine::Any => "*".to_owned(),
+        };
+        format!("{address}:{host}->{}/{}", map.container, map.protocol)
+    };
+    published.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn source(source: &Source) -> String {

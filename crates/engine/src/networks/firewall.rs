@@ -1,0 +1,210 @@
+//! The ways in and out of networks: the one table of nftables, and the machine's forwarding.
+
+use std::path::{Path, PathBuf};
+
+use soute_network::ruleset::{self, Families, Healed, Published, Ruleset, State};
+
+use super::record::NetworkRecord;
+use crate::error::{Error, io};
+use crate::places::Places;
+use crate::record::{read_json, write_json};
+
+/// Has the table hold these networks, and whatever it held before.
+///
+/// # Errors
+/// The kernel's, which has no nftables perhaps.
+pub(super) fn admit(places: &Places, networks: &[&NetworkRecord]) -> Result<(), Error> {
+    let mut table = Ruleset::open()?;
+    for network in networks {
+        let wanted = as_ruleset(network);
+        match table.add_network(&wanted) {
+            // The first network since the machine started, or somebody has flushed it all.
+            Err(ruleset::Error::Missing(_)) => {
+                table.heal(|| wanted_of_all(places))?;
+                table.add_network(&wanted)?;
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes the table as it is to be, whatever became of it; whether anything was amiss.
+pub(super) fn heal(places: &Places) -> Result<bool, Error> {
+    let healed = Ruleset::open()?.heal(|| wanted_of_all(places))?;
+    Ok(healed != Healed::Nothing)
+}
+
+/// All networks, and the ports of all containers that run.
+fn wanted_of_all(places: &Places) -> Result<State, Error> {
+    let networks = NetworkRecord::all(places)?;
+    let noted = super::all_noted(places);
+    Ok(State {
+        networks: networks.iter().map(as_ruleset).collect(),
+        published: noted
+            .into_iter()
+            .flat_map(|(_, noted)| noted.published)
+            .collect(),
+        closed: turned_on(places)?,
+    })
+}
+
+/// A network that is no more has no place in the table.
+pub(super) fn forget(network: &NetworkRecord) -> Result<(), Error> {
+    match Ruleset::open()?.remove_network(&network.bridge) {
+        Err(ruleset::Error::Missing(_)) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Has ports of the machine's lead to a container.
+pub(super) fn publish(ports: &[Published]) -> Result<(), Error> {
+    if ports.is_empty() {
+        return Ok(());
+    }
+    Ok(Ruleset::open()?.publish(ports)?)
+}
+
+/// They lead nowhere any more.
+pub(super) fn unpublish(ports: &[Published]) -> Result<(), Error> {
+    if ports.is_empty() {
+        return Ok(());
+    }
+    match Ruleset::open()?.unpublish(ports) {
+        // Somebody has flushed it all.
+        Err(ruleset::Error::Missing(_)) => Ok(()),
+        other => Ok(other.map(drop)?),
+    }
+}
+
+/// The families in which what is in the network goes outside.
+fn outward(network: &NetworkRecord) -> Families {
+    let has = |ipv4| {
+        let mut subnets = network.subnets.iter();
+        !network.internal && subnets.any(|range| range.subnet.is_ipv4() == ipv4)
+    };
+    Families {
+        ipv4: has(true),
+        ipv6: has(false),
+    }
+}
+
+fn as_ruleset(network: &NetworkRecord) -> ruleset::Network {
+    ruleset::Network {
+        bridge: network.bridge.clone(),
+        internal: network.internal,
+        subnets: network.subnets.iter().map(|range| range.subnet).collect(),
+        masquerade: match network.masquerade {
+            true => outward(network),
+            false => Families::default(),
+        },
+    }
+}
+
+const FORWARD_IPV4: &str = "/proc/sys/net/ipv4/ip_forward";
+const FORWARD_IPV6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
+
+/// Has the machine forward what goes from these networks and to them, and says what that changed. If it forwarded nothing
+/// before, it forwards nothing else now.
+///
+/// # Errors
+/// A setting cannot be read or written.
+pub(super) fn forward(places: &Places, networks: &[&NetworkRecord]) -> Result<Vec<String>, Error> {
+    let wanted = networks.iter().map(|network| outward(network));
+    let wanted = wanted.fold(Families::default(), |all, one| Families {
+        ipv4: all.ipv4 || one.ipv4,
+        ipv6: all.ipv6 || one.ipv6,
+    });
+    let missing = || {
+        Ok::<_, Error>(Families {
+            ipv4: wanted.ipv4 && is_off(FORWARD_IPV4)?,
+            ipv6: wanted.ipv6 && is_off(FORWARD_IPV6)?,
+        })
+    };
+    if missing()? == Families::default() {
+        return Ok(Vec::new());
+    }
+    // One at a time, and only the first finds it so.
+    let _lock = super::lock(places)?;
+    let missing = missing()?;
+    if missing == Families::default() {
+        return Ok(Vec::new());
+    }
+    // The door before the way: in between nothing is forwarded yet.
+    let closed = turned_on(places)?;
+    let closed = Families {
+        ipv4: closed.ipv4 || missing.ipv4,
+        ipv6: closed.ipv6 || missing.ipv6,
+    };
+    write_json(&turned_on_path(places), &closed, false)?;
+    Ruleset::open()?.close(closed)?;
+    let mut told = Vec::new();
+    if missing.ipv4 {
+        write(FORWARD_IPV4, "1")?;
+        told.push(notice("net.ipv4.ip_forward"));
+    }
+    if missing.ipv6 {
+        keep_advertisements()?;
+        write(FORWARD_IPV6, "1")?;
+        told.push(notice("net.ipv6.conf.all.forwarding"));
+    }
+    Ok(told)
+}
+
+/// Where it is noted until the next boot whose forwarding soute turned on.
+fn turned_on_path(places: &Places) -> PathBuf {
+    places.run.join("forwarding.json")
+}
+
+fn turned_on(places: &Places) -> Result<Families, Error> {
+    Ok(read_json(&turned_on_path(places))?.unwrap_or_default())
+}
+
+fn notice(setting: &str) -> String {
+    format!(
+        "{setting} is 1 now, for containers' networks: what goes neither from nor to one of them is dropped as before \
+         (nft list chain inet soute forward)"
+    )
+}
+
+/// A machine that forwards IPv6 no longer heeds routers' advertisements, and would lose its own way out, unless each
+/// interface is told to go on (ip-sysctl, accept_ra).
+fn keep_advertisements() -> Result<(), Error> {
+    let all = Path::new("/proc/sys/net/ipv6/conf");
+    for entry in io("reading the folder", all, std::fs::read_dir(all))? {
+        let setting = io("reading the folder", all, entry)?
+            .path()
+            .join("accept_ra");
+        let heeds = std::fs::read_to_string(&setting).is_ok_and(|value| value.trim() == "1");
+        if heeds {
+            io("writing", &setting, std::fs::write(&setting, "2"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Packets for 127.0.0.1 that a published port leads to a container leave by the bridge: the kernel lets none of that
+/// address out otherwise. The table's guard drops all other traffic of such addresses.
+pub(super) fn allow_local(bridge: &str) -> Result<(), Error> {
+    write(
+        &format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"),
+        "1",
+    )
+}
+
+fn is_off(setting: &str) -> Result<bool, Error> {
+    match std::fs::read_to_string(setting) {
+        Ok(value) => Ok(value.trim() == "0"),
+        // A kernel without IPv6.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => io("reading", Path::new(setting), Err(e)),
+    }
+}
+
+fn write(setting: &str, value: &str) -> Result<(), Error> {
+    io(
+        "writing",
+        Path::new(setting),
+        std::fs::write(setting, value),
+    )
+}

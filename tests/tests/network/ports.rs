@@ -1,0 +1,200 @@
+//! Published ports.
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use soute_tests::{Outcome, World, output};
+
+use crate::neighbour::{CLIENT, Neighbour, SERVER};
+
+/// A container of Debian's Python that tells each client its address, on port 80.
+#[track_caller]
+fn server(world: &World, flags: &[&str]) -> String {
+    let words = [flags, &["debian", "python3", "-c", SERVER, "80"]].concat();
+    let id = world.detached(words);
+    soute_tests::wait_until("it listens", || {
+        world.soute(["logs", &id]).stdout.contains("listening")
+    });
+    id
+}
+
+/// A client on the machine itself.
+fn connect(address: &str, port: &str) -> Outcome {
+    output(Command::new("python3").args(["-c", CLIENT, address, port]))
+}
+
+#[test]
+fn a_port_leads_in_from_everywhere() {
+    let world = World::debian();
+    let outside = Neighbour::new(0);
+    let id = server(&world, &["-p", "8080:80"]);
+    let machine = outside.machine();
+    // Whoever has an address of his own is seen by it.
+    let from_outside = |address: &str| outside.run("python3", &["-c", CLIENT, address, "8080"]);
+    from_outside(&machine)
+        .success()
+        .prints(&format!("you are {}", outside.address()));
+    from_outside("2001:db8:0::1")
+        .success()
+        .prints(&format!("you are {}", outside.address6()));
+    connect("127.0.0.1", "8080")
+        .success()
+        .prints("you are 10.121.0.1");
+    connect(&machine, "8080")
+        .success()
+        .prints(&format!("you are {machine}"));
+    let inside = ["debian", "python3", "-c", CLIENT, &machine, "8080"];
+    let neighbour = [&["run", "--rm", "--network", "bridge"], &inside[..]].concat();
+    world.soute(neighbour).success().shows("you are 10.121.0.");
+    // Itself, by way of the machine.
+    let itself = [&["exec", &id], &inside[1..]].concat();
+    world.soute(itself).success().prints("you are 10.121.0.1");
+    let told = &world.inspect(&id)["NetworkSettings"]["Ports"]["80/tcp"];
+    assert_eq!(told[0]["HostPort"], "8080");
+    world.soute(["ps"]).shows("*:8080->80/tcp");
+}
+
+#[test]
+fn another_network_comes_in_by_the_machines_address() {
+    let world = World::debian();
+    let outside = Neighbour::new(0);
+    server(&world, &["-p", "8080:80"]);
+    world.soute(["network", "create", "other"]).success();
+    let client = [
+        "run",
+        "--rm",
+        "--network",
+        "other",
+        "debian",
+        "python3",
+        "-c",
+        CLIENT,
+    ];
+    let machine = outside.machine();
+    let words = [&client[..], &[&machine, "8080"]].concat();
+    world.soute(words).success().shows("you are 10.121.1.");
+}
+
+#[test]
+fn a_port_of_loopback_stays_the_machines() {
+    let world = World::debian();
+    let outside = Neighbour::new(0);
+    server(&world, &["-p", "127.0.0.1:8080:80"]);
+    connect("127.0.0.1", "8080").success();
+    connect(&outside.machine(), "8080").code(1);
+    outside
+        .run("python3", &["-c", CLIENT, &outside.machine(), "8080"])
+        .fails(1, &["refused"]);
+    // Nor by a route to 127.0.0.0/8, which the bridge's setting would let through.
+    outside.run(
+        "ip",
+        &[
+            "route",
+            "add",
+            "127.0.0.1/32",
+            "via",
+            &outside.machine(),
+            "table",
+            "local",
+        ],
+    );
+    outside
+        .run("python3", &["-c", CLIENT, "127.0.0.1", "8080"])
+        .code(1);
+}
+
+#[test]
+fn a_port_that_is_taken_names_its_owner() {
+    let world = World::new();
+    let id = world.detached([
+        "-p", "8080:80", "--name", "first", "busybox", "sleep", "1000",
+    ]);
+    world
+        .sh(&["-p", "8080:80"], "true")
+        .fails(125, &["port 8080/tcp is container first's"]);
+    world.sh(&["-p", "8080:80/udp"], "true").success();
+    // In the thread's own network, as all of the test.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    world.sh(&["-p", &format!("{port}:80")], "true").fails(
+        125,
+        &[&format!(
+            "port {port}/tcp is process {}'s",
+            std::process::id()
+        )],
+    );
+    world
+        .sh(&["-p", "203.0.113.9:80:80"], "true")
+        .fails(125, &["203.0.113.9 is no address of this machine"]);
+    // It is free with its container, however that ends.
+    world.soute(["rm", "--force", &id]).success();
+    world.sh(&["-p", "8080:80"], "true").success();
+    let id = world.detached(["-p", "8080:80", "busybox", "sleep", "1000"]);
+    crate::kill_monitor(&world, &id);
+    world.sh(&["-p", "8080:80"], "true").success();
+    let table = output(Command::new("nft").args(["list", "map", "inet", "soute", "any4"]));
+    table.success().shows_not("8080");
+}
+
+#[test]
+fn a_start_that_fails_publishes_nothing() {
+    let world = World::new();
+    world
+        .soute(["run", "-p", "8080:80", "busybox", "/nothing"])
+        .code(127);
+    world
+        .soute(["run", "-p", "8080:80", "-p", "8080:81", "busybox", "true"])
+        .fails(125, &["8080"]);
+    let table = output(Command::new("nft").args(["list", "map", "inet", "soute", "any4"]));
+    table.success().shows_not("8080");
+}
+
+#[test]
+fn ranges_free_ports_and_the_images_own() {
+    let world = World::new();
+    let id = world.detached([
+        "-p",
+        "8000-8002:80-82",
+        "-p",
+        "90",
+        "busybox",
+        "sleep",
+        "1000",
+    ]);
+    let ports = world.inspect(&id)["NetworkSettings"]["Ports"].clone();
+    for (inside, outside) in [("80/tcp", "8000"), ("81/tcp", "8001"), ("82/tcp", "8002")] {
+        assert_eq!(ports[inside][0]["HostPort"], outside);
+    }
+    let free: u16 = ports["90/tcp"][0]["HostPort"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(free > 1024);
+    for (words, why) in [
+        (&["-p", "x"][..], "\"x\" is no port"),
+        (&["-p", "[::1]:1:1"], "cannot translate ::1"),
+        (
+            &["-p", "80", "--network", "host"],
+            "cannot be given with --network host",
+        ),
+        (
+            &["-p", "80", "--network", "none"],
+            "cannot be given with --network none",
+        ),
+    ] {
+        world.sh(words, "true").fails(125, &[why]);
+    }
+}
+
+/// A reload of the machine's firewall wipes everything; any command puts it back.
+#[test]
+fn a_flushed_table_comes_back() {
+    let world = World::debian();
+    server(&world, &["-p", "8080:80"]);
+    connect("127.0.0.1", "8080").success();
+    output(Command::new("nft").args(["flush", "ruleset"])).success();
+    connect("127.0.0.1", "8080").code(1);
+    world.soute(["network", "reconcile"]).success();
+    connect("127.0.0.1", "8080").success();
+}
