@@ -2,10 +2,12 @@
 //!
 //! - [`route`]: links, addresses and routes of one network namespace.
 //! - [`ruleset`]: the one table of nftables that soute has on a machine.
+//! - [`conntrack`]: connections that outlive what they were translated by.
 //! - [`nft`]: nf_tables of one network namespace.
 //! - [`plan`]: which subnets, addresses and ports, as pure data.
 //! - [`mac`], [`subnet`], [`protocol`]: what they are called by.
 
+pub mod conntrack;
 pub mod mac;
 pub mod nft;
 pub mod plan;

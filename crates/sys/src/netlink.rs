@@ -263,7 +263,7 @@ impl Socket {
     }
 
     /// Hears all that waits on a socket that listens ([`Self::listen`]), and does not wait for more: `false` if some of
-    /// what was told is lost, as the socket's buffer was full.
+    /// what was told is lost, as it came faster than it was heard.
     pub fn hear(&mut self, hear: &mut dyn FnMut(&Message<'_>)) -> Result<bool, CallError> {
         let call = || "recv(netlink)".to_owned();
         let mut whole = true;
@@ -271,7 +271,7 @@ impl Socket {
             let bytes = match receive(&self.fd, &mut self.buffer, &call) {
                 Ok(bytes) => bytes,
                 Err(e) if e.errno() == Errno::AGAIN => return Ok(whole),
-                Err(e) if e.errno() == Errno::NOBUFS => {
+                Err(e) if matches!(e.errno(), Errno::NOBUFS | Errno::MSGSIZE) => {
                     whole = false;
                     continue;
                 }

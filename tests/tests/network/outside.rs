@@ -143,9 +143,8 @@ fn a_drop_of_the_machines_firewall_is_a_drop() {
         .success();
     let table = "add table inet wall; add chain inet wall f { type filter hook forward priority 10; policy drop; }";
     output(Command::new("nft").arg(table)).success();
-    world
-        .sh(&["--network", "bridge"], &ping(&outside.address()))
-        .code(1);
+    let told = world.sh(&["--network", "bridge"], &ping(&outside.address()));
+    told.fails(1, &["chain f of table inet wall has the policy drop"]);
 }
 
 /// Nothing of the table stays for a network that is no more.

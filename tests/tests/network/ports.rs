@@ -198,3 +198,62 @@ fn a_flushed_table_comes_back() {
     world.soute(["network", "reconcile"]).success();
     connect("127.0.0.1", "8080").success();
 }
+
+/// Each engine puts back its own, and leaves the other's alone.
+#[test]
+fn two_engines_share_the_table() {
+    let world = World::new();
+    let other = |words: &[&str]| {
+        let mut command = Command::new(std::env::var_os("SOUTE_BIN").unwrap());
+        for (flag, folder) in [("--root", "other-root"), ("--run", "other-run")] {
+            command.arg(flag).arg(world.path(folder));
+        }
+        let outcome = output(command.arg("--config").arg(world.config()).args(words));
+        outcome.success();
+        outcome
+    };
+    world.detached(["-p", "8081:80", "busybox", "sleep", "1000"]);
+    let words = ["run", "--detach", "-p", "8082:80", "hello", "--stay"];
+    let id = other(&words).text().trim().to_owned();
+    let table = || output(Command::new("nft").args(["list", "table", "inet", "soute"]));
+    let both = || {
+        for words in ["8081", "8082", "soute0", "soute1"] {
+            table().success().shows(words);
+        }
+    };
+    both();
+    world.soute(["network", "reconcile"]).success();
+    both();
+    output(Command::new("nft").args(["flush", "ruleset"])).success();
+    world.soute(["network", "reconcile"]).success();
+    other(&["network", "reconcile"]);
+    both();
+    other(&["rm", "--force", &id]);
+    table().success().shows("8081").shows_not("8082");
+}
+
+#[test]
+fn udp_is_led_in_as_well() {
+    let world = World::debian();
+    let outside = Neighbour::new(0);
+    let serve = "import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('', 53))
+print('listening', flush=True)
+while True:
+    text, address = s.recvfrom(100)
+    s.sendto(text + b' from ' + address[0].encode(), address)";
+    let ask = "import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.sendto(b'hello', (sys.argv[1], 5353))
+print(s.recvfrom(100)[0].decode())";
+    let id = world.detached(["-p", "5353:53/udp", "debian", "python3", "-c", serve]);
+    soute_tests::wait_until("it listens", || {
+        world.soute(["logs", &id]).stdout.contains("listening")
+    });
+    outside
+        .run("python3", &["-c", ask, &outside.machine()])
+        .success()
+        .prints(&format!("hello from {}", outside.address()));
+}

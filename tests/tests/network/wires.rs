@@ -118,12 +118,27 @@ fn a_bridge_that_was_removed_comes_back() {
 #[test]
 fn an_interface_in_the_bridges_place_is_named() {
     let world = World::new();
-    output(Command::new("ip").args(["link", "add", "soute0", "type", "veth", "peer", "other"]))
-        .success();
+    world.sh(&["--network", "bridge"], "true").success();
+    let ip = |words: &[&str]| output(Command::new("ip").args(words)).success().code;
+    ip(&["link", "delete", "soute0"]);
+    ip(&["link", "add", "soute0", "type", "veth", "peer", "other"]);
     world
         .sh(&["--network", "bridge"], "true")
         .fails(125, &["soute0", "another interface"]);
     assert!(link("soute0").is_some());
+}
+
+/// A network makes a bridge of its own, and takes away no other.
+#[test]
+fn a_bridge_that_is_there_is_nobody_elses() {
+    let world = World::new();
+    let add = ["link", "add", "soute0", "type", "bridge"];
+    output(Command::new("ip").args(add)).success();
+    let create = ["network", "create", "--opt", "name=soute0", "net"];
+    world.soute(create).fails(1, &["soute0", "already"]);
+    world.sh(&["--network", "bridge"], "true").success();
+    world.soute(["network", "rm", "bridge"]).success();
+    assert!(link("soute0").is_some() && link("soute1").is_none());
 }
 
 /// Of a container that is gone, nothing is left but the network's bridge.

@@ -1,6 +1,6 @@
 //! The wires of one container: a veth pair from its network namespace to the bridge.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
@@ -71,6 +71,14 @@ pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result
     }
     for range in &network.subnets {
         match machine.add_address(found.index, range.gateway, range.subnet.prefix()) {
+            Err(e) if e.errno() == Errno::EXIST => {}
+            other => other?,
+        }
+    }
+    if network.subnets.iter().any(|range| !range.subnet.is_ipv4()) {
+        // Without one that is usable at once, the first packets to a container wait until one is.
+        let own = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        match machine.add_address(found.index, IpAddr::V6(own), 64) {
             Err(e) if e.errno() == Errno::EXIST => {}
             other => other?,
         }

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use soute_network::Protocol;
+use soute_network::conntrack::Conntrack;
+use soute_network::nft::{Family, Hook, Nftables, SeenBase};
 use soute_network::ruleset::{self, Families, Healed, Published, Ruleset, State};
 
 use super::record::NetworkRecord;
@@ -35,18 +38,32 @@ pub(super) fn heal(places: &Places) -> Result<bool, Error> {
     Ok(healed != Healed::Nothing)
 }
 
-/// All networks, and the ports of all containers that run.
+/// All networks, and the ports of all containers that run; and what else is there, which is another engine's.
 fn wanted_of_all(places: &Places) -> Result<State, Error> {
     let networks = NetworkRecord::all(places)?;
     let noted = super::all_noted(places);
-    Ok(State {
+    let mut all = State {
         networks: networks.iter().map(as_ruleset).collect(),
         published: noted
             .into_iter()
             .flat_map(|(_, noted)| noted.published)
             .collect(),
         closed: turned_on(places)?,
-    })
+    };
+    let seen = Ruleset::open()?.elements()?.unwrap_or_default();
+    for network in seen.networks {
+        if all.networks.iter().all(|own| own.bridge != network.bridge) {
+            all.networks.push(network);
+        }
+    }
+    for port in seen.published {
+        if !all.published.contains(&port) {
+            all.published.push(port);
+        }
+    }
+    all.closed.ipv4 |= seen.closed.ipv4;
+    all.closed.ipv6 |= seen.closed.ipv6;
+    Ok(all)
 }
 
 /// A network that is no more has no place in the table.
@@ -62,7 +79,8 @@ pub(super) fn publish(ports: &[Published]) -> Result<(), Error> {
     if ports.is_empty() {
         return Ok(());
     }
-    Ok(Ruleset::open()?.publish(ports)?)
+    Ruleset::open()?.publish(ports)?;
+    forget_connections(ports)
 }
 
 /// They lead nowhere any more.
@@ -72,9 +90,47 @@ pub(super) fn unpublish(ports: &[Published]) -> Result<(), Error> {
     }
     match Ruleset::open()?.unpublish(ports) {
         // Somebody has flushed it all.
-        Err(ruleset::Error::Missing(_)) => Ok(()),
-        other => Ok(other.map(drop)?),
+        Err(ruleset::Error::Missing(_)) => {}
+        other => drop(other?),
     }
+    forget_connections(ports)
+}
+
+/// A client that goes on asking by UDP would go on being led where its first packet was: to nobody before the port was
+/// published, and to a container that is gone afterwards.
+fn forget_connections(ports: &[Published]) -> Result<(), Error> {
+    let udp = |port: &&Published| port.protocol == Protocol::Udp;
+    if !ports.iter().any(|port| udp(&port)) {
+        return Ok(());
+    }
+    Conntrack::open()?.forget(|connection| {
+        let mut ports = ports.iter().filter(udp);
+        connection.protocol == Protocol::Udp.number()
+            && ports.any(|port| {
+                connection.destination.port() == port.port || connection.answered_by == port.to
+            })
+    })?;
+    Ok(())
+}
+
+/// What of the machine's own firewall drops forwarded packets unless a rule lets them pass. It has the last word, and a
+/// user whose container reaches nobody should know who has.
+pub(super) fn obstacles() -> Result<Vec<String>, Error> {
+    let mut told = Vec::new();
+    let mut seen = Nftables::open()?;
+    for family in [Family::INET, Family::IPV4, Family::IPV6] {
+        for chain in seen.chains(family)? {
+            let drops = |base: &SeenBase| base.drops && base.hook == Hook::Forward as u32;
+            if chain.table != ruleset::TABLE.name && chain.base.as_ref().is_some_and(drops) {
+                told.push(format!(
+                    "the machine's firewall drops what is forwarded, unless one of its rules lets it pass: chain {} of table \
+                     {family} {} has the policy drop, and containers reach outside, and are reached, as it says",
+                    chain.name, chain.table
+                ));
+            }
+        }
+    }
+    Ok(told)
 }
 
 /// The families in which what is in the network goes outside.

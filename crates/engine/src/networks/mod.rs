@@ -128,7 +128,6 @@ impl Engine {
             return self.create_network(NewNetwork {
                 name: DEFAULT.to_owned(),
                 ipv6: true,
-                bridge: Some("soute0".to_owned()),
                 ..NewNetwork::default()
             });
         }
@@ -189,8 +188,14 @@ impl Engine {
             ranges.push(subnets::range(own, None, None)?);
         }
         let bridge = match wanted.bridge {
-            Some(name) => name,
-            None => free_bridge(&mut machine, &others)?,
+            Some(name) if is_free(&mut machine, &others, &name)? => name,
+            Some(name) => {
+                return Err(Error::Impossible(format!(
+                    "the name {name} is an interface's already: a network makes a bridge of its own"
+                )));
+            }
+            // soute0 where that is nobody's.
+            None => free_bridge(&mut machine, &others, wanted.name != DEFAULT)?,
         };
         let network = NetworkRecord {
             name: wanted.name,
@@ -316,7 +321,11 @@ impl Engine {
         let networks: Vec<&NetworkRecord> =
             wires.wires.iter().map(|(network, _)| network).collect();
         firewall::admit(&self.places, &networks)?;
-        firewall::forward(&self.places, &networks)
+        let mut notices = firewall::forward(&self.places, &networks)?;
+        if networks.iter().any(|network| !network.internal) {
+            notices.extend(firewall::obstacles()?);
+        }
+        Ok(notices)
     }
 }
 
@@ -388,15 +397,25 @@ fn lock(places: &Places) -> Result<std::fs::File, Error> {
     Ok(file)
 }
 
-/// The first `souteN` that is nobody's.
-fn free_bridge(machine: &mut Rtnetlink, networks: &[NetworkRecord]) -> Result<String, Error> {
-    let links = machine.links()?;
-    let names = (1..=u32::MAX).map(|number| format!("soute{number}"));
-    let mut free = names.filter(|name| {
-        !links.iter().any(|link| link.name == *name)
-            && !networks.iter().any(|network| network.bridge == *name)
-    });
-    Ok(free.next().unwrap_or_default())
+/// The first `souteN` that is nobody's, from 0 or 1 on.
+fn free_bridge(
+    machine: &mut Rtnetlink,
+    networks: &[NetworkRecord],
+    from_one: bool,
+) -> Result<String, Error> {
+    let mut number = u32::from(from_one);
+    loop {
+        let name = format!("soute{number}");
+        if is_free(machine, networks, &name)? {
+            return Ok(name);
+        }
+        number += 1;
+    }
+}
+
+fn is_free(machine: &mut Rtnetlink, networks: &[NetworkRecord], name: &str) -> Result<bool, Error> {
+    let of_network = networks.iter().any(|network| network.bridge == name);
+    Ok(!of_network && machine.link(name)?.is_none())
 }
 
 /// Whether the machine has IPv6 at all.

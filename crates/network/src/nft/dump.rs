@@ -90,6 +90,9 @@ impl SeenSet {
 
 impl Nftables {
     /// The number that the rules have, of all tables together: any change by anybody gives them another.
+    ///
+    /// # Errors
+    /// EINVAL: the kernel has netfilter, but no nf_tables (nfnetlink_rcv_msg).
     pub fn generation(&mut self) -> Result<u32, CallError> {
         let call = || "NFT_MSG_GETGEN()".to_owned();
         let mut generation = None;

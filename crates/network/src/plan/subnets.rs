@@ -268,8 +268,8 @@ mod tests {
             mtu: 1500,
             master: None,
             kind: None,
-            tied_to: None,
-            tied_in: None,
+            link_index: None,
+            link_netnsid: None,
             address: Vec::new(),
         };
         let routes = [

@@ -72,11 +72,11 @@ pub struct Link {
     pub master: Option<u32>,
     /// `bridge`, `veth`, `macvlan` and so on; none for interfaces of hardware and `lo`.
     pub kind: Option<String>,
-    /// What it is tied to: of a veth, the other end; of a macvlan, the interface that it shares.
-    pub tied_to: Option<u32>,
-    /// The number that this namespace has for the one that [`Self::tied_to`] is in, if that is another
-    /// ([`Rtnetlink::namespace`]).
-    pub tied_in: Option<i32>,
+    /// What it is tied to (`eth0@if142`): of a veth, the other end; of a macvlan, the interface that it shares.
+    pub link_index: Option<u32>,
+    /// The number that this namespace has for the one that [`Self::link_index`] is in, if that is another
+    /// ([`Rtnetlink::netnsid`]).
+    pub link_netnsid: Option<i32>,
     /// Its hardware address: six bytes for Ethernet, other lengths for others.
     pub address: Vec<u8>,
 }
@@ -105,8 +105,8 @@ impl Link {
             mtu: 0,
             master: None,
             kind: None,
-            tied_to: None,
-            tied_in: None,
+            link_index: None,
+            link_netnsid: None,
             address: Vec::new(),
         };
         for attribute in attributes {
@@ -120,9 +120,9 @@ impl Link {
                     link.kind = kind.map(|kind| kind.text()).transpose()?;
                 }
                 // 0: of a tunnel that stands on no interface.
-                IFLA_LINK => link.tied_to = Some(attribute.u32()?).filter(|index| *index != 0),
+                IFLA_LINK => link.link_index = Some(attribute.u32()?).filter(|index| *index != 0),
                 IFLA_LINK_NETNSID => {
-                    link.tied_in = Some(attribute.exactly().map(i32::from_ne_bytes)?);
+                    link.link_netnsid = Some(attribute.exactly().map(i32::from_ne_bytes)?);
                 }
                 IFLA_ADDRESS => link.address = attribute.value.to_vec(),
                 _ => {}
@@ -182,7 +182,7 @@ impl Rtnetlink {
 
     /// The number that the socket's namespace has for another, if it has one: it gets one by the first interface that is
     /// tied to one of there.
-    pub fn namespace(&mut self, other: BorrowedFd<'_>) -> Result<Option<i32>, CallError> {
+    pub fn netnsid(&mut self, other: BorrowedFd<'_>) -> Result<Option<i32>, CallError> {
         let fd = other.as_raw_fd();
         let call = || format!("RTM_GETNSID({fd})");
         // struct rtgenmsg: a family, filled up.

@@ -104,11 +104,6 @@ pub(super) fn rules() -> Vec<Rule> {
     );
     rule(
         "forward",
-        "not into internal networks",
-        &[to("internal"), drop()],
-    );
-    rule(
-        "forward",
         "not from network to network",
         &[from("bridges"), to("bridges"), drop()],
     );

@@ -140,13 +140,13 @@ fn a_pair_reaches_into_a_namespace() {
     let mut net_inside = Rtnetlink::open_in(network.as_fd()).unwrap();
     let eth0 = net_inside.link("eth0").unwrap().unwrap();
     assert_eq!(
-        (veth.tied_to, eth0.tied_to),
+        (veth.link_index, eth0.link_index),
         (Some(eth0.index), Some(veth.index))
     );
-    assert!(veth.tied_in.is_some() && eth0.tied_in.is_some());
-    assert_eq!(net.namespace(network.as_fd()).unwrap(), veth.tied_in);
+    assert!(veth.link_netnsid.is_some() && eth0.link_netnsid.is_some());
+    assert_eq!(net.netnsid(network.as_fd()).unwrap(), veth.link_netnsid);
     let stranger = Namespace::new();
-    assert_eq!(net.namespace(stranger.network().as_fd()).unwrap(), None);
+    assert_eq!(net.netnsid(stranger.network().as_fd()).unwrap(), None);
     // It has a copy of each descriptor here, and so would hold the container's network.
     drop(stranger);
     net_inside.set_up(eth0.index, true).unwrap();
@@ -352,7 +352,7 @@ fn a_macvlan_shares_its_parent() {
     let mut inside = Rtnetlink::open_in(network.as_fd()).unwrap();
     let link = inside.link("eth0").unwrap().unwrap();
     assert_eq!(
-        (link.kind.as_deref(), link.tied_to),
+        (link.kind.as_deref(), link.link_index),
         (Some("macvlan"), Some(a))
     );
 }

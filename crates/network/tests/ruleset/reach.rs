@@ -1,11 +1,15 @@
 //! Who reaches whom, and as who.
 
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use soute_network::conntrack::{Connection, Conntrack};
 use soute_network::ruleset::{Families, State};
 
-use crate::common::{Namespace, Test, ip, nft_script, sysctl};
+use crate::common::{Namespace, Test, act_inside, ip, nft_script, sysctl};
 use crate::world::{
-    ROUTER, World, give, heal, inside, link, networks, published, serve, tcp, udp, udp_published,
-    unreached,
+    ROUTER, World, give, heal, inside, link, networks, published, serve, tcp, udp, udp_from,
+    udp_published, unreached,
 };
 
 pub const TESTS: &[Test] = &[
@@ -37,12 +41,20 @@ pub const TESTS: &[Test] = &[
         "containers_reach_published_ports_on_a_bridge_without_netfilter",
         containers_reach_published_ports_on_a_bridge_without_netfilter,
     ),
+    (
+        "a_connection_goes_on_until_it_is_forgotten",
+        a_connection_goes_on_until_it_is_forgotten,
+    ),
     ("networks_are_apart", networks_are_apart),
     (
         "an_internal_network_is_closed",
         an_internal_network_is_closed,
     ),
     ("nobody_outside_reaches_127", nobody_outside_reaches_127),
+    (
+        "nobody_outside_has_an_address_of_127",
+        nobody_outside_has_an_address_of_127,
+    ),
     ("a_foreign_drop_stays_a_drop", a_foreign_drop_stays_a_drop),
     (
         "the_machine_is_no_router_for_others",
@@ -182,6 +194,35 @@ fn by_published_ports() {
     }
 }
 
+fn a_connection_goes_on_until_it_is_forgotten() {
+    let mut world = World::new();
+    let outside = Some(&world.outside);
+    let to_a = [udp_published(None, 8080, "10.1.0.2")];
+    let to_c = [udp_published(None, 8080, "10.1.1.2")];
+    let v6 = [udp_published(None, 8080, "fd00:1::2")];
+    let ask = || udp_from(outside, 5555, "192.0.2.1:8080");
+    let ask_v6 = || udp_from(outside, 5555, "[2001:db8::1]:8080");
+    let mut known = Conntrack::open().unwrap();
+    // Asked before there was a port: nobody is there, and nobody stays there.
+    assert_eq!(ask_v6(), "Connection refused (os error 111)");
+    world.table.publish(&to_a).unwrap();
+    world.table.publish(&v6).unwrap();
+    assert_eq!(ask(), "a 192.0.2.2");
+    assert_eq!(ask_v6(), "Connection refused (os error 111)");
+    world.table.unpublish(&to_a).unwrap();
+    world.table.publish(&to_c).unwrap();
+    assert_eq!(ask(), "a 192.0.2.2");
+    let of_a = |one: &Connection| one.answered_by.ip() == to_a[0].to.ip();
+    let of_port = |one: &Connection| {
+        (one.protocol, one.destination.port()) == (17, 8080) && one.destination.is_ipv6()
+    };
+    assert_eq!(known.forget(of_a).unwrap(), 1);
+    assert_eq!(known.forget(of_a).unwrap(), 0);
+    assert_eq!(ask(), "c 192.0.2.2");
+    assert_eq!(known.forget(of_port).unwrap(), 1);
+    assert_eq!(ask_v6(), "c 2001:db8::2");
+}
+
 fn networks_are_apart() {
     let world = World::new();
     inside(
@@ -242,7 +283,7 @@ fn nobody_outside_reaches_127() {
         sysctl("net/ipv4/conf/eth0/route_localnet", "1");
         String::new()
     };
-    drop(crate::common::act_inside(Some(&world.a), set, || {}));
+    drop(act_inside(Some(&world.a), set, || {}));
     for to in ["127.0.0.1:7000", "127.0.0.1:7001"] {
         unreached(&world.a, to);
     }
@@ -253,6 +294,32 @@ fn nobody_outside_reaches_127() {
         assert_eq!(ask(Some(&world.a), "127.0.0.1:7001"), "c 10.1.0.2");
     }
     drop(secret);
+}
+
+fn nobody_outside_has_an_address_of_127() {
+    let world = World::new();
+    // Both are common. Then only the guard knows that nobody comes from there but the machine itself.
+    for name in ["all", "br0"] {
+        sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "0");
+    }
+    let trusting = UdpSocket::bind("10.1.0.1:7000").unwrap();
+    trusting
+        .set_read_timeout(Some(Duration::from_millis(400)))
+        .unwrap();
+    let heard = || {
+        let send = || {
+            sysctl("net/ipv4/conf/eth0/route_localnet", "1");
+            let socket = UdpSocket::bind("127.0.0.2:0").unwrap();
+            let sent = socket.send_to(b"?", "10.1.0.1:7000");
+            sent.unwrap().to_string()
+        };
+        assert_eq!(act_inside(Some(&world.a), send, || {}).0, "1");
+        let (_, client) = trusting.recv_from(&mut [0; 1]).ok()?;
+        Some(client.ip())
+    };
+    assert_eq!(heard(), None);
+    nft_script("flush chain inet soute guard");
+    assert_eq!(heard(), Some([127, 0, 0, 2].into()));
 }
 
 fn a_foreign_drop_stays_a_drop() {

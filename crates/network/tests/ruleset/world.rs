@@ -1,7 +1,7 @@
 //! The machine, its networks, and what is around it.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
@@ -236,7 +236,7 @@ pub fn serve(namespace: Option<&Namespace>, name: &'static str, at: &'static str
 }
 
 /// What is asked of a server, and how long for.
-pub type Ask = fn(&str, Duration) -> std::io::Result<String>;
+type Ask<'a> = &'a dyn Fn(&str, Duration) -> std::io::Result<String>;
 
 fn by_tcp(to: &str, patience: Duration) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&to.parse().unwrap(), patience)?;
@@ -247,9 +247,17 @@ fn by_tcp(to: &str, patience: Duration) -> std::io::Result<String> {
 }
 
 fn by_udp(to: &str, patience: Duration) -> std::io::Result<String> {
+    by_udp_from(0, to, patience)
+}
+
+fn by_udp_from(port: u16, to: &str, patience: Duration) -> std::io::Result<String> {
     let to: SocketAddr = to.parse().unwrap();
-    let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any)?;
+    let any: IpAddr = if to.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(any, port))?;
     // Connected: an answer from anywhere else is none.
     socket.connect(to)?;
     socket.set_read_timeout(Some(patience))?;
@@ -259,7 +267,7 @@ fn by_udp(to: &str, patience: Duration) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&said[..length]).into_owned())
 }
 
-fn ask(from: Option<&Namespace>, to: &str, ask: Ask, patience: Duration) -> String {
+fn ask(from: Option<&Namespace>, to: &str, ask: Ask<'_>, patience: Duration) -> String {
     use std::io::ErrorKind::{TimedOut, WouldBlock};
     let act = || match ask(to, patience) {
         Err(e) if [TimedOut, WouldBlock].contains(&e.kind()) => NOTHING.into(),
@@ -271,18 +279,25 @@ fn ask(from: Option<&Namespace>, to: &str, ask: Ask, patience: Duration) -> Stri
 
 /// What a server answers to who is there, or here.
 pub fn tcp(from: Option<&Namespace>, to: &str) -> String {
-    ask(from, to, by_tcp, PATIENCE)
+    ask(from, to, &by_tcp, PATIENCE)
 }
 
 /// The same by UDP.
 pub fn udp(from: Option<&Namespace>, to: &str) -> String {
-    ask(from, to, by_udp, PATIENCE)
+    ask(from, to, &by_udp, PATIENCE)
+}
+
+/// The same from one port each time.
+pub fn udp_from(from: Option<&Namespace>, port: u16, to: &str) -> String {
+    let by = |to: &str, patience| by_udp_from(port, to, patience);
+    ask(from, to, &by, PATIENCE)
 }
 
 /// Nobody answers there.
 #[track_caller]
 pub fn unreached(from: &Namespace, to: &str) {
-    for by in [by_tcp, by_udp] {
+    let both: [Ask<'_>; 2] = [&by_tcp, &by_udp];
+    for by in both {
         assert_eq!(ask(Some(from), to, by, BRIEFLY), NOTHING, "{to}");
     }
 }

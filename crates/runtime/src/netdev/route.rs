@@ -62,9 +62,7 @@ impl Link {
         link.change = "IFF_UP".to_owned();
         link
     }
-}
 
-impl Link {
     fn bytes(&self) -> Vec<u8> {
         let attributes = self.attributes.as_slice();
         let mut bytes = vec![0; self.header.buffer_len() + attributes.buffer_len()];

@@ -87,7 +87,12 @@ impl Writer {
         let mut inner = Self::default();
         fill(&mut inner);
         self.too_long |= inner.too_long;
-        self.bytes(kind | NESTED, &inner.bytes)
+        self.nested(kind, &inner.bytes)
+    }
+
+    /// Attributes within an attribute, as they were read ([`Attribute::value`]).
+    pub fn nested(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+        self.bytes(kind | NESTED, value)
     }
 
     /// A value that begins with a header of its protocol's (a multiple of 4 bytes), and attributes behind that, in an
