@@ -1,5 +1,7 @@
 //! /etc/hosts, /etc/hostname and /etc/resolv.conf: the container's own, over whatever the image has.
 
+use std::net::IpAddr;
+
 use soute_runtime::plan::MountSource;
 
 use crate::networks::Wires;
@@ -10,6 +12,8 @@ use crate::request::{Network, Request};
 const HOSTS: &str = "/etc/hosts";
 const HOSTNAME: &str = "/etc/hostname";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Where systemd-resolved keeps the servers that it asks itself (systemd-resolved.service(8)).
+const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 /// All of them.
 pub(crate) const PATHS: [&str; 3] = [RESOLV_CONF, HOSTNAME, HOSTS];
 
@@ -33,7 +37,10 @@ impl MachineFiles {
                     _ => String::new(),
                 },
                 hostname: machine_hostname(),
-                resolv_conf: file(RESOLV_CONF),
+                resolv_conf: match network {
+                    Network::Networks(_) => reachable(&file(RESOLV_CONF), || file(RESOLVED)),
+                    _ => file(RESOLV_CONF),
+                },
             },
         }
     }
@@ -107,6 +114,35 @@ fn hosts(request: &Request, machine: Option<&str>) -> String {
     text
 }
 
+/// A resolv.conf for a network of its own: without the servers that only the machine reaches, on its loopback. Where
+/// there are no others, those that the one on loopback asks.
+fn reachable(machine: &str, upstream: impl FnOnce() -> String) -> String {
+    let is_local = |line: &&str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("nameserver")
+            && words
+                .next()
+                .and_then(|address| address.parse::<IpAddr>().ok())
+                .is_some_and(|address| address.is_loopback())
+    };
+    let without = |text: &str| -> String {
+        let lines = text.lines().filter(|line| !is_local(line));
+        lines.map(|line| format!("{line}\n")).collect()
+    };
+    let left = without(machine);
+    let has_server = |text: &str| text.lines().any(|line| line.starts_with("nameserver"));
+    match has_server(&left) {
+        true => left,
+        false => {
+            let upstream = without(&upstream());
+            let servers = upstream
+                .lines()
+                .filter(|line| line.starts_with("nameserver"));
+            left + &servers.map(|line| format!("{line}\n")).collect::<String>()
+        }
+    }
+}
+
 /// The machine's, with what `--dns` and its kin replace.
 fn resolv_conf(request: &Request, machine: &str) -> String {
     let mut text = String::new();
@@ -157,6 +193,19 @@ mod tests {
             resolv_conf(&request, machine),
             "nameserver 192.0.2.53\noptions ndots:2\n"
         );
+    }
+
+    #[test]
+    fn servers_on_loopback_are_the_machines_alone() {
+        let stub = "nameserver 127.0.0.53\noptions edns0\nsearch lan\n";
+        let upstream = || "# by systemd\nnameserver 192.0.2.1\nsearch other\n".to_owned();
+        assert_eq!(
+            reachable(stub, upstream),
+            "options edns0\nsearch lan\nnameserver 192.0.2.1\n"
+        );
+        let mixed = "nameserver ::1\nnameserver 192.0.2.2\n";
+        assert_eq!(reachable(mixed, upstream), "nameserver 192.0.2.2\n");
+        assert_eq!(reachable(stub, String::new), "options edns0\nsearch lan\n");
     }
 
     #[test]

@@ -158,3 +158,28 @@ fn a_network_that_is_removed_leaves_no_element() {
     world.soute(["network", "rm", "net"]).success();
     table().success().shows_not("soute1");
 }
+
+/// CVE-2020-13401: a container that says it is the machine's router is not believed.
+#[test]
+fn no_container_is_the_machines_router() {
+    let world = World::new();
+    world.sh(&["--network", "bridge"], "true").success();
+    let setting = |interface: &str| {
+        let name = format!("net.ipv6.conf.{interface}.accept_ra");
+        output(Command::new("sysctl").args(["-n", &name]))
+            .text()
+            .to_owned()
+    };
+    assert_eq!(setting("soute0"), "0");
+    assert_ne!(setting("default"), "2");
+}
+
+/// The machine's own way goes on, although it forwards now.
+#[test]
+fn the_machine_heeds_its_own_router_still() {
+    let world = World::new();
+    let _outside = Neighbour::new(0);
+    world.sh(&["--network", "bridge"], "true").success();
+    let setting = output(Command::new("sysctl").args(["-n", "net.ipv6.conf.out0.accept_ra"]));
+    setting.success().prints("2");
+}

@@ -84,6 +84,7 @@ pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result
         }
     }
     super::firewall::allow_local(&network.bridge)?;
+    super::firewall::heed_no_router(&network.bridge)?;
     if !found.is_up() {
         machine.set_up(found.index, true)?;
     }

@@ -228,9 +228,15 @@ fn notice(setting: &str) -> String {
 fn keep_advertisements() -> Result<(), Error> {
     let all = Path::new("/proc/sys/net/ipv6/conf");
     for entry in io("reading the folder", all, std::fs::read_dir(all))? {
-        let setting = io("reading the folder", all, entry)?
-            .path()
-            .join("accept_ra");
+        let interface = io("reading the folder", all, entry)?;
+        // Those that come later are containers'.
+        if ["all", "default"]
+            .iter()
+            .any(|name| interface.file_name() == *name)
+        {
+            continue;
+        }
+        let setting = interface.path().join("accept_ra");
         let heeds = std::fs::read_to_string(&setting).is_ok_and(|value| value.trim() == "1");
         if heeds {
             io("writing", &setting, std::fs::write(&setting, "2"))?;
@@ -246,6 +252,16 @@ pub(super) fn allow_local(bridge: &str) -> Result<(), Error> {
         &format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"),
         "1",
     )
+}
+
+/// No container tells the machine its way: routers' advertisements by the bridge are not heeded (CVE-2020-13401).
+pub(super) fn heed_no_router(bridge: &str) -> Result<(), Error> {
+    let setting = format!("/proc/sys/net/ipv6/conf/{bridge}/accept_ra");
+    match write(&setting, "0") {
+        // A kernel without IPv6.
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 fn is_off(setting: &str) -> Result<bool, Error> {

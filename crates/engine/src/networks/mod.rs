@@ -11,6 +11,7 @@ mod subnets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -277,8 +278,17 @@ impl Engine {
             return Ok(Wires::default());
         };
         let id = record.id.as_str();
-        let reserve = |(number, endpoint): (usize, &Endpoint)| {
-            let network = self.network(&endpoint.network)?;
+        // The one that is there without having been made is made now, if it is to be.
+        let known: Result<Vec<_>, Error> = endpoints
+            .iter()
+            .map(|endpoint| self.network(&endpoint.network))
+            .collect();
+        let known = known?;
+        // A network that is looked at, and has no container yet, is not removed before it has one.
+        let _shared = share(&self.places)?;
+        let reserve = |(number, (endpoint, known)): (usize, (&Endpoint, &NetworkRecord))| {
+            let network = NetworkRecord::read(&self.places, &known.name)?;
+            let network = network.ok_or_else(|| Error::NoSuchNetwork(known.name.clone()))?;
             let mut addresses = Vec::new();
             let mut gateways = Vec::new();
             for range in &network.subnets {
@@ -303,7 +313,8 @@ impl Engine {
             };
             Ok((network, connection))
         };
-        let wires: Result<Vec<_>, Error> = endpoints.iter().enumerate().map(reserve).collect();
+        let both = endpoints.iter().zip(&known).enumerate();
+        let wires: Result<Vec<_>, Error> = both.map(reserve).collect();
         let reserved = wires.and_then(|wires| {
             let own: Vec<Wire> = wires.iter().map(|(_, wire)| wire.clone()).collect();
             let ports = ports::reserve(&self.places, record, &own)?;
@@ -330,7 +341,7 @@ impl Engine {
 }
 
 /// Where the wires of a container that runs are written down.
-fn wires_path(places: &Places, id: &str) -> std::path::PathBuf {
+fn wires_path(places: &Places, id: &str) -> PathBuf {
     places.running(id).join("networks.json")
 }
 
@@ -390,11 +401,23 @@ pub(crate) fn release(places: &Places, id: &str) -> Result<(), Error> {
 
 /// Networks are made and removed one at a time.
 fn lock(places: &Places) -> Result<std::fs::File, Error> {
+    let (file, folder) = lock_file(places)?;
+    io("locking", &folder, file.lock())?;
+    Ok(file)
+}
+
+/// As long as this is held, no network is removed.
+fn share(places: &Places) -> Result<std::fs::File, Error> {
+    let (file, folder) = lock_file(places)?;
+    io("locking", &folder, file.lock_shared())?;
+    Ok(file)
+}
+
+fn lock_file(places: &Places) -> Result<(std::fs::File, PathBuf), Error> {
     let folder = places.networks();
     make_folder(&folder, 0o700)?;
     let file = io("opening", &folder, std::fs::File::open(&folder))?;
-    io("locking", &folder, file.lock())?;
-    Ok(file)
+    Ok((file, folder))
 }
 
 /// The first `souteN` that is nobody's, from 0 or 1 on.
