@@ -111,7 +111,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, cl
         .iter()
         .filter(|entry| words.iter().any(|word| word == entry.name))
         .collect();
-    let small = |purpose| matches(tree_of(named.iter().copied(), purpose), &words);
+    let small = |purpose| tree_of(named.iter().copied(), purpose).try_get_matches_from(&words);
     // A line that is understood as it is documented means the same to Docker's parser, and the tree for that takes
     // longer to make. What is wrong is said in view of all commands, and help shows their flags as they are documented.
     let mut matches = small(Purpose::Documentation)
@@ -121,7 +121,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, cl
                 ErrorKind::DisplayHelp => Purpose::Documentation,
                 _ => Purpose::Parsing,
             };
-            matches(tree(purpose), &words)
+            tree(purpose).try_get_matches_from(&words)
         })?;
     let globals = Globals::from_arg_matches_mut(&mut matches)?;
     let chosen = matches.remove_subcommand();
@@ -139,16 +139,6 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, cl
             Err(tree(Purpose::Parsing).error(ErrorKind::MissingSubcommand, "a command is needed"))
         }
     }
-}
-
-/// What `words` mean in that tree.
-pub fn matches(mut tree: Command, words: &[OsString]) -> Result<ArgMatches, clap::Error> {
-    let matches = tree.try_get_matches_from_mut(words);
-    if matches.is_ok() {
-        // To take apart hundreds of small parts takes as long as to parse by them.
-        std::mem::forget(tree);
-    }
-    matches
 }
 
 /// What the tree is wanted for.

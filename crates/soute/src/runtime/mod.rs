@@ -32,7 +32,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use soute_runtime::containers::Containers;
 use soute_runtime::executable;
 
-use crate::cli::{Purpose, as_docker_parses, help_flag, matches, version_flag};
+use crate::cli::{Purpose, as_docker_parses, help_flag, version_flag};
 use crate::output::print;
 use log::{Log, LogFormat};
 
@@ -174,11 +174,14 @@ pub fn main(name: &'static str, words: impl IntoIterator<Item = OsString>) -> Ex
     let named = TABLE
         .iter()
         .filter(|entry| words.iter().any(|word| word == entry.name));
-    let parsed = matches(tree_of(name, named, Purpose::Documentation), &words)
-        .or_else(|_| matches(tree(name, Purpose::Parsing), &words))
+    let parsed = tree_of(name, named, Purpose::Documentation)
+        .try_get_matches_from(&words)
+        .or_else(|_| tree(name, Purpose::Parsing).try_get_matches_from(&words))
         .or_else(|error| match error.kind() {
             // Help shows the flags as they are documented.
-            ErrorKind::DisplayHelp => matches(tree(name, Purpose::Documentation), &words),
+            ErrorKind::DisplayHelp => {
+                tree(name, Purpose::Documentation).try_get_matches_from(&words)
+            }
             _ => Err(error),
         });
     let mut found = match parsed {
