@@ -31,7 +31,7 @@ fn of_run() {
         (&["--mount", "type=nothing,dst=/x"], "nothing"),
         (&["--mount", "type=tmpfs,src=/x,dst=/x"], "source"),
         (&["--tmpfs", "/x:size=lots"], "lots"),
-        (&["-p", "80:80"], "published ports"),
+        (&["-p", "80:"], "port"),
         (&["--network", "no-such"], "network"),
         (&["--userns", "remap:no-such-user"], "no-such-user"),
         (&["--userns", "keep-id"], "keep-id"),

@@ -194,7 +194,7 @@ fn what_cannot_be_joined_is_refused() {
         (&["--pid", "container:no-such"][..], "no-such"),
         (&["--network", "container:made"], "made"),
         (&["--ipc", "container:made", "--userns", "host"], "userns"),
-        (&["--network", "bridge"], "network"),
+        (&["--network", "no-such"], "no-such"),
         (&["--pid", "container:"], "container:"),
     ] {
         let outcome = world.sh(flags, "true");

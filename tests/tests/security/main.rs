@@ -57,11 +57,16 @@ fn the_threat_model_names_them() {
     );
     there.extend(cases);
     // Some cases are of attacks in a module of something else.
-    let elsewhere = functions(
+    let mut elsewhere = functions(
         &folder.join("tests/oci"),
         "oci::",
         ("\nfn ", "(bench: &mut Bench) {"),
     );
+    elsewhere.extend(functions(
+        &folder.join("tests/network"),
+        "",
+        ("#[test]\nfn ", "()"),
+    ));
     named.retain(|name| name.starts_with("oci::attacks::") || !elsewhere.contains(name));
     // Modules, all of whose cases are meant.
     named.retain(|name| !matches!(name.as_str(), "oci::killed" | "oci::slow"));
