@@ -21,6 +21,9 @@ fn a_network_is_made_listed_and_removed() {
     assert_eq!(told[0]["Labels"]["a"], "b");
     assert_eq!(told[0]["EnableIPv6"], true);
     assert_eq!(told[0]["IPAM"]["Config"][0]["Gateway"], "10.121.0.1");
+    // Clients decode the options as texts.
+    let mut options = told[0]["Options"].as_object().unwrap().values();
+    assert!(options.all(serde_json::Value::is_string), "{}", told[0]);
     world
         .soute(["network", "rm", "net"])
         .success()
@@ -82,6 +85,8 @@ fn what_cannot_be_is_refused() {
             &["--subnet", "10.2.0.0/16", "--ip-range", "10.3.0.0/24", "x"],
             "lies in no --subnet",
         ),
+        (&["--subnet", "169.254.0.0/16", "x"], "link-local"),
+        (&["--subnet", "fe80::/64", "x"], "link-local"),
         (&["--driver", "macvlan", "x"], "not there yet"),
         (&["--opt", "mtu=9", "x"], "a number from 68"),
     ] {

@@ -25,6 +25,16 @@ pub struct Pool {
 /// Why there is no subnet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoSubnet {
+    /// The one that was wanted has addresses that no network can have.
+    #[error("the subnet {subnet} overlaps {special}, {what}")]
+    Special {
+        /// What was wanted.
+        subnet: Subnet,
+        /// The addresses with a meaning of their own.
+        special: &'static str,
+        /// What they are.
+        what: &'static str,
+    },
     /// The one that was wanted is taken.
     #[error("the subnet {subnet} overlaps {by}")]
     Clash {
@@ -125,11 +135,37 @@ fn is_wide(subnet: Subnet) -> bool {
     subnet.prefix() < limit
 }
 
+/// What no network's subnet may overlap, whatever the machine's routes: the kernel gives these addresses a meaning of
+/// their own. Link-local ones are refused because a route to them would take the machine's way to what it reaches there:
+/// a cloud's metadata service, its routers' advertisements.
+///
+/// Of the IANA special-purpose address registries (RFC 6890).
+const SPECIAL: [(&str, &str); 8] = [
+    ("0.0.0.0/8", "the addresses of this host on this network"),
+    ("127.0.0.0/8", "the loopback addresses"),
+    ("169.254.0.0/16", "the link-local addresses"),
+    ("224.0.0.0/4", "the multicast addresses"),
+    // ::, ::1 and the IPv4 addresses in IPv6's clothes.
+    ("::/80", "the loopback and the IPv4-mapped addresses"),
+    ("fe80::/10", "the link-local addresses"),
+    ("ff00::/8", "the multicast addresses"),
+    ("255.255.255.255/32", "the broadcast address"),
+];
+
 /// Whether a wanted subnet is free.
 ///
 /// # Errors
-/// [`NoSubnet::Clash`], which names the first that it overlaps.
+/// [`NoSubnet::Special`]; [`NoSubnet::Clash`], which names the first that it overlaps.
 pub fn check(wanted: Subnet, taken: &[Taken]) -> Result<(), NoSubnet> {
+    for (special, what) in SPECIAL {
+        if special.parse().is_ok_and(|s: Subnet| s.overlaps(wanted)) {
+            return Err(NoSubnet::Special {
+                subnet: wanted,
+                special,
+                what,
+            });
+        }
+    }
     match taken.iter().find(|taken| taken.subnet.overlaps(wanted)) {
         Some(taken) => Err(NoSubnet::Clash {
             subnet: wanted,
@@ -304,6 +340,33 @@ mod tests {
             assert_eq!(e.to_string(), told);
         }
         check(subnet("192.168.8.0/24"), &taken).unwrap();
+    }
+
+    #[test]
+    fn addresses_with_a_meaning_of_their_own_are_no_networks() {
+        for (special, _) in SPECIAL {
+            check(subnet(special), &[]).unwrap_err();
+        }
+        for (wanted, told) in [
+            (
+                "169.254.169.0/24",
+                "the subnet 169.254.169.0/24 overlaps 169.254.0.0/16, the link-local addresses",
+            ),
+            (
+                "255.255.255.0/24",
+                "the subnet 255.255.255.0/24 overlaps 255.255.255.255/32, the broadcast address",
+            ),
+            (
+                "::ffff:10.0.0.0/104",
+                "the subnet ::ffff:10.0.0.0/104 overlaps ::/80, the loopback and the IPv4-mapped addresses",
+            ),
+        ] {
+            let e = check(subnet(wanted), &[]).unwrap_err();
+            assert_eq!(e.to_string(), told);
+        }
+        for fine in ["1.0.0.0/8", "240.0.0.0/24", "2001:db8::/32", "fd00::/8"] {
+            check(subnet(fine), &[]).unwrap();
+        }
     }
 
     fn subnets() -> impl Strategy<Value = Vec<Taken>> {

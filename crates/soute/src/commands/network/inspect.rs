@@ -50,6 +50,14 @@ fn describe(engine: &Engine, network: &NetworkRecord) -> Result<Value> {
         let known = containers.entry(name).or_insert_with(|| json!({}));
         known[kind] = json!(address);
     }
+    // Options are texts; what is not set is not there.
+    let mut options = json!({
+        "com.docker.network.bridge.name": network.bridge,
+        "com.docker.network.bridge.enable_ip_masquerade": network.masquerade.to_string(),
+    });
+    if let Some(mtu) = network.mtu {
+        options["com.docker.network.driver.mtu"] = json!(mtu.to_string());
+    }
     Ok(json!({
         "Name": network.name,
         "Id": network.id,
@@ -60,11 +68,7 @@ fn describe(engine: &Engine, network: &NetworkRecord) -> Result<Value> {
         "EnableIPv6": network.subnets.iter().any(|range| !range.subnet.is_ipv4()),
         "IPAM": {"Driver": "default", "Config": ipam},
         "Internal": network.internal,
-        "Options": {
-            "com.docker.network.bridge.name": network.bridge,
-            "com.docker.network.bridge.enable_ip_masquerade": network.masquerade.to_string(),
-            "com.docker.network.driver.mtu": network.mtu,
-        },
+        "Options": options,
         "Labels": network.labels,
         "Containers": containers,
     }))
