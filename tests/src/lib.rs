@@ -10,6 +10,7 @@
 //! out by its `--quick`.
 
 mod docker;
+mod killer;
 mod machine;
 pub mod make;
 mod mounted;
@@ -21,7 +22,8 @@ mod terminal;
 mod world;
 
 pub use docker::Docker;
-pub use machine::{Layout, cgroup_of, layout, mounts};
+pub use killer::Killer;
+pub use machine::{Layout, cgroup_of, layout, mounts, set_file};
 pub use mounted::Mounted;
 pub use outcome::Outcome;
 pub use program::{DEADLINE, Running, output, output_in_files};

@@ -1,10 +1,11 @@
 //! A machine of the test's own: its mounts and its network.
 
 use std::cell::Cell;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 use rustix::thread::UnshareFlags;
 
 thread_local! {
@@ -31,6 +32,17 @@ pub fn enter() {
         .status()
         .expect("ip (package iproute2)");
     assert!(lo.success(), "ip link set lo up: {lo}");
+}
+
+/// Has a file of the machine read otherwise, from now on and for this test. To be called before a world is made, which
+/// counts mounts.
+#[track_caller]
+pub fn set_file(path: &str, content: &str) {
+    enter();
+    let mut file = tempfile::NamedTempFile::new_in("/var/tmp").expect("a file");
+    file.write_all(content.as_bytes()).expect("its content");
+    // It stays readable for everybody, and has no name any more when this returns.
+    mount_bind(file.path(), path).unwrap_or_else(|e| panic!("mount(MS_BIND, {path}): {e}"));
 }
 
 /// How the machine's cgroups are laid out.

@@ -37,6 +37,14 @@ pub enum Error {
     /// The name is another network's.
     #[error("there is a network {0} already")]
     NetworkExists(String),
+    /// It is not in that network.
+    #[error("container {container} is not in network {network}")]
+    NotConnected {
+        /// The container's name.
+        container: String,
+        /// The network's.
+        network: String,
+    },
     /// An id prefix that several containers share.
     #[error("the id prefix {prefix} is ambiguous: {}", ids.join(", "))]
     AmbiguousId {

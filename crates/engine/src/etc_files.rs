@@ -1,10 +1,17 @@
 //! /etc/hosts, /etc/hostname and /etc/resolv.conf: the container's own, over whatever the image has.
 
+use std::io::Write as _;
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use soute_runtime::idmap::IdMaps;
 use soute_runtime::plan::MountSource;
+use soute_sys::Called;
 
-use crate::networks::Wires;
+use crate::error::{Error, io};
+use crate::networks::{Wire, names};
 use crate::record::Record;
 use crate::request::{Network, Request};
 
@@ -37,10 +44,7 @@ impl MachineFiles {
                     _ => String::new(),
                 },
                 hostname: machine_hostname(),
-                resolv_conf: match network {
-                    Network::Networks(_) => reachable(&file(RESOLV_CONF), || file(RESOLVED)),
-                    _ => file(RESOLV_CONF),
-                },
+                resolv_conf: file(RESOLV_CONF),
             },
         }
     }
@@ -50,29 +54,89 @@ impl MachineFiles {
 pub(crate) fn files(
     record: &Record,
     machine: &MachineFiles,
-    networks: &Wires,
+    wires: &[Wire],
 ) -> Vec<(&'static str, MountSource)> {
-    let request = &record.request;
-    if let Network::Container(_) = request.network {
+    if let Network::Container(_) = record.request.network {
         let same = |path: &'static str| {
             let path_there = path.to_owned();
             (path, MountSource::Neighbours { path: path_there })
         };
         return PATHS.map(same).to_vec();
     }
+    let hostname = record.hostname.as_ref().unwrap_or(&machine.hostname);
+    let own = texts(record, machine, wires);
+    let own = own.into_iter().chain([(HOSTNAME, format!("{hostname}\n"))]);
+    own.map(|(path, content)| (path, MountSource::File { content }))
+        .collect()
+}
+
+/// The files that tell of the networks that the container is in.
+fn texts(record: &Record, machine: &MachineFiles, wires: &[Wire]) -> [(&'static str, String); 2] {
+    let request = &record.request;
+    let resolv_conf = match request.network {
+        Network::Networks(_) if wires.iter().any(|wire| names::are_in(&wire.network)) => {
+            by_own_server(request, &machine.resolv_conf)
+        }
+        Network::Networks(_) => {
+            let upstream = || std::fs::read_to_string(RESOLVED).unwrap_or_default();
+            resolv_conf(request, &reachable(&machine.resolv_conf, upstream))
+        }
+        _ => resolv_conf(request, &machine.resolv_conf),
+    };
     let shared = request.network == Network::Host;
     let hostname = record.hostname.as_ref().unwrap_or(&machine.hostname);
-    [
-        (RESOLV_CONF, resolv_conf(request, &machine.resolv_conf)),
-        (HOSTNAME, format!("{hostname}\n")),
-        (
-            HOSTS,
-            hosts(request, shared.then_some(machine.hosts.as_str()))
-                + &own_names(networks, hostname, &record.name),
-        ),
-    ]
-    .map(|(path, content)| (path, MountSource::File { content }))
-    .to_vec()
+    let hosts = hosts(request, shared.then_some(machine.hosts.as_str()))
+        + &own_names(wires, hostname, &record.name);
+    [(RESOLV_CONF, resolv_conf), (HOSTS, hosts)]
+}
+
+/// Writes the files of a container that runs anew, now that it is in other networks: `pid` is its first process.
+///
+/// # Errors
+/// One of them is none of ours any more, or read-only.
+pub(crate) fn rewrite(
+    pid: i32,
+    record: &Record,
+    machine: &MachineFiles,
+    wires: &[Wire],
+) -> Result<(), Error> {
+    let owner = record.id_maps.as_ref().and_then(IdMaps::root);
+    let owner = owner.unwrap_or((0, 0)).0;
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(&root, flags, Mode::empty())
+        .called(|| format!("open({})", root.display()))?;
+    for (path, text) in texts(record, machine, wires) {
+        let mut file = own_file(root.as_fd(), path, owner)?;
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.write_all(text.as_bytes()));
+        io("writing, in the container,", path.as_ref(), written)?;
+    }
+    Ok(())
+}
+
+/// Opens one of them in a container. Whatever the container has put there instead is left alone: what is written to is a
+/// file in memory that is its own already.
+fn own_file(root: BorrowedFd<'_>, path: &str, owner: u32) -> Result<std::fs::File, Error> {
+    let call = || format!("openat2({path:?}) in the container");
+    let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat2(root, path, flags, Mode::empty(), within).called(call)?;
+    let stat = rustix::fs::fstat(&file).called(call)?;
+    let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
+    let in_memory = rustix::fs::fstatfs(&file).called(call)?.f_type == tmpfs();
+    match kind.is_file() && in_memory && stat.st_uid == owner {
+        true => Ok(file.into()),
+        false => Err(Error::Impossible(format!(
+            "{path} in the container is not the file that was made for it"
+        ))),
+    }
+}
+
+/// `TMPFS_MAGIC` (linux/magic.h)
+fn tmpfs() -> rustix::fs::FsWord {
+    0x0102_1994
 }
 
 /// The name that the machine goes by.
@@ -84,14 +148,14 @@ pub(crate) fn machine_hostname() -> String {
 }
 
 /// The container's own names at the addresses that it has in its networks.
-fn own_names(networks: &Wires, hostname: &str, name: &str) -> String {
+fn own_names(wires: &[Wire], hostname: &str, name: &str) -> String {
     let names = match name == hostname {
         true => hostname.to_owned(),
         false => format!("{hostname} {name}"),
     };
-    networks
-        .addresses()
-        .map(|address| format!("{address}\t{names}\n"))
+    let addresses = wires.iter().flat_map(|wire| &wire.addresses);
+    addresses
+        .map(|(address, _)| format!("{address}\t{names}\n"))
         .collect()
 }
 
@@ -141,6 +205,20 @@ fn reachable(machine: &str, upstream: impl FnOnce() -> String) -> String {
             left + &servers.map(|line| format!("{line}\n")).collect::<String>()
         }
     }
+}
+
+/// One that leads to the container's own name server, which asks the machine's or those of `--dns`.
+fn by_own_server(request: &Request, machine: &str) -> String {
+    let mut own = request.clone();
+    // Those on the container's loopback only it can ask, when its name server knows nothing.
+    own.dns.retain(IpAddr::is_loopback);
+    own.dns.insert(0, soute_network::dns::ADDRESS.into());
+    let mut text = resolv_conf(&own, machine);
+    if !text.contains("ndots:") {
+        // A neighbour's name is looked up as it is before any domain is tried behind it.
+        text.push_str("options ndots:0\n");
+    }
+    text
 }
 
 /// The machine's, with what `--dns` and its kin replace.

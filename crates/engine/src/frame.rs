@@ -28,6 +28,11 @@ pub enum Frame {
     Resize(u16, u16),
     /// Client: send this signal to the program.
     Signal(i32),
+    /// Client: the networks that the container is in, or its ports, are others now: [`Frame::Settled`] or
+    /// [`Frame::Failed`] says what came of it.
+    Networks,
+    /// Monitor: what was asked is done.
+    Settled,
     /// Monitor: standard output, or all that the terminal shows.
     Output(Vec<u8>),
     /// Monitor: standard error.
@@ -36,7 +41,7 @@ pub enum Frame {
     InputTaken,
     /// Monitor: the program runs, its process number being this.
     Started(i32),
-    /// Monitor: the container could not be started.
+    /// Monitor: the container could not be started, or what was asked could not be done.
     Failed(Failure),
     /// Monitor: it has ended with this status; the last frame.
     Exited(i32),
@@ -61,6 +66,8 @@ impl Frame {
                 bytes(b'w', &[a, b, c, d])
             }
             Self::Signal(number) => bytes(b's', &number.to_be_bytes()),
+            Self::Networks => bytes(b'n', &[]),
+            Self::Settled => bytes(b'd', &[]),
             Self::Output(data) => bytes(b'1', data),
             Self::Error(data) => bytes(b'2', data),
             Self::InputTaken => bytes(b't', &[]),
@@ -92,6 +99,8 @@ impl Frame {
                 Self::Resize(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
             }
             b's' => Self::Signal(number()?),
+            b'n' => Self::Networks,
+            b'd' => Self::Settled,
             b'1' => Self::Output(content.to_vec()),
             b'2' => Self::Error(content.to_vec()),
             b't' => Self::InputTaken,
@@ -192,6 +201,8 @@ mod tests {
             Frame::InputEnd,
             Frame::Resize(24, 80),
             Frame::Signal(15),
+            Frame::Networks,
+            Frame::Settled,
             Frame::Output(vec![0, 255]),
             Frame::Error(vec![]),
             Frame::InputTaken,

@@ -10,6 +10,7 @@
 //! ```
 
 mod clients;
+mod name_server;
 mod streams;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -27,11 +28,14 @@ use crate::error::Error;
 use crate::frame::{Connection, Frame};
 use crate::lock::Lock;
 use crate::networks::Wires;
+use crate::networks::names::Names;
 use crate::places::{Places, make_folder};
 use crate::record::{LastRun, Record, Running};
 use crate::remove::Remains;
 use crate::settings::LogSettings;
 use clients::Clients;
+use name_server::NameServer;
+use soute_network::dns;
 use soute_runtime::proc_stat;
 use streams::Streams;
 
@@ -69,6 +73,8 @@ struct Beside<'a> {
     begun: Timestamp,
     /// The socket where clients come in, and the signals that the monitor heeds.
     own: Option<(OwnedFd, OwnedFd)>,
+    /// Where the container's name server is asked.
+    names: Option<dns::Sockets>,
 }
 
 impl Caller for Beside<'_> {
@@ -84,8 +90,9 @@ impl Caller for Beside<'_> {
     }
 
     fn connect(&mut self, network: BorrowedFd<'_>) -> Result<(), Failure> {
-        crate::networks::connect(self.networks, network)
-            .map_err(|e| Failure::setup("the container's networks", e))
+        self.names = crate::networks::connect(self.networks, network)
+            .map_err(|e| Failure::setup("the container's networks", e))?;
+        Ok(())
     }
 }
 
@@ -102,6 +109,7 @@ struct Monitor {
     signals: OwnedFd,
     clients: Clients,
     streams: Streams,
+    names: NameServer,
     /// What keeps the container's ports for it.
     ports: Vec<OwnedFd>,
 }
@@ -151,6 +159,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         networks: &networks,
         begun,
         own: None,
+        names: None,
     };
     let spawned = spawn(&plan, birth, &mut beside);
     let (started, (listener, signals)) = match (spawned, beside.own) {
@@ -184,6 +193,11 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         signals,
         clients: Clients::new(listener, connection),
         streams: Streams::new(pipes, terminal, log),
+        names: NameServer::new(
+            beside.names,
+            pid,
+            Names::new(&places, &record.id, &record.request.dns),
+        ),
         ports: networks.into_sockets(),
         places,
     };
@@ -213,6 +227,7 @@ impl Monitor {
         .into_iter()
         .chain(self.clients.descriptors())
         .chain(self.streams.descriptors())
+        .chain(self.names.descriptors())
         .chain(self.ports.iter().map(AsRawFd::as_raw_fd))
         .collect();
         let _ = soute_sys::process::close_all_but(&mut keep);
@@ -238,7 +253,7 @@ impl Monitor {
             if self.streams.accepts_input() {
                 self.clients.ask_for_input();
             }
-            let wake = [settling, self.clients.deaf_until(now)];
+            let wake = [settling, self.clients.deaf_until(now), self.names.due()];
             let timeout = wake.into_iter().flatten().min().map(|at| at - now);
             let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
             let mut wanted: Vec<(Source, PollFd<'_>)> = vec![
@@ -248,6 +263,7 @@ impl Monitor {
             // A client that does not keep up holds the container's output back, as a full pipe would.
             self.streams.poll(&mut wanted, !self.clients.congested());
             self.clients.poll(&mut wanted);
+            self.names.poll(&mut wanted);
             let mut fds: Vec<PollFd<'_>> = wanted.iter().map(|(_, p)| p.clone()).collect();
             if poll(&mut fds, timeout.as_ref()).is_err() {
                 continue;
@@ -269,9 +285,11 @@ impl Monitor {
                     Source::Input => self.streams.flush_input(),
                     Source::Listener => self.clients.accept(),
                     Source::Client(number) => self.converse(number),
+                    Source::Names(token) => self.names.ready(token),
                 }
             }
             self.clients.sweep();
+            self.names.sweep();
             if ended {
                 return;
             }
@@ -288,6 +306,13 @@ impl Monitor {
                 Frame::InputEnd => self.streams.end_input(),
                 Frame::Resize(rows, columns) => self.streams.resize(rows, columns),
                 Frame::Signal(signal) => self.send(signal),
+                Frame::Networks => {
+                    let answer = match self.names.follow_networks() {
+                        Ok(()) => Frame::Settled,
+                        Err(e) => Frame::Failed(Failure::setup("its name server", e)),
+                    };
+                    self.clients.tell(number, &answer);
+                }
                 // Anything else is not a client's to say.
                 _ => {}
             }
@@ -359,6 +384,7 @@ enum Source {
     Input,
     Listener,
     Client(usize),
+    Names(dns::Token),
 }
 
 /// What other commands read of a container that runs; gives the socket where they come in, and

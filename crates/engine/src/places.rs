@@ -63,6 +63,11 @@ impl Places {
         self.run.join("networks")
     }
 
+    /// Says of containers that they are about to be joined to a network, or taken out of one.
+    pub(crate) fn rewiring(&self) -> PathBuf {
+        self.run.join("rewiring")
+    }
+
     /// Says that a container is to outlive its end although it was made to be removed then.
     pub(crate) fn kept(&self, id: &str) -> PathBuf {
         self.running(id).join("kept")

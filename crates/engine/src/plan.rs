@@ -103,7 +103,7 @@ pub(crate) fn plan(
     let request = &record.request;
     let capabilities = capabilities(record, machine.last_capability)?;
     let seccomp = filter(record, capabilities, machine.kernel)?;
-    let etc_files = crate::etc_files::files(record, &machine.files, &machine.networks);
+    let etc_files = crate::etc_files::files(record, &machine.files, &machine.networks.wires());
     let mounts = mounts::mounts(places, record, &machine.layout, etc_files)?;
     let (devices, rules) = devices(record, capabilities)?;
     let open = request.privileged || request.security.unconfined_system_paths;

@@ -45,7 +45,8 @@ impl Remains {
 impl Remains {
     /// It does not run any more: its addresses are free.
     pub(crate) fn leave_networks(&self, places: &Places) -> Result<(), Error> {
-        match self.on_networks {
+        // One that was made with none may have been joined to some since.
+        match self.on_networks || crate::networks::is_noted(places, &self.id) {
             true => crate::networks::release(places, &self.id),
             false => Ok(()),
         }

@@ -174,6 +174,9 @@ pub struct Endpoint {
     pub address6: Option<Ipv6Addr>,
     /// The Ethernet address that it wants, instead of a random one.
     pub mac: Option<Mac>,
+    /// What its neighbours there find it by, besides its name.
+    #[serde(default)]
+    pub aliases: Vec<String>,
 }
 
 /// `--userns`.

@@ -3,11 +3,13 @@
 //! - [`route`]: links, addresses and routes of one network namespace.
 //! - [`ruleset`]: the one table of nftables that soute has on a machine.
 //! - [`conntrack`]: connections that outlive what they were translated by.
+//! - [`dns`]: the name server of a container.
 //! - [`nft`]: nf_tables of one network namespace.
 //! - [`plan`]: which subnets, addresses and ports, as pure data.
 //! - [`mac`], [`subnet`], [`protocol`]: what they are called by.
 
 pub mod conntrack;
+pub mod dns;
 pub mod mac;
 pub mod nft;
 pub mod plan;

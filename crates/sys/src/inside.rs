@@ -1,4 +1,4 @@
-//! A descriptor that is opened in another network namespace, by a process in between.
+//! Descriptors that are opened in another network namespace, by a process in between.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -18,15 +18,19 @@ use crate::{CallError, Called};
 /// Longest error that comes back; the rest is cut.
 const LONGEST: usize = 1024;
 
-/// What `open` opens with `namespace` as its network namespace. The caller stays in its own, and has one thread
-/// ([`fork`]).
+/// Most descriptors that come at a time.
+const MOST: usize = 4;
+
+/// What `open` opens with `namespace` as its network namespace, up to four descriptors. The caller stays in its own, and
+/// has one thread ([`fork`]).
 ///
 /// # Errors
 /// Of setns(2); of `open`; the process in between was killed (ECHILD).
-pub fn network(
+pub fn network<const N: usize>(
     namespace: BorrowedFd<'_>,
-    open: impl FnOnce() -> Result<OwnedFd, CallError>,
-) -> Result<OwnedFd, CallError> {
+    open: impl FnOnce() -> Result<[OwnedFd; N], CallError>,
+) -> Result<[OwnedFd; N], CallError> {
+    const { assert!(1 <= N && N <= MOST) };
     let (ours, theirs) = socketpair(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -53,15 +57,15 @@ pub fn network(
     }
 }
 
-/// The descriptor beside an empty text; or the number of an error and its call. That nobody hears it is nothing to tell.
-fn tell(to: BorrowedFd<'_>, opened: Result<OwnedFd, CallError>) {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// The descriptors beside an empty text; or the number of an error and its call. That nobody hears it is nothing to tell.
+fn tell<const N: usize>(to: BorrowedFd<'_>, opened: Result<[OwnedFd; N], CallError>) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let mut text = Vec::new();
-    let descriptors = match &opened {
-        Ok(fd) => {
+    let descriptors: Vec<_> = match &opened {
+        Ok(fds) => {
             text.extend(0i32.to_ne_bytes());
-            vec![fd.as_fd()]
+            fds.iter().map(AsFd::as_fd).collect()
         }
         Err(e) => {
             text.extend(e.errno().raw_os_error().to_ne_bytes());
@@ -81,10 +85,10 @@ fn tell(to: BorrowedFd<'_>, opened: Result<OwnedFd, CallError>) {
     );
 }
 
-fn hear(from: BorrowedFd<'_>) -> Result<OwnedFd, CallError> {
-    let call = || "recvmsg(a descriptor opened in another network namespace)".to_owned();
+fn hear<const N: usize>(from: BorrowedFd<'_>) -> Result<[OwnedFd; N], CallError> {
+    let call = || "recvmsg(descriptors opened in another network namespace)".to_owned();
     let mut text = [0; LONGEST];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = rustix::io::retry_on_intr(|| {
         let mut into = [IoSliceMut::new(&mut text)];
@@ -92,15 +96,15 @@ fn hear(from: BorrowedFd<'_>) -> Result<OwnedFd, CallError> {
     })
     .called(call)?;
     for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(mut rights) = message
-            && let Some(fd) = rights.next()
+        if let RecvAncillaryMessage::ScmRights(rights) = message
+            && let Ok(all) = <[OwnedFd; N]>::try_from(rights.collect::<Vec<_>>())
         {
-            return Ok(fd);
+            return Ok(all);
         }
     }
     let text = text.get(..received.bytes).unwrap_or_default();
     match text.split_first_chunk() {
-        // The descriptor was sent, and has no room in this process.
+        // They were sent, and have no room in this process.
         Some((number, _)) if *number == [0; 4] => Err(CallError::new(call(), Errno::MFILE)),
         Some((number, told)) => Err(CallError::new(
             String::from_utf8_lossy(told),

@@ -123,9 +123,9 @@ impl Socket {
     /// # Errors
     /// setns(2): no namespace, or not a network's; no CAP_SYS_ADMIN in its user namespace.
     pub fn open_in(protocol: Protocol, namespace: BorrowedFd<'_>) -> Result<Self, CallError> {
-        Self::new(crate::inside::network(namespace, || {
-            protocol.open(SocketFlags::empty())
-        })?)
+        let [socket] =
+            crate::inside::network(namespace, || Ok([protocol.open(SocketFlags::empty())?]))?;
+        Self::new(socket)
     }
 
     /// In the caller's network namespace, hearing what is told to the multicast `groups`: bit n - 1 for group n.

@@ -1,7 +1,9 @@
 //! Networks of containers: bridges, addresses, the way outside, published ports; one file per topic.
 
 mod addresses;
+mod connect;
 mod manage;
+mod names;
 mod neighbour;
 mod outside;
 mod ports;

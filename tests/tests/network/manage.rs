@@ -48,13 +48,19 @@ fn one_in_use_stays() {
         "sleep",
         "1000",
     ];
-    world.detached(run);
+    let id = world.detached(run);
     world
         .soute(["network", "rm", "net"])
         .fails(1, &["net", "in use by user"]);
     world.soute(["network", "prune"]).success().prints("idle");
     let told = world.soute(["network", "inspect", "net"]).json();
-    assert!(told[0]["Containers"]["user"]["IPv4Address"].is_string());
+    let user = &told[0]["Containers"][&id];
+    let address = world.inspect(&id)["NetworkSettings"]["IPAddress"].clone();
+    let address = format!("{}/24", address.as_str().unwrap());
+    assert_eq!(
+        (&user["Name"], &user["IPv4Address"]),
+        (&"user".into(), &address.into())
+    );
     world.soute(["rm", "--force", "user"]).success();
     world.soute(["network", "rm", "net"]).success();
 }

@@ -4,11 +4,10 @@
 //! `SOUTE_TEST_EVERY_CALL` set of all commands.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use soute_tests::{Outcome, Running, output, output_in_files, wait_until};
+use soute_tests::{Killer, Outcome, Running, output_in_files, wait_until};
 
 use crate::bench::Bench;
 use crate::bundle::Bundle;
@@ -115,7 +114,7 @@ fn sweep(bench: &mut Bench, deed: Deed, stride: usize) {
     let sweep = Sweep {
         bundle: (deed.bundle)(bench),
         id: bench.id(),
-        killer: killer(bench),
+        killer: Killer::new(&bench.path("")),
         sockets: sockets(),
         bench,
         deed,
@@ -138,7 +137,7 @@ struct Sweep<'a> {
     bench: &'a Bench,
     bundle: Bundle,
     id: String,
-    killer: PathBuf,
+    killer: Killer,
     /// How many there are without it.
     sockets: usize,
     deed: Deed,
@@ -151,14 +150,8 @@ impl Sweep<'_> {
             self.run(&mut self.command(&[verb], &[])).success();
         }
         let command = self.command(self.deed.words, self.deed.rest);
-        let mut killed = Command::new(&self.killer);
-        killed.arg(call.to_string()).arg(command.get_program());
-        killed.args(command.get_args());
-        for (name, value) in command.get_envs() {
-            killed.env(name, value.expect("only set"));
-        }
-        let outcome = self.run(&mut killed);
-        if outcome.code != 99 {
+        let outcome = self.run(&mut self.killer.command(call, &command));
+        if outcome.code != Killer::HAS_KILLED {
             outcome.success();
             self.is_clean("it has succeeded");
             return false;
@@ -220,15 +213,6 @@ impl Sweep<'_> {
 fn sockets() -> usize {
     let table = fs::read_to_string("/proc/thread-self/net/unix").expect("the sockets");
     table.lines().count()
-}
-
-fn killer(bench: &Bench) -> PathBuf {
-    let (source, program) = (bench.path("kill_at.c"), bench.path("kill_at"));
-    fs::write(&source, include_str!("programs/kill_at.c")).expect("a file");
-    let mut compiler = Command::new("cc");
-    compiler.args(["-static", "-O1", "-o"]);
-    output(compiler.arg(&program).arg(&source)).success();
-    program
 }
 
 fn plain(bench: &mut Bench) -> Bundle {

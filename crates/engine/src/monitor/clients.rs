@@ -105,6 +105,13 @@ impl Clients {
         self.deaf_until
     }
 
+    /// An answer to one client.
+    pub(super) fn tell(&mut self, number: usize, frame: &Frame) {
+        if let Some(client) = self.clients.get_mut(number) {
+            client.push(&frame.encode());
+        }
+    }
+
     /// This client has sent input.
     pub(super) fn owe(&mut self, number: usize) {
         if let Some(client) = self.clients.get_mut(number) {

@@ -27,6 +27,9 @@ pub struct Wire {
     pub addresses: Vec<(IpAddr, u8)>,
     /// The routers that lead elsewhere, none on a network that is internal.
     pub gateways: Vec<IpAddr>,
+    /// What its neighbours find it by, in small letters.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// The name on the machine of the end that belongs to interface `number` of container `id`: one of at most 15 bytes.
@@ -131,15 +134,29 @@ pub(super) fn wire(
         inside.add_address(link.index, address, prefix)?;
     }
     inside.set_up(link.index, true)?;
-    for &gateway in &connection.gateways {
-        let hop = Hop {
-            gateway: Some(gateway),
-            link: Some(link.index),
-        };
-        let everywhere = Subnet::of(gateway, 0).unwrap_or_else(|| unreachable!("0 bits fit"));
-        inside.add_route(everywhere, hop)?;
-    }
-    Ok(())
+    let mut gateways = connection.gateways.iter();
+    gateways.try_for_each(|&gateway| lead_everywhere(&mut inside, &link, gateway))
+}
+
+/// Has a gateway lead out of the container whose network namespace this is, by an interface that it has.
+pub(super) fn lead_out(
+    container: BorrowedFd<'_>,
+    interface: &str,
+    gateway: IpAddr,
+) -> Result<(), CallError> {
+    let mut inside = Rtnetlink::open_in(container)?;
+    let missing = || CallError::new(interface.to_owned(), Errno::NODEV);
+    let link = inside.link(interface)?.ok_or_else(missing)?;
+    lead_everywhere(&mut inside, &link, gateway)
+}
+
+fn lead_everywhere(inside: &mut Rtnetlink, link: &Link, gateway: IpAddr) -> Result<(), CallError> {
+    let hop = Hop {
+        gateway: Some(gateway),
+        link: Some(link.index),
+    };
+    let everywhere = Subnet::of(gateway, 0).unwrap_or_else(|| unreachable!("0 bits fit"));
+    inside.add_route(everywhere, hop)
 }
 
 fn gone(network: &NetworkRecord) -> Error {

@@ -163,9 +163,15 @@ const FORWARD_IPV6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
 /// Has the machine forward what goes from these networks and to them, and says what that changed. If it forwarded nothing
 /// before, it forwards nothing else now.
 ///
+/// `locked`: the caller has the networks' lock.
+///
 /// # Errors
 /// A setting cannot be read or written.
-pub(super) fn forward(places: &Places, networks: &[&NetworkRecord]) -> Result<Vec<String>, Error> {
+pub(super) fn forward(
+    places: &Places,
+    networks: &[&NetworkRecord],
+    locked: bool,
+) -> Result<Vec<String>, Error> {
     let wanted = networks.iter().map(|network| outward(network));
     let wanted = wanted.fold(Families::default(), |all, one| Families {
         ipv4: all.ipv4 || one.ipv4,
@@ -181,7 +187,10 @@ pub(super) fn forward(places: &Places, networks: &[&NetworkRecord]) -> Result<Ve
         return Ok(Vec::new());
     }
     // One at a time, and only the first finds it so.
-    let _lock = super::lock(places)?;
+    let _lock = match locked {
+        true => None,
+        false => Some(super::lock(places)?),
+    };
     let missing = missing()?;
     if missing == Families::default() {
         return Ok(Vec::new());

@@ -64,7 +64,14 @@ pub(super) fn take(
     )))
 }
 
-/// Frees all addresses that container `id` has, in whatever network.
+/// Whose an address of the network is.
+pub(super) fn holder(places: &Places, network: &str, address: IpAddr) -> Option<String> {
+    let link = folder(places, network).join(address.to_string());
+    let holder = std::fs::read_link(link).ok()?;
+    Some(holder.to_string_lossy().into_owned())
+}
+
+/// Frees all addresses and names that container `id` has, in whatever network.
 pub(super) fn free(places: &Places, id: &str) -> Result<(), Error> {
     let all = places.leases();
     let networks = match std::fs::read_dir(&all) {
@@ -72,14 +79,27 @@ pub(super) fn free(places: &Places, id: &str) -> Result<(), Error> {
         other => io("reading the folder", &all, other)?,
     };
     for network in networks {
-        let network = io("reading the folder", &all, network)?.path();
-        for link in ids::links_to(&network, id)? {
-            match std::fs::remove_file(&link) {
-                Err(e) if e.kind() != ErrorKind::NotFound => {
-                    return io("freeing the address", &link, Err(e));
-                }
-                _ => {}
+        let network = io("reading the folder", &all, network)?.file_name();
+        if let Some(name) = network.to_str() {
+            super::names::forget(places, name, id)?;
+            free_in(places, name, id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Frees the addresses that container `id` has in one network.
+pub(super) fn free_in(places: &Places, network: &str, id: &str) -> Result<(), Error> {
+    let folder = folder(places, network);
+    if !folder.exists() {
+        return Ok(());
+    }
+    for link in ids::links_to(&folder, id)? {
+        match std::fs::remove_file(&link) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return io("freeing the address", &link, Err(e));
             }
+            _ => {}
         }
     }
     Ok(())

@@ -4,8 +4,10 @@ mod connect;
 mod firewall;
 mod holder;
 mod leases;
+pub(crate) mod names;
 mod ports;
 mod record;
+mod rewire;
 mod subnets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,13 +19,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use soute_network::route::Rtnetlink;
 use soute_network::ruleset::Published;
-use soute_network::{Mac, Subnet};
+use soute_network::{Mac, Subnet, dns};
 
 pub use connect::Wire;
 use ports::Reserved;
 pub use record::{NetworkRecord, Range};
 
-use crate::error::{Error, io};
+use crate::error::{Error, io, short};
 use crate::places::{Places, make_folder};
 use crate::record::{Record, read_json, write_json};
 use crate::request::{Endpoint, Network};
@@ -42,10 +44,15 @@ impl Wires {
         self.wires.is_empty()
     }
 
-    /// The addresses that it has.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let wires = self.wires.iter();
-        wires.flat_map(|(_, wire)| wire.addresses.iter().map(|(address, _)| *address))
+    /// What joins it to each.
+    pub(crate) fn wires(&self) -> Vec<Wire> {
+        self.wires.iter().map(|(_, wire)| wire.clone()).collect()
+    }
+
+    /// Its neighbours have names that it can find them by.
+    fn have_names(&self) -> bool {
+        let mut wires = self.wires.iter();
+        wires.any(|(network, _)| names::are_in(&network.name))
     }
 
     /// The sockets that keep its ports for it.
@@ -58,7 +65,7 @@ impl Wires {
 
     fn noted(&self) -> Noted {
         Noted {
-            wires: self.wires.iter().map(|(_, wire)| wire.clone()).collect(),
+            wires: self.wires(),
             published: self
                 .ports
                 .iter()
@@ -75,6 +82,17 @@ pub struct Noted {
     pub wires: Vec<Wire>,
     /// What of the machine's leads to it.
     pub published: Vec<Published>,
+}
+
+/// An address of a network's that a container has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The address.
+    pub address: IpAddr,
+    /// The container's id.
+    pub id: String,
+    /// Its name, or the id if it has none any more.
+    pub name: String,
 }
 
 /// The network that is there without having been made.
@@ -122,21 +140,27 @@ impl Engine {
 
     /// The network of this name, or the one whose id begins so.
     pub fn network(&self, name: &str) -> Result<NetworkRecord, Error> {
-        if let Some(network) = NetworkRecord::read(&self.places, name)? {
-            return Ok(network);
-        }
-        if name == DEFAULT {
-            return self.create_network(NewNetwork {
+        match self.known_network(name)? {
+            Some(network) => Ok(network),
+            None if name == DEFAULT => self.create_network(NewNetwork {
                 name: DEFAULT.to_owned(),
                 ipv6: true,
                 ..NewNetwork::default()
-            });
+            }),
+            None => Err(Error::NoSuchNetwork(name.to_owned())),
+        }
+    }
+
+    /// As [`Self::network`]; the one that is there without being made is not made now.
+    fn known_network(&self, name: &str) -> Result<Option<NetworkRecord>, Error> {
+        if let Some(network) = NetworkRecord::read(&self.places, name)? {
+            return Ok(Some(network));
         }
         let mut all = NetworkRecord::all(&self.places)?;
         all.retain(|network| !name.is_empty() && network.id.starts_with(name));
         match all.len() {
-            1 => Ok(all.remove(0)),
-            0 => Err(Error::NoSuchNetwork(name.to_owned())),
+            1 => Ok(Some(all.remove(0))),
+            0 => Ok(None),
             _ => Err(Error::Impossible(format!(
                 "{name} is the beginning of several networks' ids: more digits tell which"
             ))),
@@ -219,14 +243,11 @@ impl Engine {
     /// There is none of the name; containers are in it, which are named.
     pub fn remove_network(&self, name: &str) -> Result<NetworkRecord, Error> {
         let _lock = lock(&self.places)?;
-        let network = match NetworkRecord::read(&self.places, name)? {
-            Some(network) => network,
-            None if name == DEFAULT => return Err(Error::NoSuchNetwork(name.to_owned())),
-            None => self.network(name)?,
-        };
+        let network = self.known_network(name)?;
+        let network = network.ok_or_else(|| Error::NoSuchNetwork(name.to_owned()))?;
         let members = self.members(&network)?;
         if !members.is_empty() {
-            let names: BTreeSet<&str> = members.iter().map(|(_, name)| name.as_str()).collect();
+            let names: BTreeSet<&str> = members.iter().map(|one| one.name.as_str()).collect();
             let names: Vec<&str> = names.into_iter().collect();
             return Err(Error::Impossible(format!(
                 "network {} is in use by {}",
@@ -247,19 +268,23 @@ impl Engine {
     }
 
     /// The containers that run in a network: each address, and who has it.
-    pub fn members(&self, network: &NetworkRecord) -> Result<Vec<(IpAddr, String)>, Error> {
+    pub fn members(&self, network: &NetworkRecord) -> Result<Vec<Member>, Error> {
         let leases = leases::of(&self.places, &network.name)?;
-        Ok(leases
-            .into_iter()
-            .map(|(address, id)| match ids::name_of(&self.places, &id) {
-                Ok(Some(name)) => (address, name),
-                _ => (address, id),
-            })
-            .collect())
+        let member = |(address, id): (IpAddr, String)| Member {
+            address,
+            name: match ids::name_of(&self.places, &id) {
+                Ok(Some(name)) => name,
+                _ => id.clone(),
+            },
+            id,
+        };
+        Ok(leases.into_iter().map(member).collect())
     }
 
-    /// Puts back what of the table of nftables is not as it should be; whether anything was.
+    /// Puts back what of the table of nftables is not as it should be, and finishes what killed commands left half-done of
+    /// networks; whether the table was amiss.
     pub fn heal_networks(&self) -> Result<bool, Error> {
+        self.finish_rewiring()?;
         match self.places.leases().exists() {
             true => firewall::heal(&self.places),
             // No container has been in a network since the machine started.
@@ -286,53 +311,90 @@ impl Engine {
         let known = known?;
         // A network that is looked at, and has no container yet, is not removed before it has one.
         let _shared = share(&self.places)?;
-        let reserve = |(number, (endpoint, known)): (usize, (&Endpoint, &NetworkRecord))| {
+        let reserved = self.reserve_all(record, endpoints, &known);
+        reserved.map_err(|e| e.undone(release(&self.places, id)))
+    }
+
+    fn reserve_all(
+        &self,
+        record: &Record,
+        endpoints: &[Endpoint],
+        known: &[NetworkRecord],
+    ) -> Result<Wires, Error> {
+        let mut networks = Vec::new();
+        let mut wires = Vec::new();
+        for (endpoint, known) in endpoints.iter().zip(known) {
             let network = NetworkRecord::read(&self.places, &known.name)?;
             let network = network.ok_or_else(|| Error::NoSuchNetwork(known.name.clone()))?;
-            let mut addresses = Vec::new();
-            let mut gateways = Vec::new();
-            for range in &network.subnets {
-                let wanted = match range.subnet.is_ipv4() {
-                    true => endpoint.address.map(IpAddr::V4),
-                    false => endpoint.address6.map(IpAddr::V6),
-                };
-                let address = leases::take(&self.places, &network, range, id, wanted)?;
-                addresses.push((address, range.subnet.prefix()));
-                // One way out of each kind: that of the first network.
-                if number == 0 && !network.internal {
-                    gateways.push(range.gateway);
-                }
-            }
-            let connection = Wire {
-                network: network.name.clone(),
-                interface: format!("eth{number}"),
-                peer: connect::peer_name(id, number),
-                mac: endpoint.mac.unwrap_or_else(|| mac(id, number)),
-                addresses,
-                gateways,
-            };
-            Ok((network, connection))
+            wires.push(self.reserve_one(record, endpoint, &network, &wires)?);
+            networks.push(network);
+        }
+        let ports = ports::reserve(&self.places, record, &wires)?;
+        let wires = networks.into_iter().zip(wires).collect();
+        Ok(Wires { wires, ports })
+    }
+
+    /// What joins the container to one network, besides `others` to other ones.
+    fn reserve_one(
+        &self,
+        record: &Record,
+        endpoint: &Endpoint,
+        network: &NetworkRecord,
+        others: &[Wire],
+    ) -> Result<Wire, Error> {
+        let id = record.id.as_str();
+        let interface = |number: usize| format!("eth{number}");
+        let is_free = |number: &usize| {
+            let mut others = others.iter();
+            others.all(|wire| wire.interface != interface(*number))
         };
-        let both = endpoints.iter().zip(&known).enumerate();
-        let wires: Result<Vec<_>, Error> = both.map(reserve).collect();
-        let reserved = wires.and_then(|wires| {
-            let own: Vec<Wire> = wires.iter().map(|(_, wire)| wire.clone()).collect();
-            let ports = ports::reserve(&self.places, record, &own)?;
-            Ok(Wires { wires, ports })
-        });
-        reserved.map_err(|e| e.undone(release(&self.places, id)))
+        let number = (0..).find(is_free).unwrap_or_default();
+        let names = known_by(record, endpoint, network)?;
+        let mut addresses = Vec::new();
+        let mut gateways = Vec::new();
+        for range in &network.subnets {
+            let wanted = match range.subnet.is_ipv4() {
+                true => endpoint.address.map(IpAddr::V4),
+                false => endpoint.address6.map(IpAddr::V6),
+            };
+            let address = leases::take(&self.places, network, range, id, wanted)?;
+            addresses.push((address, range.subnet.prefix()));
+            // One way out of each kind: that of the first network that has one.
+            let mut ways = others.iter().flat_map(|wire| &wire.gateways);
+            if !network.internal && ways.all(|way| way.is_ipv4() != range.gateway.is_ipv4()) {
+                gateways.push(range.gateway);
+            }
+        }
+        Ok(Wire {
+            network: network.name.clone(),
+            interface: interface(number),
+            peer: connect::peer_name(id, number),
+            mac: endpoint.mac.unwrap_or_else(|| mac(id, number)),
+            addresses,
+            gateways,
+            names,
+        })
     }
 
     /// Opens the ways in and out of the networks that a container is about to be in, and says what that changed on the
     /// machine.
     pub(crate) fn open_ways(&self, wires: &Wires) -> Result<Vec<String>, Error> {
-        if wires.is_empty() {
-            return Ok(Vec::new());
-        }
         let networks: Vec<&NetworkRecord> =
             wires.wires.iter().map(|(network, _)| network).collect();
-        firewall::admit(&self.places, &networks)?;
-        let mut notices = firewall::forward(&self.places, &networks)?;
+        self.open_ways_of(&networks, false)
+    }
+
+    /// `locked`: the caller has the [`lock`].
+    fn open_ways_of(
+        &self,
+        networks: &[&NetworkRecord],
+        locked: bool,
+    ) -> Result<Vec<String>, Error> {
+        if networks.is_empty() {
+            return Ok(Vec::new());
+        }
+        firewall::admit(&self.places, networks)?;
+        let mut notices = firewall::forward(&self.places, networks, locked)?;
         if networks.iter().any(|network| !network.internal) {
             notices.extend(firewall::obstacles()?);
         }
@@ -350,12 +412,22 @@ pub(crate) fn note(places: &Places, id: &str, wires: &Wires) -> Result<(), Error
     if wires.is_empty() {
         return Ok(());
     }
-    write_json(&wires_path(places, id), &wires.noted(), false)
+    let noted = wires.noted();
+    write_json(&wires_path(places, id), &noted, false)?;
+    noted
+        .wires
+        .iter()
+        .try_for_each(|wire| names::write(places, id, wire))
 }
 
 /// How the container `id` is joined to its networks; empty where it is to none, or does not run.
 pub(crate) fn noted(places: &Places, id: &str) -> Result<Noted, Error> {
     Ok(read_json(&wires_path(places, id))?.unwrap_or_default())
+}
+
+/// Whether anything is noted of the container's networks.
+pub(crate) fn is_noted(places: &Places, id: &str) -> bool {
+    wires_path(places, id).exists()
 }
 
 /// What is noted of all containers that run, by their ids. What cannot be read is that container's own trouble.
@@ -370,8 +442,12 @@ fn all_noted(places: &Places) -> Vec<(String, Noted)> {
         .collect()
 }
 
-/// Joins the container whose network namespace this is to its networks.
-pub(crate) fn connect(wanted: &Wires, container: BorrowedFd<'_>) -> Result<(), Error> {
+/// Joins the container whose network namespace this is to its networks. Gives the sockets of its name server, where it is
+/// to have one.
+pub(crate) fn connect(
+    wanted: &Wires,
+    container: BorrowedFd<'_>,
+) -> Result<Option<dns::Sockets>, Error> {
     let mut machine = Rtnetlink::open()?;
     for (network, wire) in &wanted.wires {
         let bridge = connect::bridge(&mut machine, network)?;
@@ -383,11 +459,48 @@ pub(crate) fn connect(wanted: &Wires, container: BorrowedFd<'_>) -> Result<(), E
             !wanted.ports.is_empty(),
         )?;
     }
-    firewall::publish(&wanted.noted().published)
+    firewall::publish(&wanted.noted().published)?;
+    Ok(match wanted.have_names() {
+        true => Some(dns::place(container)?),
+        false => None,
+    })
+}
+
+/// What a container's neighbours in a network find it by: its name, the beginning of its id, the host name that it was
+/// given, and whatever else it was given there.
+fn known_by(
+    record: &Record,
+    endpoint: &Endpoint,
+    network: &NetworkRecord,
+) -> Result<Vec<String>, Error> {
+    endpoint
+        .aliases
+        .iter()
+        .try_for_each(|name| names::check(name))?;
+    if !names::are_in(&network.name) {
+        return match endpoint.aliases.first() {
+            None => Ok(Vec::new()),
+            Some(alias) => Err(Error::Impossible(format!(
+                "the alias {alias}: containers of the network {DEFAULT} have no names to be found by; those of a network \
+                 that was made have (soute network create)"
+            ))),
+        };
+    }
+    let own = [&record.name, short(&record.id)];
+    let own = own.into_iter().chain(record.request.hostname.as_deref());
+    let given = endpoint.aliases.iter().map(String::as_str);
+    let mut names: Vec<String> = own.chain(given).map(str::to_ascii_lowercase).collect();
+    // A host name of another alphabet leads nowhere.
+    names.retain(|name| names::check(name).is_ok());
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }
 
 /// Gives up all addresses and ports of container `id`. Its wires went with its network namespace.
 pub(crate) fn release(places: &Places, id: &str) -> Result<(), Error> {
+    // Nobody is about to join it to a network at the same time.
+    let _shared = share(places)?;
     let published = noted(places, id)?.published;
     // The note first: a repair in between brings nothing back that is not noted.
     let note = wires_path(places, id);

@@ -14,9 +14,14 @@ use super::namespaces::container;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// none, host, container:NAME, or the name of a network; several of those join all
+    /// none, host, container:NAME, or the name of a network; several of those join all. With more about one:
+    /// name=NETWORK[,alias=NAME][,ip=IP][,ip6=IP][,mac-address=MAC]
     #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = network)]
     network: Vec<Network>,
+
+    /// A further name by which its neighbours in its network find it
+    #[arg(long, alias = "net-alias", value_name = "NAME")]
+    network_alias: Vec<String>,
 
     /// The address that it wants in its network
     #[arg(long, value_name = "IP")]
@@ -93,7 +98,16 @@ impl NetworkArgs {
                 request.network
             );
         }
-        wish(&mut request.network, self.ip, self.ip6, self.mac_address)?;
+        wish(
+            &mut request.network,
+            Endpoint {
+                network: String::new(),
+                address: self.ip,
+                address6: self.ip6,
+                mac: self.mac_address,
+                aliases: self.network_alias,
+            },
+        )?;
         request.extra_hosts = self.add_host;
         request.dns = self.dns;
         request.dns_search = self.dns_search;
@@ -122,28 +136,25 @@ fn together(networks: Vec<Network>) -> Result<Network> {
     })
 }
 
-/// Files what the container wants to be in its network, where there is one.
-fn wish(
-    network: &mut Network,
-    ip: Option<Ipv4Addr>,
-    ip6: Option<Ipv6Addr>,
-    mac: Option<Mac>,
-) -> Result<()> {
-    if ip.is_none() && ip6.is_none() && mac.is_none() {
+/// Files what the container wants to be in its network, where there is one: all but the network's name.
+fn wish(network: &mut Network, wanted: Endpoint) -> Result<()> {
+    if wanted == Endpoint::default() {
         return Ok(());
     }
+    let flags = "--ip, --ip6, --mac-address and --network-alias";
     match network {
         Network::Networks(all) if all.len() == 1 => {
-            let endpoint = &mut all[0];
-            (endpoint.address, endpoint.address6, endpoint.mac) = (ip, ip6, mac);
+            let one = &mut all[0];
+            one.address = wanted.address.or(one.address);
+            one.address6 = wanted.address6.or(one.address6);
+            one.mac = wanted.mac.or(one.mac);
+            one.aliases.extend(wanted.aliases);
             Ok(())
         }
         Network::Networks(_) => bail!(
-            "--ip, --ip6 and --mac-address tell nothing of which of several networks they are for"
+            "{flags} tell nothing of which of several networks they are for: --network name=NETWORK,ip=…,alias=…"
         ),
-        _ => bail!(
-            "--ip, --ip6 and --mac-address are for a container in a network of its own: --network NAME"
-        ),
+        _ => bail!("{flags} are for a container in a network of its own: --network NAME"),
     }
 }
 
@@ -155,11 +166,42 @@ fn network(text: &str) -> Result<Network, String> {
         // Docker's other word for it.
         "default" => Ok(in_network("bridge")),
         text if text.starts_with("ns:") => Err(format!("ns:PATH: {MISSING}")),
-        text if text.contains([',', '=']) => Err(format!("options of a network: {MISSING}")),
+        text if text.contains([',', '=']) => long(text),
         text => Ok(match container(text)? {
             Some(name) => Network::Container(name),
             None => in_network(text),
         }),
+    }
+}
+
+/// `name=NETWORK,alias=NAME,ip=IP`, as Docker has it.
+fn long(text: &str) -> Result<Network, String> {
+    let mut endpoint = Endpoint::default();
+    for option in text.split(',') {
+        let (key, value) = option
+            .split_once('=')
+            .ok_or_else(|| format!("{option:?}: name=NETWORK,KEY=VALUE is expected"))?;
+        let bad = |e: &dyn std::fmt::Display| format!("{option}: {e}");
+        match key {
+            "name" => endpoint.network = value.to_owned(),
+            "alias" => endpoint.aliases.push(value.to_owned()),
+            "ip" => endpoint.address = Some(value.parse().map_err(|e| bad(&e))?),
+            "ip6" => endpoint.address6 = Some(value.parse().map_err(|e| bad(&e))?),
+            "mac-address" => endpoint.mac = Some(value.parse().map_err(|e| bad(&e))?),
+            other => {
+                return Err(format!(
+                    "{other:?} is no option of a network: name, alias, ip, ip6, mac-address"
+                ));
+            }
+        }
+    }
+    match network(&endpoint.network) {
+        Ok(Network::Networks(mut all)) => {
+            endpoint.network = all.remove(0).network;
+            Ok(Network::Networks(vec![endpoint]))
+        }
+        Ok(other) => Err(format!("{other} has no options")),
+        Err(e) => Err(format!("name=: {e}")),
     }
 }
 
@@ -239,9 +281,8 @@ mod tests {
         ] {
             assert_eq!(network(text), Ok(in_network(name)), "{text}");
         }
-        for text in ["ns:/x", "mine,ip=10.0.0.1", "name=mine"] {
-            assert!(network(text).unwrap_err().ends_with(MISSING), "{text}");
-        }
+        assert!(network("ns:/x").unwrap_err().ends_with(MISSING));
+        assert_eq!(network("name=mine"), Ok(in_network("mine")));
         assert!(network("container:").is_err());
         assert!(network("").is_err());
     }
@@ -268,14 +309,46 @@ mod tests {
 
     #[test]
     fn addresses_are_for_one_network() {
-        let ip = Some(Ipv4Addr::new(10, 0, 0, 7));
+        let wanted = Endpoint {
+            address: Some(Ipv4Addr::new(10, 0, 0, 7)),
+            aliases: vec!["db".to_owned()],
+            ..Endpoint::default()
+        };
         let mut one = in_network("a");
-        wish(&mut one, ip, None, None).unwrap();
-        assert!(matches!(&one, Network::Networks(all) if all[0].address == ip));
+        wish(&mut one, wanted.clone()).unwrap();
+        let named = Endpoint {
+            network: "a".to_owned(),
+            ..wanted.clone()
+        };
+        assert_eq!(one, Network::Networks(vec![named]));
         let mut two = together(vec![in_network("a"), in_network("b")]).unwrap();
         for network in [&mut two, &mut Network::Host, &mut Network::None] {
-            assert!(wish(network, ip, None, None).is_err(), "{network:?}");
-            wish(network, None, None, None).unwrap();
+            assert!(wish(network, wanted.clone()).is_err(), "{network:?}");
+            wish(network, Endpoint::default()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_network_in_many_words() {
+        let text =
+            "name=a,alias=db,alias=sql,ip=10.0.0.7,ip6=fd00::7,mac-address=02:00:00:00:00:07";
+        let endpoint = Endpoint {
+            network: "a".to_owned(),
+            address: Some(Ipv4Addr::new(10, 0, 0, 7)),
+            address6: Some("fd00::7".parse().unwrap()),
+            mac: Some("02:00:00:00:00:07".parse().unwrap()),
+            aliases: vec!["db".to_owned(), "sql".to_owned()],
+        };
+        assert_eq!(network(text), Ok(Network::Networks(vec![endpoint])));
+        for (text, why) in [
+            ("a,ip=10.0.0.1", "name=NETWORK"),
+            ("ip=10.0.0.1", "name="),
+            ("name=a,ip=x", "ip=x"),
+            ("name=a,driver-opt=x", "driver-opt"),
+            ("name=host,ip=10.0.0.1", "host has no options"),
+            ("name=a,", "name=NETWORK"),
+        ] {
+            assert!(network(text).unwrap_err().contains(why), "{text}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Map, Value, json};
-use soute_engine::{Engine, NetworkRecord};
+use soute_engine::{Engine, Member, NetworkRecord};
 
 use crate::error;
 use crate::output::{print, visible_json};
@@ -41,14 +41,21 @@ fn describe(engine: &Engine, network: &NetworkRecord) -> Result<Value> {
         .map(|range| json!({"Subnet": range.subnet, "Gateway": range.gateway, "IPRange": range.pool}))
         .collect();
     let mut containers = Map::new();
-    for (address, name) in engine.members(network)? {
-        let kind = if address.is_ipv4() {
-            "IPv4Address"
-        } else {
-            "IPv6Address"
+    for Member { address, id, name } in engine.members(network)? {
+        let kind = match address.is_ipv4() {
+            true => "IPv4Address",
+            false => "IPv6Address",
         };
-        let known = containers.entry(name).or_insert_with(|| json!({}));
-        known[kind] = json!(address);
+        let mut ranges = network.subnets.iter();
+        let range = ranges.find(|range| range.subnet.contains(address));
+        let prefix = range.map_or_else(String::new, |range| format!("/{}", range.subnet.prefix()));
+        let wires = engine.networking(&id)?.wires;
+        let mut wires = wires.iter().filter(|wire| wire.network == network.name);
+        let mac = wires.next().map(|wire| wire.mac);
+        let known = containers
+            .entry(id)
+            .or_insert_with(|| json!({"Name": name, "MacAddress": mac}));
+        known[kind] = json!(format!("{address}{prefix}"));
     }
     // Options are texts; what is not set is not there.
     let mut options = json!({

@@ -62,7 +62,7 @@ impl Ls {
             let mut members: Vec<String> = engine
                 .members(network)?
                 .into_iter()
-                .map(|(_, name)| name)
+                .map(|member| member.name)
                 .collect();
             members.sort();
             members.dedup();

@@ -1,5 +1,6 @@
 //! `soute network`: the networks that containers are joined to.
 
+mod connect;
 mod create;
 mod inspect;
 mod ls;
@@ -32,6 +33,10 @@ enum Command {
     Rm(rm::Rm),
     /// Remove all networks that no container runs in
     Prune(rm::Prune),
+    /// Join a container to a network
+    Connect(connect::Connect),
+    /// Take a container out of a network
+    Disconnect(connect::Disconnect),
     /// Put back what a reload of the machine's firewall has wiped
     Reconcile,
 }
@@ -47,6 +52,8 @@ impl CommandLine for NetworkArgs {
             Command::Inspect(inspect) => inspect.run(&engine),
             Command::Rm(rm) => rm.run(&engine),
             Command::Prune(prune) => prune.run(&engine),
+            Command::Connect(connect) => connect.run(&engine),
+            Command::Disconnect(disconnect) => disconnect.run(&engine),
             Command::Reconcile => {
                 // As every command does in passing; it is the whole of this one.
                 engine.heal_networks()?;

@@ -1,0 +1,471 @@
+//! A container is joined to a network, or taken out of one, while it runs or not.
+//!
+//! What is about to change is marked first, until all of it has changed. A mark that nobody is at work on is what a killed
+//! command left: the next one takes the container out of that network, whether it was on its way in or out.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use soute_network::route::Rtnetlink;
+use soute_network::ruleset::Published;
+
+use super::record::NetworkRecord;
+use super::{Noted, Wire, connect, firewall, leases, names, noted, wires_path};
+use crate::error::{Error, io};
+use crate::etc_files::MachineFiles;
+use crate::frame::{Frame, Received};
+use crate::lock::Lock;
+use crate::places::{Places, make_folder};
+use crate::record::{Record, write_json};
+use crate::request::{Endpoint, Network};
+use crate::{Container, Engine, Status};
+
+impl Engine {
+    /// Joins a container to a further network, now if it runs, and whenever it is started. Says what that changed on the
+    /// machine, and what of it did not succeed.
+    ///
+    /// # Errors
+    /// It is in the network already, or in no networks of its own; those of a start in that network.
+    pub fn connect_network(
+        &self,
+        endpoint: Endpoint,
+        container: &str,
+    ) -> Result<Vec<String>, Error> {
+        let known = self.network(&endpoint.network)?;
+        let container = self.container(container)?;
+        let Some(running) = self.running(&container)? else {
+            let lock = super::lock(&self.places)?;
+            self.rewrite_stopped(&container, |record| {
+                self.add_endpoint(record, &known, &endpoint)
+            })?;
+            drop(lock);
+            return Ok(Vec::new());
+        };
+        let lock = super::lock(&self.places)?;
+        let network = NetworkRecord::read(&self.places, &known.name)?;
+        let network = network.ok_or_else(|| Error::NoSuchNetwork(known.name.clone()))?;
+        let mut record = self.find(&container.record.id)?;
+        self.add_endpoint(&mut record, &network, &endpoint)?;
+        let mark = Mark::make(&self.places, &record.id, &network.name)?;
+        let plugged = self
+            .plug(&record, &endpoint, &network, &running)
+            .and_then(|notices| {
+                record.write(&self.places)?;
+                // Still alive after all: else its monitor may have given back what it had before this was there.
+                running.check(&container)?;
+                Ok(notices)
+            });
+        let mut notices = match plugged {
+            Ok(notices) => notices,
+            Err(e) => {
+                let undone = self.unplug(&record.id, &network.name);
+                return Err(e.undone(undone.and_then(|()| mark.remove())));
+            }
+        };
+        mark.remove()?;
+        drop(lock);
+        notices.extend(self.tell_of_networks(&record, &running));
+        Ok(notices)
+    }
+
+    /// Takes a container out of a network, now if it runs, and for when it is started again. Says what did not succeed.
+    ///
+    /// # Errors
+    /// It is not in the network.
+    pub fn disconnect_network(&self, network: &str, container: &str) -> Result<Vec<String>, Error> {
+        let network = self.network(network)?;
+        let container = self.container(container)?;
+        let Some(running) = self.running(&container)? else {
+            let _lock = super::lock(&self.places)?;
+            self.rewrite_stopped(&container, |record| {
+                self.drop_endpoint(record, &network.name)
+            })?;
+            return Ok(Vec::new());
+        };
+        let lock = super::lock(&self.places)?;
+        let mut record = self.find(&container.record.id)?;
+        self.drop_endpoint(&mut record, &network.name)?;
+        let before = noted(&self.places, &record.id)?.published.len();
+        let mark = Mark::make(&self.places, &record.id, &network.name)?;
+        self.unplug(&record.id, &network.name)?;
+        mark.remove()?;
+        let after = noted(&self.places, &record.id)?.published.len();
+        drop(lock);
+        let mut notices = self.tell_of_networks(&record, &running);
+        if after < before {
+            notices.push(format!(
+                "{} of its published ports lead nowhere until it is started in a network again",
+                before - after
+            ));
+        }
+        Ok(notices)
+    }
+
+    /// Finishes what killed commands were about to change.
+    pub(super) fn finish_rewiring(&self) -> Result<(), Error> {
+        if Mark::all(&self.places)?.is_empty() {
+            return Ok(());
+        }
+        // Whoever was at work has finished when the lock is ours.
+        let _lock = super::lock(&self.places)?;
+        for mark in Mark::all(&self.places)? {
+            self.unplug(&mark.id, &mark.network)?;
+            mark.remove()?;
+        }
+        Ok(())
+    }
+
+    /// The container's network, if it runs.
+    fn running(&self, container: &Container) -> Result<Option<Alive>, Error> {
+        let Status::Running(running) = &container.status else {
+            return Ok(None);
+        };
+        let process = self.first_process(container)?;
+        let path = PathBuf::from(format!("/proc/{}/ns/net", running.pid));
+        let network = io("opening the namespace", &path, std::fs::File::open(&path))?;
+        let alive = Alive {
+            pid: running.pid,
+            process,
+            network: network.into(),
+        };
+        // What was opened is the container's.
+        alive.check(container)?;
+        Ok(Some(alive))
+    }
+
+    /// Changes what is kept of a container that does not run.
+    fn rewrite_stopped(
+        &self,
+        container: &Container,
+        change: impl FnOnce(&mut Record) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let id = &container.record.id;
+        let lock = Lock::take_soon(&self.places.running(id))?;
+        let lock = lock.ok_or_else(|| Error::Runs {
+            name: container.record.name.clone(),
+        })?;
+        let changed = Record::read(&self.places, id).and_then(|mut record| {
+            change(&mut record)?;
+            record.write(&self.places)
+        });
+        changed.and(lock.remove_folder())
+    }
+
+    fn add_endpoint(
+        &self,
+        record: &mut Record,
+        network: &NetworkRecord,
+        endpoint: &Endpoint,
+    ) -> Result<(), Error> {
+        if self.place_of(record, &network.name).is_some() {
+            return Err(Error::Impossible(format!(
+                "container {} is in network {} already",
+                record.name, network.name
+            )));
+        }
+        // Refused now, not when it is started.
+        super::known_by(record, endpoint, network)?;
+        match &mut record.request.network {
+            Network::Networks(all) => all.push(endpoint.clone()),
+            none @ Network::None => *none = Network::Networks(vec![endpoint.clone()]),
+            other => {
+                return Err(Error::Impossible(format!(
+                    "container {} has no network of its own that could be joined to {}: it was made with --network {other}",
+                    record.name, network.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_endpoint(&self, record: &mut Record, network: &str) -> Result<(), Error> {
+        let place = self.place_of(record, network);
+        match (&mut record.request.network, place) {
+            (Network::Networks(all), Some(place)) => {
+                all.remove(place);
+                if all.is_empty() {
+                    record.request.network = Network::None;
+                }
+                Ok(())
+            }
+            _ => Err(Error::NotConnected {
+                container: record.name.clone(),
+                network: network.to_owned(),
+            }),
+        }
+    }
+
+    /// Which of the networks of a record is this one, which may be called by its id there.
+    fn place_of(&self, record: &Record, network: &str) -> Option<usize> {
+        let Network::Networks(all) = &record.request.network else {
+            return None;
+        };
+        all.iter().position(|endpoint| {
+            endpoint.network == network
+                || self
+                    .known_network(&endpoint.network)
+                    .is_ok_and(|known| known.is_some_and(|known| known.name == network))
+        })
+    }
+
+    fn plug(
+        &self,
+        record: &Record,
+        endpoint: &Endpoint,
+        network: &NetworkRecord,
+        running: &Alive,
+    ) -> Result<Vec<String>, Error> {
+        let mut noted = noted(&self.places, &record.id)?;
+        let wire = self.reserve_one(record, endpoint, network, &noted.wires)?;
+        noted.wires.push(wire.clone());
+        write_json(&wires_path(&self.places, &record.id), &noted, false)?;
+        names::write(&self.places, &record.id, &wire)?;
+        let notices = self.open_ways_of(&[network], true)?;
+        let mut machine = Rtnetlink::open()?;
+        let bridge = connect::bridge(&mut machine, network)?;
+        let hairpin = !noted.published.is_empty();
+        connect::wire(
+            &mut machine,
+            &bridge,
+            running.network.as_fd(),
+            &wire,
+            hairpin,
+        )?;
+        Ok(notices)
+    }
+
+    /// Takes a container, whatever is left of it, out of a network. It may be done again.
+    fn unplug(&self, id: &str, network: &str) -> Result<(), Error> {
+        let places = &self.places;
+        let old = noted(places, id)?;
+        let (gone, left): (Vec<Wire>, Vec<Wire>) = old
+            .wires
+            .iter()
+            .cloned()
+            .partition(|wire| wire.network == network);
+        let mut machine = Rtnetlink::open()?;
+        for wire in &gone {
+            if let Some(link) = machine.link(&wire.peer)? {
+                machine.delete_link(link.index)?;
+            }
+        }
+        let mut new = Noted {
+            published: led_elsewhere(&old.published, &gone, &left),
+            wires: left,
+        };
+        if !gone.is_empty() {
+            self.take_over_ways(id, &mut new.wires)?;
+            let changed = |all: &[Published], others: &[Published]| -> Vec<Published> {
+                let changed = all.iter().filter(|port| !others.contains(port));
+                changed.cloned().collect()
+            };
+            let fresh = changed(&new.published, &old.published);
+            firewall::unpublish(&changed(&old.published, &new.published))?;
+            firewall::unpublish(&fresh)?;
+            write_json(&wires_path(places, id), &new, false)?;
+            firewall::publish(&fresh)?;
+        }
+        names::forget(places, network, id)?;
+        leases::free_in(places, network, id)?;
+        match Record::read(places, id) {
+            Ok(mut record) => match self.drop_endpoint(&mut record, network) {
+                Ok(()) => record.write(places),
+                Err(_) => Ok(()),
+            },
+            Err(Error::NoSuchContainer(_)) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Gives a container that has lost its way outside that of another of its networks.
+    fn take_over_ways(&self, id: &str, wires: &mut [Wire]) -> Result<(), Error> {
+        for ipv4 in [true, false] {
+            let mut ways = wires.iter().flat_map(|wire| &wire.gateways);
+            if ways.any(|way| way.is_ipv4() == ipv4) {
+                continue;
+            }
+            for wire in wires.iter_mut() {
+                let Some(network) = NetworkRecord::read(&self.places, &wire.network)? else {
+                    continue;
+                };
+                let range = network
+                    .subnets
+                    .iter()
+                    .find(|range| range.subnet.is_ipv4() == ipv4);
+                if let (Some(range), false) = (range, network.internal) {
+                    wire.gateways.push(range.gateway);
+                    // A container that has ended meanwhile needs none.
+                    if let Ok(Some(running)) = self.container(id).and_then(|c| self.running(&c)) {
+                        connect::lead_out(running.network.as_fd(), &wire.interface, range.gateway)?;
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the container's monitor and its files know of the networks that it is in now. What does not succeed is told:
+    /// the container is where it is to be, and finds less than it could.
+    fn tell_of_networks(&self, record: &Record, running: &Alive) -> Vec<String> {
+        let mut notices = Vec::new();
+        if let Err(e) = self.tell_monitor(&record.id) {
+            notices.push(format!(
+                "neighbours have no names until it is started again: {e}"
+            ));
+        }
+        let told = noted(&self.places, &record.id).and_then(|noted| {
+            let machine = MachineFiles::read(&record.request);
+            crate::etc_files::rewrite(running.pid, record, &machine, &noted.wires)
+        });
+        if let Err(e) = told {
+            notices.push(format!("its own files are as they were: {e}"));
+        }
+        notices
+    }
+
+    fn tell_monitor(&self, id: &str) -> Result<(), Error> {
+        let connection = self.connect(id)?;
+        connection.send(&Frame::Networks)?;
+        match connection.receive()? {
+            Received::Frame(Frame::Settled | Frame::Exited(_)) => Ok(()),
+            Received::Frame(Frame::Failed(failure)) => Err(Error::Start(failure)),
+            _ => Err(Error::Impossible(
+                "its monitor is of a soute that does not serve them".to_owned(),
+            )),
+        }
+    }
+}
+
+/// A container that runs.
+struct Alive {
+    pid: i32,
+    process: OwnedFd,
+    network: OwnedFd,
+}
+
+impl Alive {
+    /// # Errors
+    /// It has ended.
+    fn check(&self, container: &Container) -> Result<(), Error> {
+        soute_sys::process::pidfd_send_signal(&self.process, 0).map_err(|_| Error::WrongState {
+            name: container.record.name.clone(),
+            is: "ended".to_owned(),
+            operation: "this",
+            needs: "a container that goes on running",
+        })
+    }
+}
+
+/// The published ports, those that led to a wire that is gone by another one of the container's.
+fn led_elsewhere(published: &[Published], gone: &[Wire], left: &[Wire]) -> Vec<Published> {
+    let has = |wires: &[Wire], address: IpAddr| {
+        let mut all = wires.iter().flat_map(|wire| &wire.addresses);
+        all.any(|(one, _)| *one == address)
+    };
+    let other = |address: IpAddr| {
+        let mut all = left.iter().flat_map(|wire| &wire.addresses);
+        all.find(|(one, _)| one.is_ipv4() == address.is_ipv4())
+            .map(|(one, _)| *one)
+    };
+    let mut all = published.to_vec();
+    all.retain_mut(|port| {
+        if has(gone, port.to.ip()) {
+            match other(port.to.ip()) {
+                Some(address) => port.to.set_ip(address),
+                None => return false,
+            }
+        }
+        true
+    });
+    all
+}
+
+/// A file that says: the container of this name is on its way into the network that it names, or out of it.
+struct Mark {
+    id: String,
+    network: String,
+    path: PathBuf,
+}
+
+impl Mark {
+    fn make(places: &Places, id: &str, network: &str) -> Result<Self, Error> {
+        make_folder(&places.rewiring(), 0o700)?;
+        let path = places.rewiring().join(id);
+        io("writing", &path, std::fs::write(&path, network))?;
+        Ok(Self {
+            id: id.to_owned(),
+            network: network.to_owned(),
+            path,
+        })
+    }
+
+    fn all(places: &Places) -> Result<Vec<Self>, Error> {
+        let folder = places.rewiring();
+        let entries = match std::fs::read_dir(&folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => io("reading the folder", &folder, other)?,
+        };
+        let mut marks = Vec::new();
+        for entry in entries {
+            let path = io("reading the folder", &folder, entry)?.path();
+            let id = path.file_name().unwrap_or_default().to_string_lossy();
+            marks.push(Self {
+                id: id.into_owned(),
+                // One that was removed meanwhile names none.
+                network: std::fs::read_to_string(&path).unwrap_or_default(),
+                path,
+            });
+        }
+        Ok(marks)
+    }
+
+    fn remove(self) -> Result<(), Error> {
+        match std::fs::remove_file(&self.path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                io("removing", &self.path, Err(e))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use soute_network::{Mac, Protocol};
+
+    use super::*;
+
+    fn wire(addresses: &[&str]) -> Wire {
+        Wire {
+            network: "net".to_owned(),
+            interface: "eth0".to_owned(),
+            peer: "veth0".to_owned(),
+            mac: Mac::local([0; 6]),
+            addresses: addresses.iter().map(|a| (a.parse().unwrap(), 24)).collect(),
+            gateways: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn ports_lead_by_the_wire_that_is_left() {
+        let port = |to: &str| Published {
+            address: None,
+            protocol: Protocol::Tcp,
+            port: 80,
+            to: to.parse().unwrap(),
+            owner: String::new(),
+        };
+        let published = [port("10.0.0.2:80"), port("[fd00::2]:80")];
+        let (gone, left) = ([wire(&["10.0.0.2", "fd00::2"])], [wire(&["10.0.1.2"])]);
+        // Nothing of IPv6 is left.
+        assert_eq!(
+            led_elsewhere(&published, &gone, &left),
+            [port("10.0.1.2:80")]
+        );
+        assert_eq!(led_elsewhere(&published, &left, &gone), published);
+        assert!(led_elsewhere(&published, &gone, &[]).is_empty());
+    }
+}
