@@ -44,10 +44,12 @@ pub fn show() -> Result<()> {
     std::fs::write(&script, INSIDE)?;
     let volume = format!("{}:/tell.py:ro", script.display());
     step(&format!(
-        "soute run --rm -i --name {NAME} --volume {volume} python python3 /tell.py"
+        "soute run --rm -i --network none --name {NAME} --volume {volume} python python3 /tell.py"
     ));
+    // With a network the machine would have a bridge, and a table of nftables, that outlast the demo.
     let mut container = soute()
-        .args(["run", "--rm", "-i", "--name", NAME, "--volume", &volume])
+        .args(["run", "--rm", "-i", "--network", "none", "--name", NAME])
+        .args(["--volume", &volume])
         .args(["python", "python3", "/tell.py"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -12,6 +12,7 @@
 mod clients;
 mod name_server;
 mod streams;
+mod upkeep;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ use name_server::NameServer;
 use soute_network::dns;
 use soute_runtime::proc_stat;
 use streams::Streams;
+use upkeep::Upkeep;
 
 /// A container that ends sooner does not wait while its monitor gives back what it holds: all of it goes with the
 /// monitor's end.
@@ -75,6 +77,7 @@ struct Beside<'a> {
     own: Option<(OwnedFd, OwnedFd)>,
     /// Where the container's name server is asked.
     names: Option<dns::Sockets>,
+    upkeep: Upkeep,
 }
 
 impl Caller for Beside<'_> {
@@ -90,6 +93,7 @@ impl Caller for Beside<'_> {
     }
 
     fn connect(&mut self, network: BorrowedFd<'_>) -> Result<(), Failure> {
+        self.upkeep = Upkeep::new(true);
         self.names = crate::networks::connect(self.networks, network)
             .map_err(|e| Failure::setup("the container's networks", e))?;
         Ok(())
@@ -110,6 +114,7 @@ struct Monitor {
     clients: Clients,
     streams: Streams,
     names: NameServer,
+    upkeep: Upkeep,
     /// What keeps the container's ports for it.
     ports: Vec<OwnedFd>,
 }
@@ -160,6 +165,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         begun,
         own: None,
         names: None,
+        upkeep: Upkeep::new(false),
     };
     let spawned = spawn(&plan, birth, &mut beside);
     let (started, (listener, signals)) = match (spawned, beside.own) {
@@ -198,6 +204,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
             pid,
             Names::new(&places, &record.id, &record.request.dns),
         ),
+        upkeep: beside.upkeep,
         ports: networks.into_sockets(),
         places,
     };
@@ -228,6 +235,7 @@ impl Monitor {
         .chain(self.clients.descriptors())
         .chain(self.streams.descriptors())
         .chain(self.names.descriptors())
+        .chain(self.upkeep.descriptors())
         .chain(self.ports.iter().map(AsRawFd::as_raw_fd))
         .collect();
         let _ = soute_sys::process::close_all_but(&mut keep);
@@ -253,7 +261,12 @@ impl Monitor {
             if self.streams.accepts_input() {
                 self.clients.ask_for_input();
             }
-            let wake = [settling, self.clients.deaf_until(now), self.names.due()];
+            let wake = [
+                settling,
+                self.clients.deaf_until(now),
+                self.names.due(),
+                self.upkeep.due(),
+            ];
             let timeout = wake.into_iter().flatten().min().map(|at| at - now);
             let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
             let mut wanted: Vec<(Source, PollFd<'_>)> = vec![
@@ -264,6 +277,7 @@ impl Monitor {
             self.streams.poll(&mut wanted, !self.clients.congested());
             self.clients.poll(&mut wanted);
             self.names.poll(&mut wanted);
+            self.upkeep.poll(&mut wanted);
             let mut fds: Vec<PollFd<'_>> = wanted.iter().map(|(_, p)| p.clone()).collect();
             if poll(&mut fds, timeout.as_ref()).is_err() {
                 continue;
@@ -286,10 +300,12 @@ impl Monitor {
                     Source::Listener => self.clients.accept(),
                     Source::Client(number) => self.converse(number),
                     Source::Names(token) => self.names.ready(token),
+                    Source::Rules => self.upkeep.ready(),
                 }
             }
             self.clients.sweep();
             self.names.sweep();
+            self.upkeep.act(&self.places);
             if ended {
                 return;
             }
@@ -307,6 +323,9 @@ impl Monitor {
                 Frame::Resize(rows, columns) => self.streams.resize(rows, columns),
                 Frame::Signal(signal) => self.send(signal),
                 Frame::Networks => {
+                    if self.upkeep.is_idle() {
+                        self.upkeep = Upkeep::new(true);
+                    }
                     let answer = match self.names.follow_networks() {
                         Ok(()) => Frame::Settled,
                         Err(e) => Frame::Failed(Failure::setup("its name server", e)),
@@ -361,6 +380,8 @@ impl Monitor {
             self.clients.farewell(&Frame::Exited(exit_code));
         } else if self.remove && !self.places.kept(&remains.id).exists() {
             let _ = crate::remove::forget(&self.places, remains);
+            // Whoever is told of the end may want its ports.
+            self.ports.clear();
             self.clients.farewell(&Frame::Exited(exit_code));
             // Who was told waits for this processor: a message's receiver is woken where its sender runs.
             rustix::thread::sched_yield();
@@ -368,6 +389,7 @@ impl Monitor {
             let _ = crate::remove::files(&self.places, remains, lock);
         } else {
             let _ = remains.leave_networks(&self.places);
+            self.ports.clear();
             let _ = last.settle(&self.places, &remains.id, lock);
             self.clients.farewell(&Frame::Exited(exit_code));
         }
@@ -385,6 +407,7 @@ enum Source {
     Listener,
     Client(usize),
     Names(dns::Token),
+    Rules,
 }
 
 /// What other commands read of a container that runs; gives the socket where they come in, and

@@ -93,6 +93,10 @@ fn engine_hint(error: &Error) -> Option<String> {
         Error::MonitorLost => {
             "the kernel's log ('dmesg') tells if it was killed for want of memory".to_owned()
         }
+        Error::Ruleset(_) => {
+            "a network needs nf_tables of the kernel; --network none and --network host do without"
+                .to_owned()
+        }
         Error::Image(error) => return image_hint(error),
         _ => return None,
     })

@@ -32,24 +32,26 @@ fn run_says_that_it_pulls_unless_it_is_to_be_quiet() {
     let registry = Registry::start(&world, Guard::Open);
     registry.push_parts(&world, "app:v1", &image());
     let name = registry.name("app:v1");
-    let quiet = world.soute(["run", "--rm", "--quiet", &name]);
+    // Of the first network that is used more is said.
+    let run = ["run", "--rm", "--network", "none"];
+    let quiet = world.soute([&run[..], &["--quiet", &name]].concat());
     quiet.success().prints("works");
     assert_eq!(quiet.stderr, "");
     world.soute(["rmi", &name]).success();
 
-    let loud = world.soute(["run", "--rm", &name]);
+    let loud = world.soute([&run[..], &[&name]].concat());
     loud.success().prints("works");
     assert_eq!(
         loud.stderr,
         format!("soute: image {name} is not here: pulling it\n")
     );
     // What is here needs no word.
-    let again = world.soute(["run", "--rm", &name]);
+    let again = world.soute([&run[..], &[&name]].concat());
     again.success().prints("works");
     assert_eq!(again.stderr, "");
     world.soute(["rmi", &name]).success();
 
-    let created = world.soute(["create", "-q", "--name", "made", &name]);
+    let created = world.soute(["create", "-q", "--network", "none", "--name", "made", &name]);
     created.success();
     assert_eq!(created.stderr, "");
     world.soute(["start", "-a", "made"]).prints("works");

@@ -108,11 +108,13 @@ fn nobody_outside_gets_in() {
     let there = address(&world, &id);
     let knock = || -> Outcome { outside.run("busybox", &["ping", "-c", "1", "-W", "1", &there]) };
     knock().code(1);
-    output(Command::new("nft").args(["flush", "ruleset"])).success();
-    knock().success();
-    // Any command puts it back in passing.
-    world.soute(["ps"]).success();
-    knock().code(1);
+    crate::behind_its_back(&world, &id, || {
+        output(Command::new("nft").args(["flush", "ruleset"])).success();
+        knock().success();
+        // Any command puts it back in passing.
+        world.soute(["ps"]).success();
+        knock().code(1);
+    });
 }
 
 #[test]
@@ -182,4 +184,55 @@ fn the_machine_heeds_its_own_router_still() {
     world.sh(&["--network", "bridge"], "true").success();
     let setting = output(Command::new("sysctl").args(["-n", "net.ipv6.conf.out0.accept_ra"]));
     setting.success().prints("2");
+}
+
+/// While containers run, nobody need call soute for its rules to come back.
+#[test]
+fn a_flush_is_repaired_by_those_who_are_there() {
+    let world = World::new();
+    let outside = Neighbour::new(0);
+    let ids = [0; 3].map(|_| world.detached(["-p", "80", "busybox", "sleep", "1000"]));
+    let there = address(&world, &ids[0]);
+    // The order of elements is nobody's promise.
+    let table = || {
+        let list = ["--stateless", "list", "table", "inet", "soute"];
+        let shown = output(Command::new("nft").args(list)).stdout;
+        let mut words: Vec<String> = shown
+            .split([' ', ',', '\n', '\t'])
+            .map(str::to_owned)
+            .collect();
+        words.retain(|word| !word.is_empty());
+        words.sort();
+        words
+    };
+    let before = table();
+    for change in [
+        "flush ruleset",
+        "flush table inet soute",
+        "flush map inet soute any4",
+        "delete element inet soute bridges { \"soute0\" }",
+        "add rule inet soute forward accept",
+    ] {
+        output(Command::new("nft").args(change.split(' '))).success();
+        soute_tests::wait_until("all is as before", || table() == before);
+        let knock = outside.run("busybox", &["ping", "-c", "1", "-W", "1", &there]);
+        knock.code(1);
+    }
+}
+
+/// Somebody has deleted the bridge under containers that run.
+#[test]
+fn a_bridge_that_was_deleted_is_made_again() {
+    let world = World::new();
+    let outside = Neighbour::new(0);
+    let ids = [0; 2].map(|_| world.detached(["busybox", "sleep", "1000"]));
+    let there = address(&world, &ids[1]);
+    let exec = |address: &str| world.soute(["exec", &ids[0], "sh", "-c", &ping(address)]);
+    exec(&there).success();
+    output(Command::new("ip").args(["link", "delete", "soute0"])).success();
+    // Any command makes it again in passing.
+    world.soute(["ps"]).success();
+    exec(&there).success();
+    exec(&outside.address()).success();
+    world.sh(&[], &ping(&there)).success();
 }

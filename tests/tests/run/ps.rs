@@ -262,7 +262,7 @@ fn inspect_tells_what_is_executed() {
                     {{.HostConfig.NetworkMode}} {{.HostConfig.RestartPolicy.Name}} {{len .NetworkSettings.Networks}}";
     world
         .soute(["inspect", "-f", template, id])
-        .prints("false false false 0 [/tmp:/x:ro] none no 0");
+        .prints("false false false 0 [/tmp:/x:ro] bridge no 0");
     world
         .soute([
             "ps",

@@ -8,7 +8,10 @@ use soute_tests::{Running, World};
 #[test]
 fn output_and_errors_stay_apart() {
     let world = World::new();
-    let outcome = world.sh(&[], "echo out; echo err >&2; echo out2; echo err2 >&2");
+    let outcome = world.sh(
+        &["--network", "none"],
+        "echo out; echo err >&2; echo out2; echo err2 >&2",
+    );
     outcome.success().prints("out\nout2");
     assert_eq!(outcome.stderr, "err\nerr2\n");
 }
@@ -86,7 +89,7 @@ fn ten_megabytes_through_each_stream_arrive_whole() {
     const SIZE: usize = 10 << 20;
     let world = World::new();
     let script = "yes out | head -c 10485760 & yes error | head -c 10485760 >&2; wait";
-    let outcome = world.sh(&[], script);
+    let outcome = world.sh(&["--network", "none"], script);
     outcome.success();
     assert_eq!((outcome.stdout.len(), outcome.stderr.len()), (SIZE, SIZE));
     assert!(
@@ -171,12 +174,18 @@ fn a_reader_of_errors_that_leaves_changes_no_exit_code() {
 #[test]
 fn only_the_streams_that_were_asked_for() {
     let world = World::new();
-    let outcome = world.sh(&["-a", "stderr"], "echo out; echo err >&2");
+    let outcome = world.sh(
+        &["--network", "none", "-a", "stderr"],
+        "echo out; echo err >&2",
+    );
     assert_eq!(
         (outcome.stdout.as_str(), outcome.stderr.as_str()),
         ("", "err\n")
     );
-    let outcome = world.sh(&["-a", "stdout"], "echo out; echo err >&2");
+    let outcome = world.sh(
+        &["--network", "none", "-a", "stdout"],
+        "echo out; echo err >&2",
+    );
     assert_eq!(
         (outcome.stdout.as_str(), outcome.stderr.as_str()),
         ("out\n", "")
@@ -188,7 +197,7 @@ fn the_standard_files_can_be_reopened_by_any_user() {
     let world = World::new();
     for user in ["root", "user"] {
         let outcome = world.sh(
-            &["-u", user],
+            &["--network", "none", "-u", user],
             "echo out > /dev/stdout; echo err > /dev/stderr; echo tty 2>&1 > /proc/self/fd/1",
         );
         outcome.success().prints("out\ntty");

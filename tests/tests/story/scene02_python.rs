@@ -58,6 +58,8 @@ fn its_exit_code_and_output() {
     let outcome = world.soute([
         "run",
         "--rm",
+        "--network",
+        "none",
         "debian",
         "python3",
         "-c",

@@ -32,10 +32,9 @@ pub(super) fn admit(places: &Places, networks: &[&NetworkRecord]) -> Result<(), 
     Ok(())
 }
 
-/// Makes the table as it is to be, whatever became of it; whether anything was amiss.
-pub(super) fn heal(places: &Places) -> Result<bool, Error> {
-    let healed = Ruleset::open()?.heal(|| wanted_of_all(places))?;
-    Ok(healed != Healed::Nothing)
+/// Makes the table as it is to be, whatever became of it.
+pub(super) fn heal(places: &Places) -> Result<Healed, Error> {
+    Ruleset::open()?.heal(|| wanted_of_all(places))
 }
 
 /// All networks, and the ports of all containers that run; and what else is there, which is another engine's.

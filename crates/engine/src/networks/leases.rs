@@ -32,7 +32,9 @@ pub(super) fn take(
     wanted: Option<IpAddr>,
 ) -> Result<IpAddr, Error> {
     let folder = folder(places, &network.name);
-    make_folder(&folder, 0o700)?;
+    for folder in [&places.leases(), &folder] {
+        make_folder(folder, 0o700)?;
+    }
     if let Some(address) = wanted {
         check(range, address).map_err(|e| {
             let bridges = if address == range.gateway {

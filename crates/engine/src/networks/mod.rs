@@ -9,6 +9,7 @@ mod ports;
 mod record;
 mod rewire;
 mod subnets;
+mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,12 +19,13 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use soute_network::route::Rtnetlink;
-use soute_network::ruleset::Published;
+use soute_network::ruleset::{Healed, Published};
 use soute_network::{Mac, Subnet, dns};
 
 pub use connect::Wire;
 use ports::Reserved;
 pub use record::{NetworkRecord, Range};
+pub(crate) use upkeep::{Kept, keep};
 
 use crate::error::{Error, io, short};
 use crate::places::{Places, make_folder};
@@ -286,7 +288,10 @@ impl Engine {
     pub fn heal_networks(&self) -> Result<bool, Error> {
         self.finish_rewiring()?;
         match self.places.leases().exists() {
-            true => firewall::heal(&self.places),
+            true => {
+                upkeep::mend_bridges(&self.places)?;
+                Ok(firewall::heal(&self.places)? != Healed::Nothing)
+            }
             // No container has been in a network since the machine started.
             false => Ok(false),
         }

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use soute_sys::CallError;
 use soute_sys::netlink::{Protocol, Socket};
 
-use super::NFTABLES;
 use super::objects::Table;
+use super::{NFTABLES, message};
 
 /// `NFNLGRP_NFTABLES` is group 7.
 const GROUP: u32 = 1 << 6;
@@ -32,6 +32,15 @@ impl Listener {
     ///
     /// The caller's own changes are news, too.
     pub fn changed(&mut self) -> Result<bool, CallError> {
+        self.hear_of(&|_| true)
+    }
+
+    /// As [`Self::changed`], of all but elements that were added: whether what was there is there still is to be looked at.
+    pub fn lost(&mut self) -> Result<bool, CallError> {
+        self.hear_of(&|message| message != message::NEWSETELEM && message != message::NEWGEN)
+    }
+
+    fn hear_of(&mut self, matters: &dyn Fn(u16) -> bool) -> Result<bool, CallError> {
         let table = self.table;
         let mut ours = false;
         let whole = self.socket.hear(&mut |message| {
@@ -40,7 +49,9 @@ impl Listener {
                 Ok(header[0] == table.family.0 && name.transpose()?.as_deref() == Some(table.name))
             });
             // What cannot be read may be about it.
-            ours |= message.kind >> 8 == NFTABLES && named.unwrap_or(true);
+            ours |= message.kind >> 8 == NFTABLES
+                && matters(message.kind & 0xff)
+                && named.unwrap_or(true);
         })?;
         Ok(ours || !whole)
     }

@@ -14,8 +14,8 @@ use super::namespaces::container;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// none, host, container:NAME, or the name of a network; several of those join all. With more about one:
-    /// name=NETWORK[,alias=NAME][,ip=IP][,ip6=IP][,mac-address=MAC]
+    /// bridge (the default), none, host, container:NAME, or the name of a network; several of those join all. With more
+    /// about one: name=NETWORK[,alias=NAME][,ip=IP][,ip6=IP][,mac-address=MAC]
     #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = network)]
     network: Vec<Network>,
 
@@ -87,11 +87,7 @@ impl NetworkArgs {
             request.published.extend(wanted);
         }
         let publishes = self.publish_all || !request.published.is_empty();
-        request.network = match self.network.is_empty() && publishes {
-            // A port leads nowhere without one.
-            true => in_network("bridge"),
-            false => together(self.network)?,
-        };
+        request.network = together(self.network)?;
         if publishes && !matches!(request.network, Network::Networks(_)) {
             bail!(
                 "--publish leads to a container in a network of its own: it cannot be given with --network {}",
@@ -121,7 +117,7 @@ const MISSING: &str = "not there yet";
 /// What several `--network` make together.
 fn together(networks: Vec<Network>) -> Result<Network> {
     let mut networks = networks.into_iter();
-    let first = networks.next().unwrap_or_default();
+    let first = networks.next().unwrap_or_else(|| in_network("bridge"));
     networks.try_fold(first, |all, next| match (all, next) {
         (Network::Networks(mut all), Network::Networks(more)) => {
             for endpoint in more {
@@ -291,7 +287,7 @@ mod tests {
     fn several_networks_are_joined() {
         let all =
             |names: &[&str]| together(names.iter().map(|name| network(name).unwrap()).collect());
-        assert_eq!(all(&[]).unwrap(), Network::None);
+        assert_eq!(all(&[]).unwrap(), in_network("bridge"));
         assert_eq!(all(&["host"]).unwrap(), Network::Host);
         let Network::Networks(both) = all(&["a", "b"]).unwrap() else {
             panic!("no networks");

@@ -1,0 +1,75 @@
+//! Whoever flushes the machine's rules flushes soute's as well: a monitor whose container is in networks hears of it.
+
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use soute_network::nft::Listener;
+use soute_network::ruleset::Ruleset;
+
+use super::Source;
+use crate::networks::{self, Kept};
+use crate::places::Places;
+
+/// A firewall's reload is several changes: it is over when nothing has been heard for so long.
+const CALM: Duration = Duration::from_millis(100);
+/// When another monitor is at it, this one looks again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    listener: Option<Listener>,
+    due: Option<Instant>,
+}
+
+impl Upkeep {
+    /// Hears of changes from now on, if there are networks to be kept. A kernel that tells of none leaves it to the next
+    /// command.
+    pub(super) fn new(on_networks: bool) -> Self {
+        Self {
+            listener: on_networks.then(|| Ruleset::listen().ok()).flatten(),
+            due: None,
+        }
+    }
+
+    /// It hears of nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        self.listener.is_none()
+    }
+
+    /// Every descriptor that it has.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.listener.iter().map(|one| one.as_fd().as_raw_fd())
+    }
+
+    pub(super) fn poll<'a>(&'a self, wanted: &mut Vec<(Source, PollFd<'a>)>) {
+        let listener = self.listener.iter();
+        wanted.extend(listener.map(|one| (Source::Rules, PollFd::new(one, PollFlags::IN))));
+    }
+
+    /// Something was told.
+    pub(super) fn ready(&mut self) {
+        match self.listener.as_mut().map(Listener::lost) {
+            Some(Ok(true)) => self.due = Some(Instant::now() + CALM),
+            // It would be told without end.
+            Some(Err(_)) => self.listener = None,
+            _ => {}
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Puts the rules back, if it is time.
+    pub(super) fn act(&mut self, places: &Places) {
+        if self.due.is_some_and(|due| due <= Instant::now()) {
+            // What cannot be put back now, the next command tries, and tells.
+            self.due = match networks::keep(places) {
+                Ok(Kept::Busy) => Some(Instant::now() + AGAIN),
+                Ok(Kept::Whole) | Err(_) => None,
+            };
+            soute_sys::memory::trim();
+        }
+    }
+}
