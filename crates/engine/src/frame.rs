@@ -31,6 +31,8 @@ pub enum Frame {
     /// Client: the networks that the container is in, or its ports, are others now: [`Frame::Settled`] or
     /// [`Frame::Failed`] says what came of it.
     Networks,
+    /// Client: carry an interface into the container, and back when it ends: [`Frame::Settled`] or [`Frame::Failed`].
+    Carry(Vec<u8>),
     /// Monitor: what was asked is done.
     Settled,
     /// Monitor: standard output, or all that the terminal shows.
@@ -67,6 +69,7 @@ impl Frame {
             }
             Self::Signal(number) => bytes(b's', &number.to_be_bytes()),
             Self::Networks => bytes(b'n', &[]),
+            Self::Carry(order) => bytes(b'c', order),
             Self::Settled => bytes(b'd', &[]),
             Self::Output(data) => bytes(b'1', data),
             Self::Error(data) => bytes(b'2', data),
@@ -100,6 +103,7 @@ impl Frame {
             }
             b's' => Self::Signal(number()?),
             b'n' => Self::Networks,
+            b'c' => Self::Carry(content.to_vec()),
             b'd' => Self::Settled,
             b'1' => Self::Output(content.to_vec()),
             b'2' => Self::Error(content.to_vec()),
@@ -202,6 +206,7 @@ mod tests {
             Frame::Resize(24, 80),
             Frame::Signal(15),
             Frame::Networks,
+            Frame::Carry(b"{}".to_vec()),
             Frame::Settled,
             Frame::Output(vec![0, 255]),
             Frame::Error(vec![]),

@@ -9,6 +9,7 @@
 //!      └───── frames over a socket ──┘
 //! ```
 
+mod carried;
 mod clients;
 mod name_server;
 mod streams;
@@ -34,6 +35,7 @@ use crate::places::{Places, make_folder};
 use crate::record::{LastRun, Record, Running};
 use crate::remove::Remains;
 use crate::settings::LogSettings;
+use carried::Luggage;
 use clients::Clients;
 use name_server::NameServer;
 use soute_network::dns;
@@ -115,6 +117,9 @@ struct Monitor {
     streams: Streams,
     names: NameServer,
     upkeep: Upkeep,
+    luggage: Luggage,
+    pid: i32,
+    id: String,
     /// What keeps the container's ports for it.
     ports: Vec<OwnedFd>,
 }
@@ -205,6 +210,9 @@ pub(crate) fn run(prepared: Prepared) -> ! {
             Names::new(&places, &record.id, &record.request.dns),
         ),
         upkeep: beside.upkeep,
+        luggage: Luggage::default(),
+        pid,
+        id: record.id.clone(),
         ports: networks.into_sockets(),
         places,
     };
@@ -236,6 +244,7 @@ impl Monitor {
         .chain(self.streams.descriptors())
         .chain(self.names.descriptors())
         .chain(self.upkeep.descriptors())
+        .chain(self.luggage.descriptors())
         .chain(self.ports.iter().map(AsRawFd::as_raw_fd))
         .collect();
         let _ = soute_sys::process::close_all_but(&mut keep);
@@ -322,6 +331,14 @@ impl Monitor {
                 Frame::InputEnd => self.streams.end_input(),
                 Frame::Resize(rows, columns) => self.streams.resize(rows, columns),
                 Frame::Signal(signal) => self.send(signal),
+                Frame::Carry(order) => {
+                    let carried = self.luggage.carry(&order, &self.places, &self.id, self.pid);
+                    let answer = match carried {
+                        Ok(()) => Frame::Settled,
+                        Err(e) => Frame::Failed(Failure::setup("the container's networks", e)),
+                    };
+                    self.clients.tell(number, &answer);
+                }
                 Frame::Networks => {
                     if self.upkeep.is_idle() {
                         self.upkeep = Upkeep::new(true);
@@ -363,6 +380,9 @@ impl Monitor {
         let oom_killed = matches!(self.cgroup.oom_kills(), Ok(Some(n)) if n > 0);
         let mut error = self.cgroup.remove().err().map(|e| e.to_string());
         let cgroup_remains = error.is_some();
+        if let Some(lost) = self.luggage.back() {
+            error.get_or_insert(lost);
+        }
         if let Err(e) = self.streams.finish_log() {
             error.get_or_insert_with(|| format!("writing the log: {e}"));
         }

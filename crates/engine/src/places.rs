@@ -68,6 +68,11 @@ impl Places {
         self.run.join("rewiring")
     }
 
+    /// Which interfaces were carried into a container that runs, and from where.
+    pub(crate) fn carried(&self, id: &str) -> PathBuf {
+        self.running(id).join("carried.json")
+    }
+
     /// Says that a container is to outlive its end although it was made to be removed then.
     pub(crate) fn kept(&self, id: &str) -> PathBuf {
         self.running(id).join("kept")

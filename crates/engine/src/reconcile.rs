@@ -5,7 +5,7 @@ use soute_runtime::cgroups::{Cgroup, Layout};
 use crate::error::{Error, io};
 use crate::lock::{Attempt, Lock};
 use crate::places::Places;
-use crate::record::{LastRun, Record, Running};
+use crate::record::{LastRun, Record, Running, read_json};
 use crate::remove::Remains;
 use soute_runtime::proc_stat;
 
@@ -87,11 +87,25 @@ pub(crate) fn clean(places: &Places, layout: &Layout, id: &str, lock: Lock) -> R
             finished: Some(jiff::Timestamp::now()),
             exit_code: 137,
             oom_killed: false,
-            error: Some("its monitor was killed, and it with it".to_owned()),
+            error: Some(format!(
+                "its monitor was killed, and it with it{}",
+                lost(places, id)
+            )),
         },
         (None, None) => return lock.remove_folder(),
     };
     last.settle(places, id, lock)
+}
+
+/// What the kernel has destroyed with the container's network, or given to the machine if it is of hardware: nobody was left
+/// to carry it back.
+fn lost(places: &Places, id: &str) -> String {
+    let carried = read_json::<Vec<(String, String)>>(&places.carried(id));
+    let carried = carried.ok().flatten().unwrap_or_default();
+    let told = carried
+        .iter()
+        .map(|(interface, from)| format!("; the interface {interface} of {from} is lost with it"));
+    told.collect()
 }
 
 pub(crate) fn kill(running: &Running) {

@@ -1,6 +1,7 @@
 //! Links, addresses and routes of one network namespace (rtnetlink(7)), blocking, each order with its answer.
 
 mod addresses;
+mod carry;
 mod links;
 mod make;
 mod routes;
@@ -13,6 +14,7 @@ use soute_sys::netlink::{Attribute, Malformed, Protocol, Socket, Writer, flags};
 use soute_sys::{CallError, Called};
 
 pub use addresses::Address;
+pub use carry::{Carried, CarryError, Place, carry};
 pub use links::{Link, LinkFlags};
 pub use make::{End, IpvlanMode, MacvlanMode};
 pub use routes::{Hop, Route};

@@ -1,5 +1,6 @@
 //! Networks: bridges of the machine's that containers are joined to by veth pairs.
 
+mod carry;
 mod connect;
 mod firewall;
 mod holder;
@@ -22,6 +23,8 @@ use soute_network::route::Rtnetlink;
 use soute_network::ruleset::{Healed, Published};
 use soute_network::{Mac, Subnet, dns};
 
+pub(crate) use carry::Order;
+pub use carry::Side;
 pub use connect::Wire;
 use ports::Reserved;
 pub use record::{NetworkRecord, Range};

@@ -161,8 +161,13 @@ impl Rtnetlink {
     /// # Errors
     /// EEXIST: there is one. ENETUNREACH: the gateway cannot be reached.
     pub fn add_route(&mut self, to: Subnet, hop: Hop) -> Result<(), CallError> {
+        self.add_route_at(to, hop, 0)
+    }
+
+    /// As [`Self::add_route`], with a cost; 0 is the family's own.
+    pub fn add_route_at(&mut self, to: Subnet, hop: Hop, metric: u32) -> Result<(), CallError> {
         let new = flags::CREATE | flags::EXCL;
-        self.change_route(RTM_NEWROUTE, "RTM_NEWROUTE", new, to, hop)
+        self.change_route(RTM_NEWROUTE, "RTM_NEWROUTE", new, to, hop, metric)
     }
 
     /// Takes a route out of the main table.
@@ -170,7 +175,7 @@ impl Rtnetlink {
     /// # Errors
     /// ESRCH: there is no such one.
     pub fn delete_route(&mut self, to: Subnet, hop: Hop) -> Result<(), CallError> {
-        self.change_route(RTM_DELROUTE, "RTM_DELROUTE", 0, to, hop)
+        self.change_route(RTM_DELROUTE, "RTM_DELROUTE", 0, to, hop, 0)
     }
 
     fn change_route(
@@ -180,6 +185,7 @@ impl Rtnetlink {
         more: u16,
         to: Subnet,
         hop: Hop,
+        metric: u32,
     ) -> Result<(), CallError> {
         // What has no router is on the link; IPv6 has no scopes here.
         let scope = match (hop.gateway, to.is_ipv4()) {
@@ -195,6 +201,9 @@ impl Rtnetlink {
         }
         if let Some(link) = hop.link {
             body.u32(RTA_OIF, link);
+        }
+        if metric != 0 {
+            body.u32(RTA_PRIORITY, metric);
         }
         self.order(kind, more, body, &|| {
             let via = hop.gateway.map(|gateway| format!(" via {gateway}"));

@@ -1,5 +1,6 @@
 //! `soute network`: the networks that containers are joined to.
 
+mod carry;
 mod connect;
 mod create;
 mod inspect;
@@ -37,6 +38,8 @@ enum Command {
     Connect(connect::Connect),
     /// Take a container out of a network
     Disconnect(connect::Disconnect),
+    /// Carry an interface, with its addresses and routes, into a container, and back when that ends
+    Move(carry::Move),
     /// Put back what a reload of the machine's firewall has wiped
     Reconcile,
 }
@@ -54,6 +57,7 @@ impl CommandLine for NetworkArgs {
             Command::Prune(prune) => prune.run(&engine),
             Command::Connect(connect) => connect.run(&engine),
             Command::Disconnect(disconnect) => disconnect.run(&engine),
+            Command::Move(carry) => carry.run(&engine),
             Command::Reconcile => {
                 // As every command does in passing; it is the whole of this one.
                 engine.heal_networks()?;

@@ -1,0 +1,150 @@
+//! An interface is carried into a container, or out of one.
+//!
+//! Where it goes to a container, that one's monitor carries it, and back when the container ends: it holds both network
+//! namespaces, so that the kernel does not destroy with one what came from the other.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::{Deserialize, Serialize};
+use soute_network::route::{self, Carried, Place};
+use soute_runtime::proc_stat;
+
+use crate::error::{Error, io};
+use crate::frame::{Frame, Received};
+use crate::{Container, Engine, Status};
+
+/// Where an interface is, or is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Side {
+    /// On the machine: in the network namespace of the command.
+    Machine,
+    /// In a container, by name or id.
+    Container(String),
+    /// In the network namespace of a process of the machine.
+    Process(i32),
+}
+
+/// What a monitor is told to carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// The interface.
+    pub(crate) interface: String,
+    /// The process in whose network it is, and the time that it started at; `None`: the machine's.
+    pub(crate) from: Option<(i32, u64)>,
+    /// How the user calls that.
+    pub(crate) told: String,
+}
+
+impl Engine {
+    /// Carries an interface, with its addresses and routes, from one network to another. In a container it stays until that
+    /// ends, and goes back then.
+    ///
+    /// # Errors
+    /// There is no such interface; its name is taken; it is of a kind that stays where it is; both are the same network.
+    pub fn carry(&self, interface: &str, from: &Side, to: &Side) -> Result<(), Error> {
+        let there = match to {
+            Side::Machine => None,
+            Side::Container(name) => {
+                let container = self.container(name)?;
+                self.pid_of(&container)?;
+                Some(container)
+            }
+            Side::Process(pid) => {
+                return Err(Error::Impossible(format!(
+                    "an interface in the network of process {pid} would have nobody to bring it back: it can be carried to \
+                     a container, or to the machine (host)"
+                )));
+            }
+        };
+        let order = Order {
+            interface: interface.to_owned(),
+            from: match from {
+                Side::Machine => None,
+                Side::Container(name) => Some(started(self.pid_of(&self.container(name)?)?)?),
+                Side::Process(pid) => Some(started(*pid)?),
+            },
+            told: match from {
+                Side::Machine => "the machine".to_owned(),
+                Side::Container(name) => name.clone(),
+                Side::Process(pid) => format!("process {pid}"),
+            },
+        };
+        match there {
+            None => {
+                let own = own_network()?;
+                order.carry(&own).map(drop)
+            }
+            Some(container) => {
+                let connection = self.connect(&container.record.id)?;
+                let text = serde_json::to_vec(&order).expect("plain data");
+                connection.send(&Frame::Carry(text))?;
+                match connection.receive()? {
+                    Received::Frame(Frame::Settled) => Ok(()),
+                    Received::Frame(Frame::Failed(failure)) => Err(Error::Start(failure)),
+                    Received::Frame(Frame::Exited(_)) => Err(Error::Impossible(format!(
+                        "container {} has ended",
+                        container.record.name
+                    ))),
+                    _ => Err(Error::Impossible(format!(
+                        "the monitor of container {} is of a soute that carries nothing",
+                        container.record.name
+                    ))),
+                }
+            }
+        }
+    }
+
+    fn pid_of(&self, container: &Container) -> Result<i32, Error> {
+        self.first_process(container)?;
+        match &container.status {
+            Status::Running(running) => Ok(running.pid),
+            _ => Err(Error::NoSuchContainer(container.record.name.clone())),
+        }
+    }
+}
+
+fn started(pid: i32) -> Result<(i32, u64), Error> {
+    let started = proc_stat::start_time(pid);
+    let started = started.ok_or_else(|| Error::Impossible(format!("there is no process {pid}")))?;
+    Ok((pid, started))
+}
+
+/// The network namespace of whoever calls this.
+pub(crate) fn own_network() -> Result<OwnedFd, Error> {
+    let path = PathBuf::from("/proc/self/ns/net");
+    let file = io("opening the namespace", &path, File::open(&path))?;
+    Ok(file.into())
+}
+
+impl Order {
+    /// Carries it into the network namespace `to`. Gives where it came from, too.
+    pub(crate) fn carry(&self, to: &OwnedFd) -> Result<(Carried, OwnedFd), Error> {
+        let from = match self.from {
+            None => own_network()?,
+            Some((pid, start_time)) => {
+                let gone = || Error::Impossible(format!("{} has ended", self.told));
+                let raw = Pid::from_raw(pid).ok_or_else(gone)?;
+                let _held = pidfd_open(raw, PidfdFlags::empty()).map_err(|_| gone())?;
+                if proc_stat::start_time(pid) != Some(start_time) {
+                    return Err(gone());
+                }
+                let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
+                io("opening the namespace", &path, File::open(&path))?.into()
+            }
+        };
+        let inode = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| stat.st_ino);
+        if inode(&from) == inode(to) {
+            return Err(Error::Impossible(format!(
+                "{} is in the same network already",
+                self.told
+            )));
+        }
+        let (mut here, mut there) = (Place::new(from.as_fd())?, Place::new(to.as_fd())?);
+        let carried = route::carry(&self.interface, &mut here, &mut there)
+            .map_err(|e| Error::Impossible(format!("carrying {}: {e}", self.interface)))?;
+        Ok((carried, from))
+    }
+}
