@@ -12,6 +12,7 @@
 mod carried;
 mod clients;
 mod name_server;
+mod ports;
 mod streams;
 mod upkeep;
 
@@ -38,6 +39,7 @@ use crate::settings::LogSettings;
 use carried::Luggage;
 use clients::Clients;
 use name_server::NameServer;
+use ports::Ports;
 use soute_network::dns;
 use soute_runtime::proc_stat;
 use streams::Streams;
@@ -120,8 +122,7 @@ struct Monitor {
     luggage: Luggage,
     pid: i32,
     id: String,
-    /// What keeps the container's ports for it.
-    ports: Vec<OwnedFd>,
+    ports: Ports,
 }
 
 /// Runs in the forked process and never returns.
@@ -173,7 +174,10 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         upkeep: Upkeep::new(false),
     };
     let spawned = spawn(&plan, birth, &mut beside);
-    let (started, (listener, signals)) = match (spawned, beside.own) {
+    let Beside {
+        own, names, upkeep, ..
+    } = beside;
+    let (started, (listener, signals)) = match (spawned, own) {
         (Ok(started), Some(own)) => (started, own),
         (Ok(_), None) => unreachable!("a spawn that succeeds has told of the first process"),
         (Err(failure), _) => give_up(&places, &record, cgroup, lock, &connection, failure),
@@ -192,6 +196,13 @@ pub(crate) fn run(prepared: Prepared) -> ! {
     // Closed with all else when it settles, or ends: now the start would wait for it.
     std::mem::forget(layers);
     let pid = pid.as_raw_nonzero().get();
+    let ports = match Ports::new(networks.into_ports()) {
+        Ok(ports) => ports,
+        Err(e) => {
+            let failure = Failure::setup("the container's ports", e);
+            give_up(&places, &record, cgroup, lock, &connection, failure)
+        }
+    };
     let log = crate::log::Writer::new(&places.container(&record.id), log);
     let mut monitor = Monitor {
         remove: record.request.remove,
@@ -205,15 +216,15 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         clients: Clients::new(listener, connection),
         streams: Streams::new(pipes, terminal, log),
         names: NameServer::new(
-            beside.names,
+            names,
             pid,
             Names::new(&places, &record.id, &record.request.dns),
         ),
-        upkeep: beside.upkeep,
+        upkeep,
         luggage: Luggage::default(),
         pid,
         id: record.id.clone(),
-        ports: networks.into_sockets(),
+        ports,
         places,
     };
     monitor.clients.greet(&Frame::Started(pid));
@@ -245,7 +256,7 @@ impl Monitor {
         .chain(self.names.descriptors())
         .chain(self.upkeep.descriptors())
         .chain(self.luggage.descriptors())
-        .chain(self.ports.iter().map(AsRawFd::as_raw_fd))
+        .chain(self.ports.descriptors())
         .collect();
         let _ = soute_sys::process::close_all_but(&mut keep);
         soute_sys::memory::trim();
@@ -287,6 +298,7 @@ impl Monitor {
             self.clients.poll(&mut wanted);
             self.names.poll(&mut wanted);
             self.upkeep.poll(&mut wanted);
+            self.ports.poll(&mut wanted);
             let mut fds: Vec<PollFd<'_>> = wanted.iter().map(|(_, p)| p.clone()).collect();
             if poll(&mut fds, timeout.as_ref()).is_err() {
                 continue;
@@ -310,11 +322,13 @@ impl Monitor {
                     Source::Client(number) => self.converse(number),
                     Source::Names(token) => self.names.ready(token),
                     Source::Rules => self.upkeep.ready(),
+                    Source::Port(token) => self.ports.ready(token),
                 }
             }
             self.clients.sweep();
             self.names.sweep();
             self.upkeep.act(&self.places);
+            self.ports.sweep();
             if ended {
                 return;
             }
@@ -343,9 +357,13 @@ impl Monitor {
                     if self.upkeep.is_idle() {
                         self.upkeep = Upkeep::new(true);
                     }
-                    let answer = match self.names.follow_networks() {
+                    let published = crate::networks::noted(&self.places, &self.id);
+                    let followed = published
+                        .and_then(|noted| self.ports.follow(&noted.published))
+                        .and_then(|()| self.names.follow_networks());
+                    let answer = match followed {
                         Ok(()) => Frame::Settled,
-                        Err(e) => Frame::Failed(Failure::setup("its name server", e)),
+                        Err(e) => Frame::Failed(Failure::setup("the container's networks", e)),
                     };
                     self.clients.tell(number, &answer);
                 }
@@ -428,6 +446,7 @@ enum Source {
     Client(usize),
     Names(dns::Token),
     Rules,
+    Port(soute_network::proxy::Token),
 }
 
 /// What other commands read of a container that runs; gives the socket where they come in, and

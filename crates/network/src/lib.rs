@@ -6,6 +6,7 @@
 //! - [`dns`]: the name server of a container.
 //! - [`nft`]: nf_tables of one network namespace.
 //! - [`plan`]: which subnets, addresses and ports, as pure data.
+//! - [`proxy`]: connections to `::1`, which the kernel does not translate.
 //! - [`mac`], [`subnet`], [`protocol`]: what they are called by.
 
 pub mod conntrack;
@@ -14,6 +15,7 @@ pub mod mac;
 pub mod nft;
 pub mod plan;
 pub mod protocol;
+pub mod proxy;
 pub mod route;
 pub mod ruleset;
 pub mod subnet;

@@ -173,7 +173,7 @@ fn ranges_free_ports_and_the_images_own() {
     assert!(free > 1024);
     for (words, why) in [
         (&["-p", "x"][..], "\"x\" is no port"),
-        (&["-p", "[::1]:1:1"], "cannot translate ::1"),
+        (&["-p", "[::1]:1:1/udp"], "TCP alone there"),
         (
             &["-p", "80", "--network", "host"],
             "cannot be given with --network host",
@@ -199,6 +199,88 @@ fn a_flushed_table_comes_back() {
         world.soute(["network", "reconcile"]).success();
         connect("127.0.0.1", "8080").success();
     });
+}
+
+/// Whoever says localhost means ::1 first, which the kernel does not translate.
+#[test]
+fn the_machine_itself_comes_in_by_localhost() {
+    let world = World::debian();
+    let outside = Neighbour::new(0);
+    world.soute(["network", "create", "four"]).success();
+    for (flags, port) in [
+        (&["-p", "8080:80"][..], "8080"),
+        // No IPv6 at all in there.
+        (&["-p", "8081:80", "--network", "four"], "8081"),
+        (&["-p", "[::1]:8082:80"], "8082"),
+        (&["-p", "[::1]:8083:80", "--network", "four"], "8083"),
+    ] {
+        server(&world, flags);
+        connect("::1", port).success().shows("you are ");
+    }
+    connect("127.0.0.1", "8080").success();
+    connect("127.0.0.1", "8082").code(1);
+    let by_outside = |port: &str| outside.run("python3", &["-c", CLIENT, "2001:db8:0::1", port]);
+    by_outside("8080").success();
+    by_outside("8082").code(1);
+    by_outside("8083").code(1);
+}
+
+/// Ports of a container that runs.
+#[test]
+fn ports_come_and_go_while_it_runs() {
+    let world = World::debian();
+    let outside = Neighbour::new(0);
+    let id = server(&world, &["-p", "8080:80", "--name", "web"]);
+    let both = |port: &str| {
+        let outside = outside.run("python3", &["-c", CLIENT, &outside.machine(), port]);
+        [outside.code, connect("::1", port).code]
+    };
+    assert_eq!((both("8080"), both("8081")), ([0, 0], [1, 1]));
+    let add = ["update", "--publish-add", "8081:80", "web"];
+    world.soute(add).success().prints("web");
+    assert_eq!((both("8080"), both("8081")), ([0, 0], [0, 0]));
+    world
+        .soute(add)
+        .fails(1, &["port 8081/tcp is container web's"]);
+    let busy = TcpListener::bind("0.0.0.0:8082").unwrap();
+    world
+        .soute([
+            "update",
+            "--publish-add",
+            "8083:80",
+            "--publish-add",
+            "8082:80",
+            "web",
+        ])
+        .fails(1, &["8082", "process"]);
+    drop(busy);
+    // All or nothing.
+    assert_eq!(both("8083"), [1, 1]);
+    world
+        .soute(["update", "--publish-rm", "8080:80", "web"])
+        .success();
+    assert_eq!((both("8080"), both("8081")), ([1, 1], [0, 0]));
+    let gone = TcpListener::bind("[::]:8080").unwrap();
+    drop(gone);
+    world
+        .soute(["update", "--publish-rm", "8080:80", "web"])
+        .fails(1, &["publishes no port 8080:80/tcp"]);
+    let told = &world.inspect(&id)["NetworkSettings"]["Ports"]["80/tcp"];
+    assert_eq!(told[0]["HostPort"], "8081");
+    // And when it is started again, or was changed while it did not run.
+    world.soute(["stop", "--time", "0", "web"]).success();
+    let words = ["--publish-rm", "8081:80", "--publish-add", "8084:80", "web"];
+    world.soute([&["update"][..], &words].concat()).success();
+    world.soute(["start", "web"]).success();
+    soute_tests::wait_until("it listens again", || both("8084") == [0, 0]);
+    assert_eq!(both("8081"), [1, 1]);
+    world
+        .soute(["update", "web"])
+        .fails(125, &["--publish-add"]);
+    let id = world.detached(["--network", "none", "busybox", "sleep", "1000"]);
+    world
+        .soute(["update", "--publish-add", "80", &id])
+        .fails(1, &["no network of its own", "--network none"]);
 }
 
 /// Each engine puts back its own, and leaves the other's alone.

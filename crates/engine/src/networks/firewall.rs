@@ -7,6 +7,7 @@ use soute_network::conntrack::Conntrack;
 use soute_network::nft::{Family, Hook, Nftables, SeenBase};
 use soute_network::ruleset::{self, Families, Healed, Published, Ruleset, State};
 
+use super::ports::is_by_rules;
 use super::record::NetworkRecord;
 use crate::error::{Error, io};
 use crate::places::Places;
@@ -46,6 +47,7 @@ fn wanted_of_all(places: &Places) -> Result<State, Error> {
         published: noted
             .into_iter()
             .flat_map(|(_, noted)| noted.published)
+            .filter(is_by_rules)
             .collect(),
         closed: turned_on(places)?,
     };
@@ -75,24 +77,42 @@ pub(super) fn forget(network: &NetworkRecord) -> Result<(), Error> {
 
 /// Has ports of the machine's lead to a container.
 pub(super) fn publish(ports: &[Published]) -> Result<(), Error> {
+    let ports = by_rules(ports);
     if ports.is_empty() {
         return Ok(());
     }
-    Ruleset::open()?.publish(ports)?;
-    forget_connections(ports)
+    Ruleset::open()?.publish(&ports)?;
+    forget_connections(&ports)
+}
+
+/// The same of ports that are noted already, so that a repair may have been first.
+pub(super) fn publish_noted(places: &Places, ports: &[Published]) -> Result<(), Error> {
+    match publish(ports) {
+        Err(Error::Ruleset(ruleset::Error::Taken { .. } | ruleset::Error::Missing(_))) => {
+            heal(places)?;
+            forget_connections(&by_rules(ports))
+        }
+        other => other,
+    }
+}
+
+fn by_rules(ports: &[Published]) -> Vec<Published> {
+    let ports = ports.iter().filter(|port| is_by_rules(port));
+    ports.cloned().collect()
 }
 
 /// They lead nowhere any more.
 pub(super) fn unpublish(ports: &[Published]) -> Result<(), Error> {
+    let ports = by_rules(ports);
     if ports.is_empty() {
         return Ok(());
     }
-    match Ruleset::open()?.unpublish(ports) {
+    match Ruleset::open()?.unpublish(&ports) {
         // Somebody has flushed it all.
         Err(ruleset::Error::Missing(_)) => {}
         other => drop(other?),
     }
-    forget_connections(ports)
+    forget_connections(&ports)
 }
 
 /// A client that goes on asking by UDP would go on being led where its first packet was: to nobody before the port was

@@ -6,7 +6,8 @@ mod firewall;
 mod holder;
 mod leases;
 pub(crate) mod names;
-mod ports;
+pub(crate) mod ports;
+mod publish;
 mod record;
 mod rewire;
 mod subnets;
@@ -14,7 +15,7 @@ mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -60,12 +61,9 @@ impl Wires {
         wires.any(|(network, _)| names::are_in(&network.name))
     }
 
-    /// The sockets that keep its ports for it.
-    pub(crate) fn into_sockets(self) -> Vec<OwnedFd> {
+    /// What keeps its ports for it.
+    pub(crate) fn into_ports(self) -> Vec<Reserved> {
         self.ports
-            .into_iter()
-            .filter_map(|port| port.socket)
-            .collect()
     }
 
     fn noted(&self) -> Noted {
@@ -337,7 +335,7 @@ impl Engine {
             wires.push(self.reserve_one(record, endpoint, &network, &wires)?);
             networks.push(network);
         }
-        let ports = ports::reserve(&self.places, record, &wires)?;
+        let ports = ports::reserve(&self.places, record, &wires, &record.request.published)?;
         let wires = networks.into_iter().zip(wires).collect();
         Ok(Wires { wires, ports })
     }

@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, socket_with, sockopt,
+    AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, listen, socket_with,
+    sockopt,
 };
 use soute_network::Protocol;
 use soute_network::plan::ports::{PortOfMachine, Wanted};
@@ -22,12 +23,27 @@ const MOST_TRIES: usize = 16;
 
 /// A port of the machine's, taken: as long as the socket is open, no other program of the machine gets it.
 #[derive(Debug)]
-pub(super) struct Reserved {
-    pub(super) published: Published,
-    pub(super) socket: Option<OwnedFd>,
+pub(crate) struct Reserved {
+    pub(crate) published: Published,
+    pub(crate) socket: Option<OwnedFd>,
 }
 
-/// Takes the ports that `record` publishes, for the addresses that it has by `wires`.
+/// Where its socket is.
+pub(crate) fn listening(port: &Published) -> SocketAddr {
+    let any: IpAddr = match port.to {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    (port.address.unwrap_or(any), port.port).into()
+}
+
+/// Whether the kernel leads there what comes: to ::1 it does not, and the container's monitor does.
+pub(super) fn is_by_rules(port: &Published) -> bool {
+    let local = |address: IpAddr| address.is_ipv6() && address.is_loopback();
+    !port.address.is_some_and(local)
+}
+
+/// Takes the ports `wanted` for a container, for the addresses that it has by `wires`.
 ///
 /// # Errors
 /// One is taken: by whom. An address is not the machine's. The container has no address that it could lead to.
@@ -35,9 +51,10 @@ pub(super) fn reserve(
     places: &Places,
     record: &Record,
     wires: &[Wire],
+    wanted: &[Wanted],
 ) -> Result<Vec<Reserved>, Error> {
     let mut reserved = Vec::new();
-    for map in &record.request.published {
+    for map in wanted {
         reserved.extend(one(places, record, wires, map)?);
     }
     Ok(reserved)
@@ -62,10 +79,27 @@ fn one(
         Some(IpAddr::V6(any)) => vec![any.into()],
         None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
     };
-    let pairs: Vec<(IpAddr, IpAddr)> = listening
+    let mut pairs: Vec<(IpAddr, IpAddr)> = listening
         .into_iter()
         .filter_map(|address| Some((address, target(address.is_ipv4())?)))
         .collect();
+    // Whoever says localhost means ::1 first, and is passed on by the monitor, to whichever address there is.
+    let local = IpAddr::from(Ipv6Addr::LOCALHOST);
+    let all = map.address.is_none() && super::has_ipv6();
+    let has_local = pairs.iter().any(|(address, _)| address.is_ipv6());
+    if map.protocol == Protocol::Tcp
+        && !has_local
+        && (all || map.address == Some(local))
+        && let Some(own) = target(true)
+    {
+        pairs.push((local, own));
+    }
+    if map.address == Some(local) && map.protocol != Protocol::Tcp {
+        return Err(Error::Impossible(format!(
+            "{}: the kernel does not translate ::1, and soute passes on TCP alone there",
+            told(map)
+        )));
+    }
     if pairs.is_empty() {
         return Err(Error::Impossible(format!(
             "{}: the container has no address of that family in its networks",
@@ -82,20 +116,22 @@ fn one(
     for port in candidates {
         match hold_all(&pairs, map.protocol, port) {
             Ok((sockets, port)) => {
-                let reserved =
-                    pairs
-                        .iter()
-                        .zip(sockets)
-                        .map(|(&(_, container), socket)| Reserved {
-                            published: Published {
-                                address: map.address,
-                                protocol: map.protocol,
-                                port,
-                                to: SocketAddr::new(container, map.container),
-                                owner: format!("{} {}", record.name, short(&record.id)),
+                let reserved = pairs
+                    .iter()
+                    .zip(sockets)
+                    .map(|(&(address, container), socket)| Reserved {
+                        published: Published {
+                            address: match map.address {
+                                None if address == local => Some(local),
+                                given => given,
                             },
-                            socket,
-                        });
+                            protocol: map.protocol,
+                            port,
+                            to: SocketAddr::new(container, map.container),
+                            owner: format!("{} {}", record.name, short(&record.id)),
+                        },
+                        socket,
+                    });
                 return Ok(reserved.collect());
             }
             Err((address, e)) if e.errno() == Errno::ADDRINUSE => last = Some((address, port, e)),
@@ -129,8 +165,9 @@ fn hold_all(
     Ok((sockets, port))
 }
 
-/// A socket at the address that nobody is let in by, and the port that it has.
-fn hold(
+/// A socket at the address, and the port that it has. By one of TCP nobody is let in until somebody serves it, and others
+/// cannot take its port, although it does not wait for what connections before have left (TIME-WAIT).
+pub(crate) fn hold(
     address: IpAddr,
     protocol: Protocol,
     port: u16,
@@ -159,7 +196,13 @@ fn hold(
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true).map_err(|e| called("IPV6_V6ONLY", e))?;
     }
+    if protocol == Protocol::Tcp {
+        sockopt::set_socket_reuseaddr(&socket, true).map_err(|e| called("SO_REUSEADDR", e))?;
+    }
     bind(&socket, &SocketAddr::new(address, port)).map_err(|e| called("bind", e))?;
+    if protocol == Protocol::Tcp {
+        listen(&socket, 128).map_err(|e| called("listen", e))?;
+    }
     let given = getsockname(&socket)
         .and_then(SocketAddr::try_from)
         .map_err(|e| called("getsockname", e))?;
@@ -198,7 +241,7 @@ fn owner(places: &Places, map: &Wanted, port: u16) -> Option<String> {
 }
 
 /// As `--publish` has it.
-fn told(map: &Wanted) -> String {
+pub(super) fn told(map: &Wanted) -> String {
     let address = match map.address {
         Some(IpAddr::V6(address)) => format!("[{address}]:"),
         Some(IpAddr::V4(address)) => format!("{address}:"),

@@ -135,7 +135,7 @@ impl Engine {
     }
 
     /// Changes what is kept of a container that does not run.
-    fn rewrite_stopped(
+    pub(super) fn rewrite_stopped(
         &self,
         container: &Container,
         change: impl FnOnce(&mut Record) -> Result<(), Error>,
@@ -312,7 +312,7 @@ impl Engine {
         let mut notices = Vec::new();
         if let Err(e) = self.tell_monitor(&record.id) {
             notices.push(format!(
-                "neighbours have no names until it is started again: {e}"
+                "its names and ports are as they were until it is started again: {e}"
             ));
         }
         let told = noted(&self.places, &record.id).and_then(|noted| {
@@ -325,7 +325,7 @@ impl Engine {
         notices
     }
 
-    fn tell_monitor(&self, id: &str) -> Result<(), Error> {
+    pub(super) fn tell_monitor(&self, id: &str) -> Result<(), Error> {
         let connection = self.connect(id)?;
         connection.send(&Frame::Networks)?;
         match connection.receive()? {

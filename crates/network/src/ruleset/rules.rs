@@ -75,7 +75,9 @@ pub(super) fn rules() -> Vec<Rule> {
     rule(
         "publish",
         "ports of all addresses, IPv6",
-        &[all_addresses(&IPV6, "any6")],
+        // No answer would come back to ::1, whatever the kernel is told (route_localnet is IPv4's alone): connections to it
+        // are passed on by a monitor.
+        &[not_to_local(), all_addresses(&IPV6, "any6")],
     );
 
     rule("forward", "answers", &[is_answer(), accept()]);
@@ -248,6 +250,19 @@ fn one_address(ip: &Ip, map: &'static str) -> Vec<Expr> {
     });
     expressions.extend(port(words));
     expressions.extend(translate(ip, map));
+    expressions
+}
+
+fn not_to_local() -> Vec<Expr> {
+    let local = std::net::Ipv6Addr::LOCALHOST.octets().to_vec();
+    let mut expressions = family(IPV6.family);
+    expressions.push(Expr::Payload {
+        base: Header::Network,
+        offset: IPV6.destination,
+        length: IPV6.length,
+        to: FIRST,
+    });
+    expressions.push(Expr::Cmp(FIRST, Compare::Unequal, local));
     expressions
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use soute_engine::request::{Endpoint, Network, Request};
 use soute_network::Mac;
-use soute_network::plan::ports::{self, Wanted};
+use soute_network::plan::ports;
 
 use super::namespaces::container;
 
@@ -74,16 +74,6 @@ impl NetworkArgs {
         request.publish_all = self.publish_all;
         for text in &self.publish {
             let wanted = ports::parse(text).context("--publish")?;
-            let loopback = |wanted: &Wanted| {
-                wanted
-                    .address
-                    .is_some_and(|address| address.is_ipv6() && address.is_loopback())
-            };
-            if wanted.iter().any(loopback) {
-                bail!(
-                    "--publish {text}: the kernel cannot translate ::1, and soute has no proxy for it yet"
-                );
-            }
             request.published.extend(wanted);
         }
         let publishes = self.publish_all || !request.published.is_empty();

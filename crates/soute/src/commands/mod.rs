@@ -28,6 +28,7 @@ mod start;
 mod stop;
 mod tag;
 mod top;
+mod update;
 mod version;
 mod wait;
 
@@ -46,6 +47,7 @@ pub const TABLE: &[Entry] = &[
         "wait",
         "Wait until containers end, and print their exit codes",
     ),
+    Entry::new::<update::Update>("update", "Change containers while they run"),
     Entry::new::<rm::Rm>("rm", "Remove containers"),
     Entry::new::<ps::Ps>("ps", "List containers"),
     Entry::new::<logs::Logs>("logs", "Print what a container has written"),

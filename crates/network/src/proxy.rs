@@ -1,0 +1,356 @@
+//! Connections to `::1` of the machine are passed on to a container: the kernel translates 127.0.0.1, and not that.
+//!
+//! There is a door for each port that is published, at all its addresses: what comes to others than loopback the kernel
+//! has led elsewhere before. Thousands of doors cost one descriptor to wait for, an epoll(7).
+//!
+//! Sockets and what to do with them, for whoever has a poll(2) of its own. A byte is read when there is room for it on the
+//! other side, so that a slow reader slows its writer down, as it would without anybody in between.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+
+/// Bytes that are on their way in one direction of one connection.
+const ROOM: usize = 64 << 10;
+/// Connections at a time; further ones wait until one ends.
+const MOST_PAIRS: usize = 256;
+/// Doors that are looked at in one round.
+const MOST_AT_ONCE: usize = 16;
+
+/// Which descriptor is meant, between a [`Proxy::poll`] and the [`Proxy::sweep`] after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token {
+    /// Connections that come in, by whichever door.
+    Doors,
+    /// The end of a connection that has come in.
+    Client(usize),
+    /// Its other end, in the container.
+    Server(usize),
+}
+
+/// Sockets that listen, and where what comes in by each is passed on to.
+#[derive(Debug, Default)]
+pub struct Proxy {
+    /// Which of the doors somebody stands at; from the first door on.
+    bell: Option<OwnedFd>,
+    doors: Vec<Door>,
+    pairs: Vec<Pair>,
+}
+
+#[derive(Debug)]
+struct Door {
+    listener: TcpListener,
+    to: SocketAddr,
+}
+
+#[derive(Debug)]
+struct Pair {
+    client: TcpStream,
+    server: TcpStream,
+    up: Flow,
+    down: Flow,
+    over: bool,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Flow {
+    bytes: Vec<u8>,
+    /// Its source has said that nothing follows.
+    ended: bool,
+    /// And so was its destination told.
+    told: bool,
+}
+
+impl Proxy {
+    /// What comes in by `listener`, from the machine's own loopback, is passed on.
+    pub fn open(&mut self, listener: TcpListener, to: SocketAddr) -> Result<(), Errno> {
+        rustix::io::ioctl_fionbio(&listener, true)?;
+        let bell = match &mut self.bell {
+            Some(bell) => bell,
+            none => none.insert(epoll::create(CreateFlags::CLOEXEC)?),
+        };
+        // A descriptor's number is its door's as long as that is open.
+        let number = EventData::new_u64(listener.as_raw_fd() as u64);
+        epoll::add(bell, &listener, number, EventFlags::IN)?;
+        self.doors.push(Door { listener, to });
+        Ok(())
+    }
+
+    /// Closes all doors but those of which `keep` says so, by where they are. Connections go on.
+    pub fn close(&mut self, mut keep: impl FnMut(SocketAddr) -> bool) {
+        let mut keeps = |door: &Door| door.listener.local_addr().is_ok_and(&mut keep);
+        self.doors.retain(|door| keeps(door));
+    }
+
+    /// What comes in at `at` leads there from now on.
+    pub fn lead(&mut self, at: SocketAddr, to: SocketAddr) {
+        for door in &mut self.doors {
+            if door.listener.local_addr().is_ok_and(|own| own == at) {
+                door.to = to;
+            }
+        }
+    }
+
+    /// Every descriptor that it has.
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let doors = self.doors.iter().map(|door| door.listener.as_raw_fd());
+        let pairs = self.pairs.iter();
+        let pairs = pairs.flat_map(|pair| [pair.client.as_raw_fd(), pair.server.as_raw_fd()]);
+        let bell = self.bell.iter().map(AsRawFd::as_raw_fd);
+        doors.chain(pairs).chain(bell)
+    }
+
+    /// What is waited for.
+    pub fn poll(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>, PollFlags)> {
+        let bell = self.bell.iter().filter(|_| self.pairs.len() < MOST_PAIRS);
+        let bell = bell.map(|bell| (Token::Doors, bell.as_fd(), PollFlags::IN));
+        let pairs = self.pairs.iter().enumerate().flat_map(|(n, pair)| {
+            let (up, down) = (&pair.up, &pair.down);
+            [
+                (Token::Client(n), pair.client.as_fd(), events(up, down)),
+                (Token::Server(n), pair.server.as_fd(), events(down, up)),
+            ]
+        });
+        bell.chain(pairs)
+    }
+
+    /// Something of what was waited for has come.
+    pub fn ready(&mut self, token: Token) {
+        match token {
+            Token::Doors => self.enter(),
+            Token::Client(n) => {
+                if let Some(pair) = self.pairs.get_mut(n) {
+                    let both = (&mut pair.up, &mut pair.down);
+                    pair.over |= !serve(&mut pair.client, both.0, both.1);
+                    pair.pass();
+                }
+            }
+            Token::Server(n) => {
+                if let Some(pair) = self.pairs.get_mut(n) {
+                    let both = (&mut pair.down, &mut pair.up);
+                    pair.over |= !serve(&mut pair.server, both.0, both.1);
+                    pair.pass();
+                }
+            }
+        }
+    }
+
+    /// Lets in who stands at a door.
+    fn enter(&mut self) {
+        let Some(bell) = &self.bell else { return };
+        let now = Timespec::default();
+        let mut rung = Vec::with_capacity(MOST_AT_ONCE);
+        if epoll::wait(bell, spare_capacity(&mut rung), Some(&now)).is_err() {
+            return;
+        }
+        for event in rung {
+            let number = event.data.u64();
+            let mut doors = self.doors.iter();
+            let door = doors.find(|door| door.listener.as_raw_fd() as u64 == number);
+            self.pairs.extend(door.and_then(Door::enter));
+        }
+    }
+
+    /// Forgets what is over. All tokens have lost their meaning.
+    pub fn sweep(&mut self) {
+        self.pairs.retain(|pair| !pair.over);
+        if self.pairs.is_empty() {
+            self.pairs = Vec::new();
+        }
+    }
+}
+
+impl Door {
+    /// Somebody who comes in. Whoever is not on this machine finds nobody here: rules that are about to be put back would
+    /// have led him elsewhere.
+    fn enter(&self) -> Option<Pair> {
+        let (client, from) = self.listener.accept().ok()?;
+        let to = client.local_addr().ok()?;
+        if !from.ip().is_loopback() || !to.ip().is_loopback() {
+            return None;
+        }
+        client.set_nonblocking(true).ok()?;
+        Some(Pair {
+            client,
+            server: connecting(self.to).ok()?,
+            up: Flow::default(),
+            down: Flow::default(),
+            over: false,
+        })
+    }
+}
+
+impl Pair {
+    /// Sends on what was read, and tells an end.
+    fn pass(&mut self) {
+        self.over |= !self.up.pass(&mut self.server) || !self.down.pass(&mut self.client);
+        self.over |= self.up.told && self.down.told;
+    }
+}
+
+impl Flow {
+    fn pass(&mut self, to: &mut TcpStream) -> bool {
+        let lives = write(to, &mut self.bytes);
+        if self.ended && self.bytes.is_empty() && !self.told {
+            self.told = true;
+            // A connection that has failed has nobody to be told.
+            let _ = to.shutdown(Shutdown::Write);
+        }
+        lives
+    }
+}
+
+/// What is waited for from the source of `from`, which is the destination of `to`.
+fn events(from: &Flow, to: &Flow) -> PollFlags {
+    let mut events = PollFlags::empty();
+    if !from.ended && from.bytes.len() < ROOM {
+        events |= PollFlags::IN;
+    }
+    if !to.bytes.is_empty() {
+        events |= PollFlags::OUT;
+    }
+    events
+}
+
+/// Reads what there is room for; whether the stream is good for anything still.
+fn serve(stream: &mut TcpStream, from: &mut Flow, to: &mut Flow) -> bool {
+    if events(from, to).is_empty() {
+        // Nothing is waited for: it has failed.
+        return false;
+    }
+    if from.ended || from.bytes.len() >= ROOM {
+        return true;
+    }
+    let mut buffer = [0; 16 << 10];
+    match stream.read(&mut buffer) {
+        Ok(0) => from.ended = true,
+        Ok(length) => from.bytes.extend(&buffer[..length]),
+        Err(e) if may_go_on(&e) => {}
+        Err(_) => return false,
+    }
+    true
+}
+
+fn write(to: &mut TcpStream, bytes: &mut Vec<u8>) -> bool {
+    if bytes.is_empty() {
+        return true;
+    }
+    match to.write(bytes) {
+        Ok(length) => {
+            bytes.drain(..length);
+            true
+        }
+        Err(e) => may_go_on(&e),
+    }
+}
+
+fn may_go_on(e: &std::io::Error) -> bool {
+    // A connection that is being made is not connected yet.
+    matches!(
+        e.kind(),
+        ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected
+    )
+}
+
+fn connecting(server: SocketAddr) -> Result<TcpStream, Errno> {
+    let family = match server {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    match connect(&socket, &server) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(TcpStream::from(socket)),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+    use std::thread;
+    use std::time::Duration;
+
+    use rustix::event::{PollFd, poll};
+
+    use super::*;
+
+    /// Serves until nothing has come for a while.
+    fn run(proxy: &mut Proxy, calm: Duration) {
+        let calm = Timespec::try_from(calm).unwrap();
+        loop {
+            let wanted: Vec<_> = proxy.poll().collect();
+            let mut fds: Vec<PollFd<'_>> = wanted
+                .iter()
+                .map(|(_, fd, events)| PollFd::from_borrowed_fd(*fd, *events))
+                .collect();
+            if poll(&mut fds, Some(&calm)).unwrap() == 0 {
+                return;
+            }
+            let ready: Vec<Token> = wanted
+                .iter()
+                .zip(&fds)
+                .filter(|(_, fd)| !fd.revents().is_empty())
+                .map(|((token, ..), _)| *token)
+                .collect();
+            ready.into_iter().for_each(|token| proxy.ready(token));
+            proxy.sweep();
+        }
+    }
+
+    /// More than fits on the way, both ways at once, and each end's end.
+    #[test]
+    fn all_that_is_said_arrives() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = server.local_addr().unwrap();
+        let door = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        let at = door.local_addr().unwrap();
+        let said: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+        let answers = said.clone();
+        let serving = thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).unwrap();
+            stream.write_all(&heard).unwrap();
+        });
+        let asking = thread::spawn(move || {
+            let mut stream = TcpStream::connect(at).unwrap();
+            let mut other = stream.try_clone().unwrap();
+            let writing = thread::spawn(move || {
+                other.write_all(&answers).unwrap();
+                other.shutdown(Shutdown::Write).unwrap();
+            });
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).unwrap();
+            writing.join().unwrap();
+            heard
+        });
+        let mut proxy = Proxy::default();
+        proxy.open(door, to).unwrap();
+        run(&mut proxy, Duration::from_secs(2));
+        serving.join().unwrap();
+        assert!(asking.join().unwrap() == said);
+        assert!(proxy.pairs.is_empty());
+    }
+
+    #[test]
+    fn nobody_behind_it_is_the_end() {
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = nobody.local_addr().unwrap();
+        drop(nobody);
+        let door = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        let mut client = TcpStream::connect(door.local_addr().unwrap()).unwrap();
+        let mut proxy = Proxy::default();
+        proxy.open(door, to).unwrap();
+        run(&mut proxy, Duration::from_millis(300));
+        assert!(proxy.pairs.is_empty());
+        assert!(matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)));
+    }
+}
