@@ -4,9 +4,11 @@
 //! - [`ruleset`]: the one table of nftables that soute has on a machine.
 //! - [`conntrack`]: connections that outlive what they were translated by.
 //! - [`nft`]: nf_tables of one network namespace.
+//! - [`capture`]: packets as they cross interfaces: filters, text, pcapng.
 //! - [`plan`]: which subnets, addresses and ports, as pure data.
 //! - [`mac`], [`subnet`], [`protocol`]: what they are called by.
 
+pub mod capture;
 pub mod conntrack;
 pub mod mac;
 pub mod nft;
