@@ -11,8 +11,6 @@ mod transport;
 
 use std::fmt::Write as _;
 
-use etherparse::{LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, LinkSlice};
-
 use super::packet::{Direction, Hardware, Packet, Reception};
 
 /// Said of what is not all there.
@@ -33,71 +31,56 @@ pub fn way(packet: &Packet) -> &'static str {
 /// What is in a packet: `IP 10.0.0.1.4242 > 10.0.0.2.80: Flags [S], …`.
 pub fn describe(packet: &Packet) -> String {
     let mut line = String::new();
+    let (bytes, length) = (Bytes(&packet.bytes), packet.length as usize);
     match packet.hardware {
-        Hardware::Ethernet => ethernet(&mut line, packet),
-        Hardware::Raw => match LaxSlicedPacket::from_ip(&packet.bytes) {
-            Ok(sliced) => network(&mut line, &sliced, packet.length as usize),
-            Err(e) => _ = write!(line, "IP {e}, length {}", packet.length),
+        Hardware::Ethernet => ethernet(&mut line, bytes, length),
+        Hardware::Raw => match bytes.u8(0).map(|byte| byte >> 4) {
+            Some(4) => ip::v4(&mut line, bytes, length),
+            Some(6) => ip::v6(&mut line, bytes, length),
+            Some(other) => _ = write!(line, "IP version {other}, length {length}"),
+            None => _ = write!(line, "IP {CUT}, length {length}"),
         },
-        Hardware::Other(kind) => {
-            _ = write!(line, "interface type {kind}, length {}", packet.length);
-        }
+        Hardware::Other(kind) => _ = write!(line, "interface type {kind}, length {length}"),
     }
     line
 }
 
-fn ethernet(line: &mut String, packet: &Packet) {
-    let length = packet.length as usize;
-    let Ok(sliced) = LaxSlicedPacket::from_ethernet(&packet.bytes) else {
+/// Tags of VLANs in each other, at most.
+const MOST_TAGS: usize = 4;
+
+fn ethernet(line: &mut String, bytes: Bytes<'_>, length: usize) {
+    let (Some(to), Some(from), Some(mut kind)) =
+        (bytes.array::<6>(0), bytes.array::<6>(6), bytes.u16(12))
+    else {
         _ = write!(line, "Ethernet {CUT}, length {length}");
         return;
     };
     let mut header = 14;
-    let mut kind = None;
-    if let Some(LinkSlice::Ethernet2(ethernet)) = &sliced.link {
-        kind = Some(ethernet.ether_type().0);
+    // Customers' tags, and providers' around them.
+    while matches!(kind, 0x8100 | 0x88a8)
+        && header < 14 + 4 * MOST_TAGS
+        && let (Some(tag), Some(inner)) = (bytes.u16(header), bytes.u16(header + 2))
+    {
+        _ = write!(line, "vlan {}, ", tag & 0xfff);
+        (kind, header) = (inner, header + 4);
     }
-    for ext in &sliced.link_exts {
-        if let LaxLinkExtSlice::Vlan(vlan) = ext {
-            header += 4;
-            kind = Some(vlan.ether_type().0);
-            _ = write!(line, "vlan {}, ", vlan.vlan_identifier().value());
-        }
+    let (behind, left) = (bytes.from(header), length.saturating_sub(header));
+    match kind {
+        0x0800 => return ip::v4(line, behind, left),
+        0x86dd => return ip::v6(line, behind, left),
+        0x0806 | 0x8035 => return arp::arp(line, behind, left),
+        _ => {}
     }
-    if sliced.net.is_some() || matches!(kind, Some(0x0800 | 0x86dd)) {
-        return network(line, &sliced, length.saturating_sub(header));
-    }
-    if let Some(LinkSlice::Ethernet2(ethernet)) = &sliced.link {
-        station(line, &ethernet.source());
-        line.push_str(" > ");
-        station(line, &ethernet.destination());
-        line.push_str(", ");
-    }
+    station(line, &from);
+    line.push_str(" > ");
+    station(line, &to);
     match kind {
         // IEEE 802.3: such a number is a length.
-        Some(size @ 0..=1500) => _ = write!(line, "802.3 of {size} bytes"),
-        Some(0x88cc) => line.push_str("LLDP"),
-        Some(kind) => _ = write!(line, "ethertype {kind:#06x}"),
-        None => line.push_str(CUT),
+        size @ 0..=1500 => _ = write!(line, ", 802.3 of {size} bytes"),
+        0x88cc => line.push_str(", LLDP"),
+        kind => _ = write!(line, ", ethertype {kind:#06x}"),
     }
     _ = write!(line, ", length {length}");
-}
-
-/// What is behind the link's header, which had `length` bytes.
-fn network(line: &mut String, sliced: &LaxSlicedPacket<'_>, length: usize) {
-    match &sliced.net {
-        Some(LaxNetSlice::Ipv4(slice)) => ip::v4(line, slice, length),
-        Some(LaxNetSlice::Ipv6(slice)) => ip::v6(line, slice, length),
-        Some(LaxNetSlice::Arp(slice)) => arp::arp(line, slice, length),
-        None => {
-            line.push_str("IP ");
-            match &sliced.stop_err {
-                Some((e, _)) => _ = write!(line, "{e}"),
-                None => line.push_str(CUT),
-            }
-            _ = write!(line, ", length {length}");
-        }
-    }
 }
 
 /// A hardware address.
@@ -127,6 +110,11 @@ impl<'a> Bytes<'a> {
 
     fn u32(self, at: usize) -> Option<u32> {
         self.array(at).map(u32::from_be_bytes)
+    }
+
+    /// The first `length` of them, or all.
+    fn to(self, length: usize) -> Bytes<'a> {
+        Bytes(self.0.get(..length).unwrap_or(self.0))
     }
 
     /// What is there from `at` on.

@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
-use etherparse::{IpNumber, LaxIpSlice};
-
-use super::{Bytes, CUT, ip, station, transport};
+use super::{Bytes, CUT, ip, station};
 
 pub(super) fn v4(line: &mut String, bytes: Bytes<'_>) {
     line.push_str("ICMP ");
@@ -113,20 +111,16 @@ fn target(line: &mut String, bytes: Bytes<'_>) {
 
 /// The packet that the message is about, of which it has the beginning: where it went.
 fn quoted(line: &mut String, bytes: Bytes<'_>) {
-    let Ok((quoted, _)) = LaxIpSlice::from_slice(bytes.from(8).0) else {
+    let bytes = bytes.from(8);
+    let length = bytes.0.len();
+    let Some(quoted) = ip::read_v4(bytes, length).or_else(|| ip::read_v6(bytes, length)) else {
         return line.push_str(CUT);
     };
-    let number = quoted.payload_ip_number();
-    _ = write!(
-        line,
-        "{} {}",
-        quoted.destination_addr(),
-        ip::name(number).to_lowercase()
-    );
-    let has_ports = matches!(number, IpNumber::TCP | IpNumber::UDP | IpNumber::SCTP);
-    if has_ports
-        && !quoted.is_fragmenting_payload()
-        && let Some((_, port)) = transport::quoted(Bytes(quoted.payload().payload))
+    let name = ip::name(quoted.protocol).to_lowercase();
+    _ = write!(line, "{} {name}", quoted.destination);
+    if matches!(quoted.protocol, ip::TCP | ip::UDP | ip::SCTP)
+        && quoted.has_beginning()
+        && let Some(port) = quoted.bytes.u16(2)
     {
         _ = write!(line, " {port}");
     }

@@ -1,4 +1,3 @@
-use etherparse::{PacketBuilder, PacketBuilderStep, TcpOptionElement};
 use proptest::prelude::*;
 
 use super::*;
@@ -22,64 +21,77 @@ fn shown(bytes: &[u8]) -> String {
 const FROM: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const TO: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
-fn v4() -> PacketBuilderStep<etherparse::IpHeaders> {
-    PacketBuilder::ethernet2(FROM, TO).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
-}
-
-fn v6() -> PacketBuilderStep<etherparse::IpHeaders> {
-    let address = |last| [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last];
-    PacketBuilder::ethernet2(FROM, TO).ipv6(address(1), address(2), 64)
-}
-
-macro_rules! bytes {
-    ($step:expr, $payload:expr) => {{
-        let mut bytes = Vec::new();
-        $step.write(&mut bytes, $payload).unwrap();
-        bytes
-    }};
-}
-
-/// A packet of IPv4 with what IP carries as it is. (The builder takes no number that it knows as a header's.)
-fn carrying(protocol: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    v4().write(&mut bytes, 253.into(), payload).unwrap();
-    bytes[14 + 9] = protocol;
+/// A packet of IPv4, with a header of Ethernet, that carries `payload`.
+fn v4(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = [&TO[..], &FROM, &[8, 0, 0x45, 0]].concat();
+    bytes.extend((20 + payload.len() as u16).to_be_bytes());
+    bytes.extend([0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    bytes.extend(payload);
     bytes
 }
 
 /// The same of IPv6.
-fn carrying6(protocol: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    v6().write(&mut bytes, 253.into(), payload).unwrap();
-    bytes[14 + 6] = protocol;
+fn v6(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = [&TO[..], &FROM, &[0x86, 0xdd, 0x60, 0, 0, 0]].concat();
+    bytes.extend((payload.len() as u16).to_be_bytes());
+    bytes.extend([protocol, 64]);
+    for last in [1, 2] {
+        bytes.push(0xfd);
+        bytes.extend([0; 14]);
+        bytes.push(last);
+    }
+    bytes.extend(payload);
     bytes
 }
 
+fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
+    let length = 8 + payload.len() as u16;
+    let words = [from, to, length, 0];
+    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+    bytes.extend(payload);
+    bytes
+}
+
+/// With as many options as its header has room for.
+fn tcp(
+    ports: [u16; 2],
+    numbers: [u32; 2],
+    flags: u8,
+    window: u16,
+    options: &[u8],
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut bytes: Vec<u8> = ports.iter().flat_map(|port| port.to_be_bytes()).collect();
+    bytes.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
+    bytes.extend([(5 + options.len() as u8 / 4) << 4, flags]);
+    bytes.extend(window.to_be_bytes());
+    bytes.extend([0; 4]);
+    [&bytes, options, payload].concat()
+}
+
 #[test]
-fn tcp() {
-    let options = [
-        TcpOptionElement::MaximumSegmentSize(1460),
-        TcpOptionElement::SelectiveAcknowledgementPermitted,
-        TcpOptionElement::Timestamp(7, 0),
-        TcpOptionElement::Noop,
-        TcpOptionElement::WindowScale(7),
-    ];
-    let syn = bytes!(
-        v4().tcp(4242, 80, 1000, 64240)
-            .syn()
-            .options(&options)
-            .unwrap(),
-        b""
-    );
+fn segments() {
+    let options =
+        b"\x02\x04\x05\xb4\x04\x02\x08\x0a\x00\x00\x00\x07\x00\x00\x00\x00\x01\x03\x03\x07";
+    let syn = v4(6, &tcp([4242, 80], [1000, 0], 0x02, 64240, options, b""));
     assert_eq!(
         shown(&syn),
         "IP 10.0.0.1.4242 > 10.0.0.2.80: Flags [S], seq 1000, win 64240, \
          options [mss 1460,sackOK,TS val 7 ecr 0,nop,wscale 7], length 0"
     );
-    let data = bytes!(v6().tcp(80, 4242, u32::MAX, 512).psh().ack(1001), b"hello");
+    let data = v6(
+        6,
+        &tcp([80, 4242], [u32::MAX, 1001], 0x18, 512, b"", b"hello"),
+    );
     assert_eq!(
         shown(&data),
         "IP6 fd00::1.80 > fd00::2.4242: Flags [P.], seq 4294967295:4, ack 1001, win 512, length 5"
+    );
+    let odd = b"\x05\x0a\x00\x00\x00\x01\x00\x00\x00\x02\x1e\x02\x01\x01\x03\x00";
+    let odd = v4(6, &tcp([1, 2], [7, 8], 0, 512, odd, b""));
+    assert_eq!(
+        shown(&odd),
+        "IP 10.0.0.1.1 > 10.0.0.2.2: Flags [none], win 512, options [sack {1:2},option 30,nop,nop,bad], length 0"
     );
     // Behind the ports, the header is cut off; then the ports too.
     assert_eq!(
@@ -94,14 +106,14 @@ fn tcp() {
 
 #[test]
 fn udp_and_dns() {
-    let plain = bytes!(v4().udp(4242, 9), b"hello");
+    let plain = v4(17, &udp(4242, 9, b"hello"));
     assert_eq!(
         shown(&plain),
         "IP 10.0.0.1.4242 > 10.0.0.2.9: UDP, length 5"
     );
     let mut question = vec![0x12, 0x67, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     question.extend(b"\x07example\x03org\x00\x00\x01\x00\x01");
-    let asked = bytes!(v4().udp(4242, 53), &question);
+    let asked = v4(17, &udp(4242, 53, &question));
     assert_eq!(
         shown(&asked),
         "IP 10.0.0.1.4242 > 10.0.0.2.53: 4711+ A? example.org., length 29"
@@ -111,19 +123,19 @@ fn udp_and_dns() {
     // An alias, whose name ends as the question's does, and its address.
     answer.extend(b"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x06\x03www\xc0\x0c");
     answer.extend(b"\xc0\x29\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x01");
-    let answered = bytes!(v4().udp(53, 4242), &answer);
+    let answered = v4(17, &udp(53, 4242, &answer));
     assert_eq!(
         shown(&answered),
         "IP 10.0.0.1.53 > 10.0.0.2.4242: 4711* 2/0/0 CNAME www.example.org. A 192.0.2.1, length 63"
     );
     (answer[3], answer[7]) = (0x83, 0);
-    let none = bytes!(v4().udp(53, 4242), &answer[..29]);
+    let none = v4(17, &udp(53, 4242, &answer[..29]));
     assert_eq!(
         shown(&none),
         "IP 10.0.0.1.53 > 10.0.0.2.4242: 4711 NXDomain* 0/0/0, length 29"
     );
     let message = [&[0, 29][..], &question].concat();
-    let stream = bytes!(v4().tcp(4242, 53, 1, 512).psh().ack(1), &message);
+    let stream = v4(6, &tcp([4242, 53], [1, 1], 0x18, 512, b"", &message));
     assert!(shown(&stream).ends_with("length 31: 4711+ A? example.org."));
 }
 
@@ -132,7 +144,7 @@ fn hostile_names() {
     let dns = |name: &[u8]| {
         let mut bytes = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         bytes.extend(name);
-        shown(&bytes!(v4().udp(4242, 53), &bytes))
+        shown(&v4(17, &udp(4242, 53, &bytes)))
     };
     // Colours, a line's end, a dot that is none.
     let shown = dns(b"\x08\x1b[31m\n.\xff\x00\x00\x1c\x00\x01");
@@ -156,13 +168,13 @@ fn hostile_names() {
 
 #[test]
 fn icmp() {
-    let ping = carrying(1, &[8, 0, 0, 0, 0x12, 0x34, 0, 7, 1, 2, 3, 4]);
+    let ping = v4(1, &[8, 0, 0, 0, 0x12, 0x34, 0, 7, 1, 2, 3, 4]);
     assert_eq!(
         shown(&ping),
         "IP 10.0.0.1 > 10.0.0.2: ICMP echo request, id 4660, seq 7, length 12"
     );
-    let quoted = bytes!(v4().udp(4242, 9), b"hello");
-    let unreachable = carrying(1, &[&[3, 3, 0, 0, 0, 0, 0, 0], &quoted[14..]].concat());
+    let quoted = v4(17, &udp(4242, 9, b"hello"));
+    let unreachable = v4(1, &[&[3, 3, 0, 0, 0, 0, 0, 0], &quoted[14..]].concat());
     assert_eq!(
         shown(&unreachable),
         "IP 10.0.0.1 > 10.0.0.2: ICMP 10.0.0.2 udp 9 port unreachable, length 41"
@@ -171,13 +183,13 @@ fn icmp() {
     solicitation.extend([0; 14]);
     solicitation.push(2);
     assert_eq!(
-        shown(&carrying6(58, &solicitation)),
+        shown(&v6(58, &solicitation)),
         "IP6 fd00::1 > fd00::2: ICMP6 neighbor solicitation, who has fd00::2, length 24"
     );
     solicitation[0] = 136;
     solicitation.extend([2, 1, 2, 0, 0, 0, 0, 2]);
     assert_eq!(
-        shown(&carrying6(58, &solicitation)),
+        shown(&v6(58, &solicitation)),
         "IP6 fd00::1 > fd00::2: ICMP6 neighbor advertisement, target is fd00::2 at 02:00:00:00:00:02, length 32"
     );
 }
@@ -191,31 +203,60 @@ fn sctp_and_others() {
         0, 3, 0, 19, 0, 0, 0, 9, 0, 1, 0, 0, 0, 0, 0, 0, b'a', b'b', b'c',
     ]);
     assert_eq!(
-        shown(&carrying(132, &init)),
+        shown(&v4(132, &init)),
         "IP 10.0.0.1.4242 > 10.0.0.2.80: SCTP [INIT] [DATA tsn 9 stream 1 length 3], length 51"
     );
     assert_eq!(
-        shown(&carrying(47, &[0; 8])),
+        shown(&v4(47, &[0; 8])),
         "IP 10.0.0.1 > 10.0.0.2: GRE, length 8"
     );
     assert_eq!(
-        shown(&carrying(253, &[0; 8])),
+        shown(&v4(253, &[0; 8])),
         "IP 10.0.0.1 > 10.0.0.2: protocol 253, length 8"
     );
 }
 
 #[test]
 fn fragments() {
-    let mut first = bytes!(v4().udp(4242, 9), &[0; 32]);
+    let mut first = v4(17, &udp(4242, 9, &[0; 32]));
     (first[18], first[19], first[20]) = (0, 7, 0x20);
     assert_eq!(
         shown(&first),
-        "IP 10.0.0.1.4242 > 10.0.0.2.9: UDP, length 32, fragment 0x7 at 0+, length 40"
+        "IP 10.0.0.1.4242 > 10.0.0.2.9: UDP, length 32, fragment 0x7 of 40 bytes at 0+"
     );
     (first[20], first[21]) = (0, 185);
     assert_eq!(
         shown(&first),
-        "IP 10.0.0.1 > 10.0.0.2: UDP, fragment 0x7 at 1480, length 40"
+        "IP 10.0.0.1 > 10.0.0.2: UDP, fragment 0x7 of 40 bytes at 1480"
+    );
+}
+
+#[test]
+fn extensions_of_ipv6() {
+    let payload = udp(4242, 9, b"x");
+    let hop_by_hop = [&[17, 0, 1, 4, 0, 0, 0, 0][..], &payload].concat();
+    assert_eq!(
+        shown(&v6(0, &hop_by_hop)),
+        "IP6 fd00::1.4242 > fd00::2.9: UDP, length 1"
+    );
+    let first = [
+        &[60, 0, 0, 1, 0, 0, 0, 7, 17, 0, 1, 4, 0, 0, 0, 0][..],
+        &payload,
+    ]
+    .concat();
+    assert_eq!(
+        shown(&v6(44, &first)),
+        "IP6 fd00::1.4242 > fd00::2.9: UDP, length 1, fragment 0x7 of 9 bytes at 0+"
+    );
+    let last = [&[17, 0, 5, 0xa8, 0, 0, 0, 7][..], &payload].concat();
+    assert_eq!(
+        shown(&v6(44, &last)),
+        "IP6 fd00::1 > fd00::2: UDP, fragment 0x7 of 9 bytes at 1448"
+    );
+    // One that says that it is longer than all there is.
+    assert_eq!(
+        shown(&v6(60, &[17, 200, 0, 0, 0, 0, 0, 0])),
+        "IP6 fd00::1 > fd00::2: protocol 60, length 8"
     );
 }
 
@@ -242,7 +283,7 @@ fn arp() {
 
 #[test]
 fn links() {
-    let mut tagged = bytes!(v4().udp(4242, 9), b"");
+    let mut tagged = v4(17, &udp(4242, 9, b""));
     tagged.splice(12..12, [0x81, 0, 0x20, 5]);
     assert_eq!(
         shown(&tagged),
@@ -256,7 +297,7 @@ fn links() {
     let stp = [&TO[..], &FROM, &[0, 38], &[0x42; 46]].concat();
     assert!(shown(&stp).contains("802.3 of 38 bytes, length 60"));
     assert_eq!(shown(&[1, 2, 3]), "Ethernet [truncated], length 3");
-    let raw = bytes!(v6().udp(1, 2), b"x")[14..].to_vec();
+    let raw = v6(17, &udp(1, 2, b"x"))[14..].to_vec();
     assert_eq!(
         describe(&packet(Hardware::Raw, raw)),
         "IP6 fd00::1.1 > fd00::2.2: UDP, length 1"
@@ -270,7 +311,7 @@ fn links() {
 /// The lengths of packets are theirs, however little of them is there.
 #[test]
 fn a_snaplen_does_not_change_lengths() {
-    let whole = bytes!(v4().tcp(4242, 80, 1, 512).psh().ack(1), &[0; 1000]);
+    let whole = v4(6, &tcp([4242, 80], [1, 1], 0x18, 512, b"", &[0; 1000]));
     let mut cut = packet(Hardware::Ethernet, whole[..60].to_vec());
     cut.length = whole.len() as u32;
     assert_eq!(describe(&cut), shown(&whole));
@@ -314,8 +355,8 @@ fn nearly_sound() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(is_v6, carried, ports, payload, wrong, end)| {
             let payload = [&ports[..], &payload].concat();
             let mut bytes = match is_v6 {
-                true => carrying6(carried, &payload),
-                false => carrying(carried, &payload),
+                true => v6(carried, &payload),
+                false => v4(carried, &payload),
             };
             for (place, byte) in wrong {
                 let place = place.index(bytes.len());

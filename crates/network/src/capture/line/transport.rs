@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use etherparse::{TcpHeaderSlice, TcpOptionElement};
-
 use super::ip::Datagram;
 use super::{Bytes, CUT, dns};
 
@@ -32,54 +30,30 @@ fn is_dns(ports: (u16, u16)) -> bool {
         .any(|port| matches!(*port, DNS | MULTICAST_DNS))
 }
 
+/// The flags of a TCP header, from the lowest bit on, in the order in which they are shown.
+const FLAGS: [(u8, char); 8] = [
+    (0x02, 'S'),
+    (0x01, 'F'),
+    (0x04, 'R'),
+    (0x08, 'P'),
+    (0x20, 'U'),
+    (0x40, 'E'),
+    (0x80, 'W'),
+    (ACK, '.'),
+];
+const ACK: u8 = 0x10;
+const URGENT: u8 = 0x20;
+/// SYN, FIN, RST: what has a sequence number without data.
+const NUMBERED: u8 = 0x07;
+
 pub(super) fn tcp(line: &mut String, datagram: &Datagram<'_>) {
     let ports = ends(line, datagram);
-    let header = match TcpHeaderSlice::from_slice(datagram.bytes.0) {
-        Ok(header) => header,
-        Err(_) => {
-            _ = write!(line, "tcp {CUT}, length {}", datagram.length);
-            return;
-        }
-    };
-    let size = header.slice().len();
+    if header(line, datagram).is_none() {
+        _ = write!(line, "tcp {CUT}, length {}", datagram.length);
+        return;
+    }
+    let size = header_size(datagram.bytes).unwrap_or_default();
     let length = datagram.length.saturating_sub(size);
-    line.push_str("Flags [");
-    let set = [
-        (header.syn(), 'S'),
-        (header.fin(), 'F'),
-        (header.rst(), 'R'),
-        (header.psh(), 'P'),
-        (header.urg(), 'U'),
-        (header.ece(), 'E'),
-        (header.cwr(), 'W'),
-        (header.ack(), '.'),
-    ];
-    let before = line.len();
-    line.extend(
-        set.iter()
-            .filter(|(set, _)| *set)
-            .map(|(_, letter)| *letter),
-    );
-    if line.len() == before {
-        line.push_str("none");
-    }
-    line.push(']');
-    let sequence = header.sequence_number();
-    if length > 0 {
-        // Sequence numbers go round.
-        let end = sequence.wrapping_add(length as u32);
-        _ = write!(line, ", seq {sequence}:{end}");
-    } else if header.syn() || header.fin() || header.rst() {
-        _ = write!(line, ", seq {sequence}");
-    }
-    if header.ack() {
-        _ = write!(line, ", ack {}", header.acknowledgment_number());
-    }
-    _ = write!(line, ", win {}", header.window_size());
-    if header.urg() {
-        _ = write!(line, ", urg {}", header.urgent_pointer());
-    }
-    options(line, &header);
     _ = write!(line, ", length {length}");
     // Of TCP, a message's length stands before it; a message that begins in an earlier packet is not read.
     let payload = datagram.bytes.from(size);
@@ -92,28 +66,94 @@ pub(super) fn tcp(line: &mut String, datagram: &Datagram<'_>) {
     }
 }
 
-fn options(line: &mut String, header: &TcpHeaderSlice<'_>) {
-    use TcpOptionElement as O;
+/// A header's length; `None`: it is cut off, or shorter than the shortest.
+fn header_size(bytes: Bytes<'_>) -> Option<usize> {
+    let size = usize::from(bytes.u8(12)? >> 4) * 4;
+    (20..=bytes.0.len()).contains(&size).then_some(size)
+}
+
+/// `None`, and nothing is written: the header is cut off.
+fn header(line: &mut String, datagram: &Datagram<'_>) -> Option<()> {
+    let bytes = datagram.bytes;
+    let size = header_size(bytes)?;
+    let (sequence, acknowledged) = (bytes.u32(4)?, bytes.u32(8)?);
+    let (flags, window, urgent) = (bytes.u8(13)?, bytes.u16(14)?, bytes.u16(18)?);
+    let set: String = FLAGS
+        .iter()
+        .filter(|(flag, _)| flags & flag != 0)
+        .map(|(_, letter)| *letter)
+        .collect();
+    _ = write!(
+        line,
+        "Flags [{}]",
+        if set.is_empty() { "none" } else { &set }
+    );
+    match datagram.length.saturating_sub(size) {
+        0 if flags & NUMBERED == 0 => {}
+        0 => _ = write!(line, ", seq {sequence}"),
+        // Sequence numbers go round.
+        length => {
+            let end = sequence.wrapping_add(length as u32);
+            _ = write!(line, ", seq {sequence}:{end}");
+        }
+    }
+    if flags & ACK != 0 {
+        _ = write!(line, ", ack {acknowledged}");
+    }
+    _ = write!(line, ", win {window}");
+    if flags & URGENT != 0 {
+        _ = write!(line, ", urg {urgent}");
+    }
+    options(line, bytes.to(size).from(20));
+    Some(())
+}
+
+/// IANA's registry of TCP options.
+fn options(line: &mut String, mut bytes: Bytes<'_>) {
     let mut texts = Vec::new();
-    for option in header.options_iterator() {
-        texts.push(match option {
-            Ok(O::Noop) => "nop".to_owned(),
-            Ok(O::MaximumSegmentSize(size)) => format!("mss {size}"),
-            Ok(O::WindowScale(shift)) => format!("wscale {shift}"),
-            Ok(O::SelectiveAcknowledgementPermitted) => "sackOK".to_owned(),
-            Ok(O::SelectiveAcknowledgement(first, rest)) => {
-                let blocks = std::iter::once(first).chain(rest.into_iter().flatten());
-                let blocks = blocks.map(|(from, to)| format!("{{{from}:{to}}}"));
-                format!("sack {}", blocks.collect::<String>())
+    while let Some(kind) = bytes.u8(0) {
+        // Two have no length.
+        let size = match kind {
+            0 | 1 => 1,
+            _ => usize::from(bytes.u8(1).unwrap_or_default()),
+        };
+        if size == 0 || size == 1 && kind > 1 || size > bytes.0.len() {
+            texts.push("bad".to_owned());
+            break;
+        }
+        let option = bytes.to(size);
+        let text = match (kind, size) {
+            (0, _) => Some("eol".to_owned()),
+            (1, _) => Some("nop".to_owned()),
+            (2, 4) => option.u16(2).map(|size| format!("mss {size}")),
+            (3, 3) => option.u8(2).map(|shift| format!("wscale {shift}")),
+            (4, 2) => Some("sackOK".to_owned()),
+            (5, 10..) => Some(format!("sack {}", blocks(option.from(2)))),
+            (8, 10) => {
+                let times = option.u32(2).zip(option.u32(6));
+                times.map(|(value, echo)| format!("TS val {value} ecr {echo}"))
             }
-            Ok(O::Timestamp(value, echo)) => format!("TS val {value} ecr {echo}"),
-            // The iterator knows no others, and ends there.
-            Err(_) => "others".to_owned(),
-        });
+            _ => None,
+        };
+        texts.push(text.unwrap_or_else(|| format!("option {kind}")));
+        if kind == 0 {
+            break;
+        }
+        bytes = bytes.from(size);
     }
     if !texts.is_empty() {
         _ = write!(line, ", options [{}]", texts.join(","));
     }
+}
+
+/// What was received out of order.
+fn blocks(mut bytes: Bytes<'_>) -> String {
+    let mut text = String::new();
+    while let (Some(from), Some(to)) = (bytes.u32(0), bytes.u32(4)) {
+        _ = write!(text, "{{{from}:{to}}}");
+        bytes = bytes.from(8);
+    }
+    text
 }
 
 pub(super) fn udp(line: &mut String, datagram: &Datagram<'_>) {
@@ -183,9 +223,4 @@ fn chunk(kind: u8) -> Option<&'static str> {
         14 => "SHUTDOWN COMPLETE",
         _ => return None,
     })
-}
-
-/// The ports of a packet that another message quotes.
-pub(super) fn quoted(bytes: Bytes<'_>) -> Option<(u16, u16)> {
-    bytes.u16(0).zip(bytes.u16(2))
 }
