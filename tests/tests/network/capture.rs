@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -19,7 +20,9 @@ impl Capture {
     #[track_caller]
     fn start(world: &World, words: &[&str]) -> Self {
         let command = world.command([&["capture"], words].concat());
-        let told = world.path("capture.told");
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let told = world.path(&format!("capture.{number}.told"));
         let mut shell = Command::new("sh");
         shell.args(["-c", "exec \"$@\" 2> \"$0\""]).arg(&told);
         shell.arg(command.get_program()).args(command.get_args());
@@ -413,8 +416,10 @@ fn what_cannot_be_is_refused() {
     let capture = |words: &[&str]| world.soute([&["capture"], words].concat());
     capture(&["nobody"]).fails(1, &["no such container: nobody", "soute ps -a"]);
     capture(&["4194304"]).fails(1, &["there is no process 4194304"]);
-    capture(&["one", "-i", "eth7"])
-        .fails(1, &["there is no interface \"eth7\" there, but lo, eth0"]);
+    capture(&["one", "-i", "eth7"]).fails(
+        1,
+        &["there is no interface \"eth7\" there, but lo, ", "eth0"],
+    );
     capture(&["one", "--filter", "tcp prot 80"])
         .fails(125, &["tcp >>>prot<<< 80: 'and' or 'or' is wanted"]);
     capture(&["one", "host", "example.org"])
@@ -547,4 +552,80 @@ fn interfaces_come_and_go() {
     ip(&["link", "delete", "far"]).success();
     gone.end()
         .fails(1, &["interface \"far\" is gone", " captured"]);
+}
+
+/// A datagram from a VLAN, as it comes: the kernel takes its tag out on the way in, and it is put back.
+const TAGGED: &str = "import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(('out1', 0))
+ip = bytes.fromhex('4500001d000000004011000005050501050505021092000900090000') + b'x'
+s.send(b'\\xff' * 6 + b'\\x02\\0\\0\\0\\0\\1' + bytes.fromhex('810020050800') + ip)";
+
+#[test]
+fn tags_of_vlans_are_put_back() {
+    let world = World::empty();
+    let outside = Neighbour::new(1);
+    let pid = outside.pid().to_string();
+    let file = world.path("file.pcapng");
+    let flags = ["-i", "eth0", "vlan 5 and udp port 9", "--count", "1"];
+    let text = Capture::start(&world, &[&[&pid[..]], &flags[..]].concat());
+    let write = ["-w", file.to_str().unwrap()];
+    let kept = Capture::start(&world, &[&[&pid[..]], &flags[..], &write].concat());
+    let other = Capture::start(&world, &[&pid, "vlan 6"]);
+    // On the way out nobody takes it out.
+    let thread = rustix::thread::gettid().as_raw_nonzero();
+    let own = format!("/proc/{}/task/{thread}/ns/net", std::process::id());
+    let sent = Capture::start(&world, &[&own, "-i", "out1", "vlan 5", "--count", "1"]);
+    output(Command::new("python3").args(["-c", TAGGED])).success();
+    let line = "vlan 5, IP 5.5.5.1.4242 > 5.5.5.2.9: UDP, length 1";
+    text.end().success().shows(&format!("eth0 B   {line}"));
+    sent.end().success().shows(&format!("out1 Out {line}"));
+    kept.end().success();
+    let seen = fields(
+        &file,
+        "udp",
+        &["vlan.id", "vlan.priority", "udp.dstport", "frame.len"],
+    );
+    assert_eq!(seen, ["5 1 9 47"]);
+    other.interrupt().success().prints("");
+}
+
+/// A tunnel, whose packets begin with IP's header: the filter knows.
+const TUNNEL: &str = "import fcntl, os, socket, struct, subprocess, sys
+f = os.open('/dev/net/tun', os.O_RDWR)
+fcntl.ioctl(f, 0x400454ca, struct.pack('16sH22x', b'tun0', 0x1001))
+for words in 'link set tun0 up', 'address add 10.9.0.1/24 dev tun0':
+    subprocess.run(['ip'] + words.split(), check=True)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b'hello', ('10.9.0.2', 9))
+s.sendto(b'hello', ('10.9.0.2', 10))";
+
+#[test]
+fn tunnels_have_no_ethernet() {
+    let world = World::empty();
+    let outside = Neighbour::new(1);
+    let pid = outside.pid().to_string();
+    let file = world.path("file.pcapng");
+    let filter = [
+        "--filter",
+        "udp port 9 and dst net 10.9.0.0/16",
+        "--count",
+        "1",
+    ];
+    let text = Capture::start(&world, &[&[&pid[..]], &filter[..]].concat());
+    let write = ["-w", file.to_str().unwrap()];
+    let kept = Capture::start(&world, &[&[&pid[..]], &filter[..], &write].concat());
+    outside.run("python3", &["-c", TUNNEL]).success();
+    text.end()
+        .success()
+        .shows(" tun0 Out IP 10.9.0.1.")
+        .shows(" > 10.9.0.2.9: UDP, length 5");
+    kept.end().success();
+    // Beside lo and eth0, which are Ethernet.
+    let seen = fields(
+        &file,
+        "udp",
+        &["frame.interface_name", "frame.encap_type", "udp.dstport"],
+    );
+    assert_eq!(seen, ["tun0 7 9"]);
 }

@@ -157,13 +157,24 @@ impl Tap {
                 let packet = Packet::new(&received, &self.buffer, now());
                 Ok(Heard::Packet(packet))
             }
-            Err(e) if e.errno() == Errno::NETDOWN => match &self.only {
-                Some(only) if self.links.link_numbered(only.index)?.is_none() => {
-                    Err(Error::Gone(only.name.clone()))
-                }
-                _ => Ok(Heard::WentDown),
-            },
+            Err(e) if e.errno() == Errno::NETDOWN => {
+                self.still_there()?;
+                Ok(Heard::WentDown)
+            }
             Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Makes sure that the only interface, if one is captured on, is there: if it was down, nobody tells that it goes.
+    ///
+    /// # Errors
+    /// It is gone; a system call.
+    pub fn still_there(&mut self) -> Result<(), Error> {
+        match &self.only {
+            Some(only) if self.links.link_numbered(only.index)?.is_none() => {
+                Err(Error::Gone(only.name.clone()))
+            }
+            _ => Ok(()),
         }
     }
 

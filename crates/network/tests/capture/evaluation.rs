@@ -35,6 +35,20 @@ fn holds(expression: &Expression, packet: &Seen) -> Result<bool, Short> {
                     Ok(packet.bytes.get(at..at + 6).ok_or(Short)? == station)
                 })?
         }
+        Expression::Vlan(wanted) => {
+            let mut tag = packet.vlan;
+            if tag.is_none_or(|tag| wanted.is_some_and(|wanted| wanted != tag & 0xfff))
+                && matches!(packet.protocol, 0x8100 | 0x88a8)
+                && packet.network() == Some(14)
+            {
+                tag = match wanted {
+                    // Nobody looks at it.
+                    None => Some(0),
+                    Some(_) => Some(u16::from_be_bytes(bytes::<2>(packet, 0)?)),
+                };
+            }
+            tag.is_some_and(|tag| wanted.is_none_or(|wanted| wanted == tag & 0xfff))
+        }
         Expression::Less(length) => packet.bytes.len() <= *length as usize,
         Expression::Greater(length) => packet.bytes.len() >= *length as usize,
     })

@@ -21,6 +21,8 @@ pub enum Expression {
     Ether(&'static str, [u8; 6]),
     Less(u32),
     Greater(u32),
+    /// Not as tcpdump means it, to which what follows it is in the VLAN.
+    Vlan(Option<u16>),
 }
 
 impl fmt::Display for Expression {
@@ -55,6 +57,8 @@ impl fmt::Display for Expression {
             ),
             Self::Less(length) => write!(f, "less {length}"),
             Self::Greater(length) => write!(f, "greater {length}"),
+            Self::Vlan(None) => f.write_str("vlan"),
+            Self::Vlan(Some(tag)) => write!(f, "vlan {tag}"),
         }
     }
 }
@@ -99,18 +103,31 @@ fn port() -> impl Strategy<Value = Expression> {
     )
 }
 
+/// With those that tcpdump has another meaning for.
+pub fn any_expression() -> impl Strategy<Value = Expression> {
+    let vlan = proptest::option::of(select(vec![5u16, 6, 7])).prop_map(Expression::Vlan);
+    joined(prop_oneof![9 => one(), 1 => vlan])
+}
+
 pub fn expression() -> impl Strategy<Value = Expression> {
+    joined(one())
+}
+
+fn one() -> impl Strategy<Value = Expression> {
     let words = vec![
         "ip", "ip6", "arp", "rarp", "tcp", "udp", "sctp", "icmp", "icmp6",
     ];
-    let one = prop_oneof![
+    prop_oneof![
         2 => select(words).prop_map(Expression::Protocol),
         3 => address(),
         3 => port(),
         1 => (select(&ENDS), select(&STATIONS)).prop_map(|(ends, station)| Expression::Ether(ends, station)),
         1 => (40u32..130).prop_map(Expression::Less),
         1 => (40u32..130).prop_map(Expression::Greater),
-    ];
+    ]
+}
+
+fn joined(one: impl Strategy<Value = Expression> + 'static) -> impl Strategy<Value = Expression> {
     one.prop_recursive(4, 16, 2, |inner| {
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(a, b)| Expression::And(a.into(), b.into())),

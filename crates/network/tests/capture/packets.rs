@@ -110,6 +110,9 @@ fn network() -> impl Strategy<Value = (u16, Vec<u8>)> {
         1 => arp().prop_map(|bytes| (0x0806, bytes)),
         1 => arp().prop_map(|bytes| (0x8035, bytes)),
         1 => vec(any::<u8>(), 46..60).prop_map(|bytes| (0x88cc, bytes)),
+        1 => (select(vec![0x8100u16, 0x88a8]), select(vec![5u8, 6]), v4()).prop_map(|(kind, tag, bytes)| {
+            (kind, [&[0x20, tag, 8, 0], &bytes[..]].concat())
+        }),
     ]
 }
 

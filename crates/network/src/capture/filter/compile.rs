@@ -42,6 +42,8 @@ const ETHERNET: u32 = 14;
 /// IANA's registry of EtherTypes.
 const IPV4: u32 = 0x0800;
 const IPV6: u32 = 0x86dd;
+const VLAN: u32 = 0x8100;
+const PROVIDERS_VLAN: u32 = 0x88a8;
 
 const ICMP: u32 = 1;
 const ICMP6: u32 = 58;
@@ -341,11 +343,22 @@ impl Test {
             }),
             Self::Greater(length) => check(Field::Length, Is::AtLeast, *length),
             Self::Less(length) => Node::Not(Box::new(check(Field::Length, Is::Above, *length))),
-            Self::Vlan(tag) => {
+            Self::Vlan(wanted) => {
+                let is = |tag: Field| {
+                    wanted.map(|wanted| Node::Check(tag, 0xfff, Is::Equal, wanted.into()))
+                };
                 let present = check(Field::Word(VLAN_PRESENT), Is::AnyOf, 1);
-                let number =
-                    |tag: u16| Node::Check(Field::Word(VLAN_TAG), 0xfff, Is::Equal, tag.into());
-                Node::All([present].into_iter().chain(tag.map(number)).collect())
+                let taken_out = [present].into_iter().chain(is(Field::Word(VLAN_TAG)));
+                // What is sent through an interface that knows no tags has it in the packet.
+                let inside = Node::OneOf(Field::Word(PROTOCOL), vec![VLAN, PROVIDERS_VLAN]);
+                let inside = [inside].into_iter().chain(is(Field::Half(base)));
+                match link {
+                    Link::Ethernet => Node::Any(vec![
+                        Node::All(taken_out.collect()),
+                        Node::All(inside.collect()),
+                    ]),
+                    Link::Raw => Node::All(taken_out.collect()),
+                }
             }
         }
     }

@@ -29,6 +29,8 @@ use crate::output::{complain, visible};
 const SNAPLEN: u32 = 262_144;
 /// Bytes that wait to be written, at most.
 const WAITING: usize = 64 << 10;
+/// How often there is a look whether an interface that is down is there still.
+const NOW_AND_THEN: Duration = Duration::from_secs(1);
 /// Packets that are taken in a row before there is a look at the clock and at signals.
 const IN_A_ROW: u32 = 256;
 
@@ -131,6 +133,7 @@ impl CommandLine for Capture {
             target,
             waiting: Vec::new(),
             captured: 0,
+            is_down: false,
             count: self.count.unwrap_or(u64::MAX),
             end: self
                 .seconds
@@ -181,6 +184,8 @@ struct Session {
     waiting: Vec<u8>,
     line_by_line: bool,
     captured: u64,
+    /// The only interface was down when it was last heard of.
+    is_down: bool,
     count: u64,
     end: Option<Instant>,
 }
@@ -248,18 +253,15 @@ impl Session {
                             return Ok(end);
                         }
                     }
-                    Ok(Heard::WentDown) => warn("the interface went down"),
+                    Ok(Heard::WentDown) => {
+                        warn("the interface went down");
+                        self.is_down = true;
+                    }
                     Ok(Heard::Nothing) => {
                         more = false;
                         break;
                     }
-                    Err(e @ capture::Error::Gone(_)) => {
-                        return Ok(match self.target.has_ended() {
-                            true => End::Over,
-                            false => End::Gone(e),
-                        });
-                    }
-                    Err(e) => return Err(e.into()),
+                    Err(e) => return self.gone(e),
                 }
             }
             if !more {
@@ -276,11 +278,21 @@ impl Session {
         }
     }
 
+    /// The end, if the only interface is gone; any other error is one. A container's goes with it.
+    fn gone(&self, error: capture::Error) -> Result<End> {
+        match error {
+            capture::Error::Gone(_) if self.target.has_ended() => Ok(End::Over),
+            e @ capture::Error::Gone(_) => Ok(End::Gone(e)),
+            e => Err(e.into()),
+        }
+    }
+
     fn packet(&mut self, packet: &Packet) -> Result<Option<End>> {
         if !self.form.packet(&mut self.tap, packet, &mut self.waiting)? {
             return Ok(None);
         }
         self.captured += 1;
+        self.is_down = false;
         let full = self.waiting.len() >= WAITING || self.line_by_line;
         if full && !self.write()? {
             return Ok(Some(End::Unread));
@@ -300,7 +312,11 @@ impl Session {
         let left = self
             .end
             .map(|end| end.saturating_duration_since(Instant::now()));
-        let left = if more { Some(Duration::ZERO) } else { left };
+        let left = match () {
+            () if more => Some(Duration::ZERO),
+            () if self.is_down => Some(left.unwrap_or(NOW_AND_THEN).min(NOW_AND_THEN)),
+            () => left,
+        };
         let left = left.map(Timespec::try_from).transpose()?;
         let nobody: Option<BorrowedFd<'_>> = self.target.pidfd();
         let mut fds = vec![
@@ -317,6 +333,11 @@ impl Session {
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         let ready = |place: usize| ready.get(place).copied().unwrap_or(false);
         let signalled = self.out.interrupted(ready(1))?;
+        if self.is_down
+            && let Err(e) = self.tap.still_there()
+        {
+            return self.gone(e).map(Some);
+        }
         Ok(if ready(2) && !ready(1) {
             Some(End::Unread)
         } else if signalled || ready(3) || self.end.is_some_and(|end| end <= Instant::now()) {
