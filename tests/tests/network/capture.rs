@@ -629,3 +629,108 @@ fn tunnels_have_no_ethernet() {
     );
     assert_eq!(seen, ["tun0 7 9"]);
 }
+
+/// What was written before there was no more room is whole.
+#[test]
+fn a_full_disk_leaves_whole_packets() {
+    let world = World::empty();
+    let outside = Neighbour::new(1);
+    let pid = outside.pid().to_string();
+    let place = world.path("small");
+    std::fs::create_dir(&place).unwrap();
+    let mount = ["-t", "tmpfs", "-o", "size=64k", "small"];
+    output(Command::new("mount").args(mount).arg(&place)).success();
+    let file = place.join("file.pcapng");
+    let capture = Capture::start(&world, &[&pid, "-w", file.to_str().unwrap(), "icmp"]);
+    for _ in 0..40 {
+        let words = ["ping", "-c", "1", "-s", "1400", &outside.address()];
+        output(Command::new("busybox").args(words)).success();
+    }
+    capture
+        .end()
+        .fails(1, &["small/file.pcapng", "No space left on device"]);
+    let seen = output(Command::new("capinfos").arg("-c").arg(&file));
+    seen.success().shows("Number of packets:");
+    assert!(!seen.stderr.contains("cut short"), "{seen}");
+    output(Command::new("umount").arg(&place)).success();
+}
+
+/// A reader that does not read is waited for, once.
+#[test]
+fn a_second_signal_does_not_wait_for_the_reader() {
+    let world = World::empty();
+    let outside = Neighbour::new(1);
+    let pid = outside.pid().to_string();
+    let told = world.path("told");
+    let command = world.command(["capture", &pid, "-w", "-", "icmp"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = command;
+    command.stdout(writer).stdin(Stdio::null());
+    let mut capture = command
+        .stderr(std::fs::File::create(&told).unwrap())
+        .spawn()
+        .unwrap();
+    drop(command);
+    let told = || std::fs::read_to_string(&told).unwrap();
+    wait_until("it hears", || told().contains("capturing on"));
+    for _ in 0..40 {
+        let words = ["ping", "-c", "1", "-s", "1400", &outside.address()];
+        output(Command::new("busybox").args(words)).success();
+    }
+    let process = rustix::process::Pid::from_child(&capture);
+    let interrupt = || rustix::process::kill_process(process, Signal::INT).unwrap();
+    interrupt();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(capture.try_wait().unwrap().is_none(), "{}", told());
+    interrupt();
+    assert!(capture.wait().unwrap().success());
+    assert!(told().contains("packets are not written"), "{}", told());
+    drop(reader);
+}
+
+#[test]
+fn control_c_ends_it_in_order() {
+    let world = World::empty();
+    let outside = Neighbour::new(1);
+    let mut terminal = world.terminal(["capture", &outside.pid().to_string(), "icmp"]);
+    terminal.expect("capturing on");
+    output(Command::new("busybox").args(["ping", "-c", "1", &outside.address()])).success();
+    // Each line as it comes.
+    terminal.expect("ICMP echo request");
+    terminal.send("\x03");
+    let (code, shown) = terminal.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("2 packets captured, 0 dropped"), "{shown}");
+}
+
+/// Where jumps have to be made in two, and where the kernel has no room (net.core.optmem_max, 20 KiB with older ones).
+#[test]
+fn a_long_filter_is_loaded_or_refused() {
+    let world = World::empty();
+    let outside = Neighbour::new(1);
+    let ports = |count: u16| {
+        let ports: Vec<String> = (2000..2000 + count)
+            .map(|port| format!("port {port}"))
+            .collect();
+        ports.join(" or ")
+    };
+    let pid = outside.pid().to_string();
+    let capture = Capture::start(&world, &[&pid, "-i", "eth0", "--count", "1", &ports(40)]);
+    let send = |port: u16| {
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        let address = outside.address();
+        socket.send_to(b"x", (&address[..], port)).unwrap();
+    };
+    send(1999);
+    send(2039);
+    let outcome = capture.end();
+    outcome
+        .success()
+        .shows(".2039: UDP, length 1")
+        .shows_not(".1999");
+    let room = outside.run("sysctl", &["-w", "net.core.optmem_max=20480"]);
+    room.success();
+    world
+        .soute(["capture", &pid, &ports(75)])
+        .fails(1, &["no room for the filter", "net.core.optmem_max"]);
+}

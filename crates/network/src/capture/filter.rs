@@ -6,6 +6,8 @@
 
 mod compile;
 mod parse;
+mod program;
+mod qualifiers;
 
 use std::fmt;
 

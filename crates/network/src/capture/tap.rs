@@ -29,6 +29,12 @@ pub enum Error {
     /// The interface that was captured on went away.
     #[error("interface {0:?} is gone")]
     Gone(String),
+    /// The kernel has no room for the filter's program of so many instructions.
+    #[error(
+        "the kernel has no room for the filter, which takes {0} instructions: an interface of its own (-i) or portrange \
+         makes it shorter, the sysctl net.core.optmem_max more room"
+    )]
+    NoRoom(usize),
     /// A filter cannot read the packets of an interface of this kind (`ARPHRD_*`, linux/if_arp.h).
     #[error("filters cannot read the packets of interface {0:?}, which is of type {1}")]
     Unreadable(String, u16),
@@ -121,7 +127,10 @@ impl Tap {
         }
         let program = compile(filter, snaplen, only.as_ref().map(|only| only.hardware))?;
         let socket = Socket::open_in(namespace)?;
-        socket.filter(&program)?;
+        socket.filter(&program).map_err(|e| match e.errno() {
+            Errno::NOMEM => Error::NoRoom(program.len()),
+            _ => e.into(),
+        })?;
         socket.listen(only.as_ref().map_or(0, |interface| interface.index))?;
         let up = all.iter().filter(|link| link.is_up()).map(Interface::of);
         let known: Vec<Interface> = match &only {

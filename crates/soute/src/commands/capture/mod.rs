@@ -127,7 +127,7 @@ impl CommandLine for Capture {
         };
         let mut session = Session {
             line_by_line: self.write.is_none() && out.is_terminal(),
-            out: Writer::new(out, name, stop)?,
+            out: Writer::new(out, name, self.write.is_some() && !is_stdout, stop)?,
             tap,
             form,
             target,
@@ -231,6 +231,9 @@ impl Session {
             "soute: {} {packets} captured, {dropped} dropped by the kernel\n",
             self.captured
         ));
+        if self.out.gave_up {
+            warn("nobody read it: the last of these packets are not written");
+        }
         if let Some(left) = self.form.left_out() {
             warn(&left);
         }

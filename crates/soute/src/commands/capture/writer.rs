@@ -48,17 +48,23 @@ pub struct Writer {
     stop: Stop,
     /// A regular file, for which nobody waits.
     regular: bool,
+    /// How much of the file is whole, if it is ours.
+    whole: Option<u64>,
+    /// Somebody did not want to wait for the reader.
+    pub gave_up: bool,
 }
 
 impl Writer {
-    /// To `to`, which messages call `name`.
-    pub fn new(to: File, name: String, stop: Stop) -> Result<Self> {
+    /// To `to`, which messages call `name`, and which has just been made if `is_new`.
+    pub fn new(to: File, name: String, is_new: bool, stop: Stop) -> Result<Self> {
         let regular = to.metadata().context("fstat")?.is_file();
         Ok(Self {
             to,
             name,
             stop,
             regular,
+            whole: (is_new && regular).then_some(0),
+            gave_up: false,
         })
     }
 
@@ -76,7 +82,20 @@ impl Writer {
     }
 
     /// Writes all of it; `false`: nobody reads any more, or a second signal says not to wait.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<bool> {
+    ///
+    /// Of a file that cannot take it nothing of it stays: what is there is whole.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<bool> {
+        let written = self.write_all(bytes);
+        if let Some(whole) = &mut self.whole {
+            match written {
+                Ok(_) => *whole += bytes.len() as u64,
+                Err(_) => _ = self.to.set_len(*whole),
+            }
+        }
+        written
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> Result<bool> {
         while !bytes.is_empty() {
             if !self.regular && !self.writable()? {
                 return Ok(false);
@@ -118,6 +137,7 @@ impl Writer {
                 return Ok(true);
             }
             if self.stop.heard > 1 {
+                self.gave_up = true;
                 return Ok(false);
             }
         }
