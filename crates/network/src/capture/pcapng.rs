@@ -1,7 +1,7 @@
 //! Packets as a file: pcapng (draft-ietf-opsawg-pcapng), one section, little-endian, times in nanoseconds.
 //!
 //! Blocks are appended to bytes: who writes them, and when, is the caller's. Why no crate does it:
-//! docs/decisions/0009-captures.md.
+//! docs/decisions/0010-captures.md.
 
 use super::packet::{Direction, Packet, Reception};
 
