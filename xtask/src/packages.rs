@@ -30,7 +30,9 @@ pub const TESTS: &[&str] = &[
     "runc",
     "skopeo",
     "strace",
+    "tcpdump",
     "tmux",
+    "tshark",
     "util-linux",
     "zstd",
 ];

@@ -5,10 +5,12 @@
 //! - [`conntrack`]: connections that outlive what they were translated by.
 //! - [`dns`]: the name server of a container.
 //! - [`nft`]: nf_tables of one network namespace.
+//! - [`capture`]: packets as they cross interfaces: filters, text, pcapng.
 //! - [`plan`]: which subnets, addresses and ports, as pure data.
 //! - [`proxy`]: connections to `::1`, which the kernel does not translate.
 //! - [`mac`], [`subnet`], [`protocol`]: what they are called by.
 
+pub mod capture;
 pub mod conntrack;
 pub mod dns;
 pub mod mac;

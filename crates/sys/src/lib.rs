@@ -15,6 +15,7 @@ pub mod mount;
 pub mod net;
 pub mod netlink;
 pub mod nsfs;
+pub mod packet;
 pub mod proc_stat;
 pub mod process;
 mod program;

@@ -1,6 +1,7 @@
 //! Networks of containers: bridges, addresses, the way outside, published ports; one file per topic.
 
 mod addresses;
+mod capture;
 mod carry;
 mod connect;
 mod manage;

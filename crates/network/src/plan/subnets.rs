@@ -300,6 +300,7 @@ mod tests {
         let link = Link {
             index: 7,
             name: "tun0".into(),
+            hardware: 0xfffe,
             flags: LinkFlags(0),
             mtu: 1500,
             master: None,

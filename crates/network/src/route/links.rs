@@ -64,6 +64,8 @@ pub struct Link {
     pub index: u32,
     /// Its name. A name that is not UTF-8 is shown with replacements; the number tells which it is.
     pub name: String,
+    /// What kind of hardware it is, or plays: `ARPHRD_*` (linux/if_arp.h).
+    pub hardware: u16,
     /// What it is like just now.
     pub flags: LinkFlags,
     /// Longest packet in bytes, without the link's own header.
@@ -97,10 +99,11 @@ impl Link {
     fn read(message: &Message<'_>) -> Result<Self, Malformed> {
         // struct ifinfomsg: family, padding, type (16), index (32), flags (32), mask (32).
         let (header, attributes) = message.split::<16>()?;
-        let [_, _, _, _, i0, i1, i2, i3, f0, f1, f2, f3, ..] = *header;
+        let [_, _, t0, t1, i0, i1, i2, i3, f0, f1, f2, f3, ..] = *header;
         let mut link = Self {
             index: u32::from_ne_bytes([i0, i1, i2, i3]),
             name: String::new(),
+            hardware: u16::from_ne_bytes([t0, t1]),
             flags: LinkFlags(u32::from_ne_bytes([f0, f1, f2, f3])),
             mtu: 0,
             master: None,

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod attach;
+mod capture;
 mod cidfile;
 mod completion;
 mod create;
@@ -65,6 +66,10 @@ pub const TABLE: &[Entry] = &[
     Entry::new::<tag::Tag>("tag", "Give an image another name"),
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),
     Entry::new::<network::NetworkArgs>("network", "Make, list and remove networks"),
+    Entry::new::<capture::Capture>(
+        "capture",
+        "Show or keep the packets that cross a container's interfaces",
+    ),
     Entry::new::<ns::NsArgs>(
         "ns",
         "Show namespaces: of the machine, of a process, of a container",

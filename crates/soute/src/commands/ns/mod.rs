@@ -59,14 +59,16 @@ pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<(
 
 /// What a word on the command line names.
 #[derive(Debug, PartialEq, Eq)]
-enum Target {
+pub enum Target {
+    /// A process, by the machine's number: a container's first one, if the word is a container's.
     Process(u32, Option<ContainerName>),
+    /// A file.
     Path(PathBuf),
 }
 
 /// A number is a process, a word with a slash a path, any other a container; `ctr:WORD` is always a container, as is a
 /// number that no process has.
-fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
+pub fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
     if let Some(name) = word.strip_prefix("ctr:") {
         return match container(name, resolve)? {
             Some(target) => Ok(target),
