@@ -2,6 +2,7 @@
 //!
 //! - [`route`]: links, addresses and routes of one network namespace.
 //! - [`ruleset`]: the one table of nftables that soute has on a machine.
+//! - [`sockets`]: sockets that have a port.
 //! - [`conntrack`]: connections that outlive what they were translated by.
 //! - [`nft`]: nf_tables of one network namespace.
 //! - [`plan`]: which subnets, addresses and ports, as pure data.
@@ -14,6 +15,7 @@ pub mod plan;
 pub mod protocol;
 pub mod route;
 pub mod ruleset;
+pub mod sockets;
 pub mod subnet;
 
 pub use mac::Mac;

@@ -1,4 +1,4 @@
-//! A descriptor that is opened in another network namespace, by a process in between.
+//! Descriptors that are opened in other network namespaces, by a process in between.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -17,6 +17,7 @@ use crate::{CallError, Called};
 
 /// Longest error that comes back; the rest is cut.
 const LONGEST: usize = 1024;
+const RECEIVING: &str = "recvmsg(a descriptor opened in another network namespace)";
 
 /// What `open` opens with `namespace` as its network namespace. The caller stays in its own, and has one thread
 /// ([`fork`]).
@@ -25,8 +26,23 @@ const LONGEST: usize = 1024;
 /// Of setns(2); of `open`; the process in between was killed (ECHILD).
 pub fn network(
     namespace: BorrowedFd<'_>,
-    open: impl FnOnce() -> Result<OwnedFd, CallError>,
+    open: impl Fn() -> Result<OwnedFd, CallError>,
 ) -> Result<OwnedFd, CallError> {
+    let mut told = Err(CallError::new(RECEIVING, Errno::CHILD));
+    networks(&[namespace], open, |_, opened| told = opened)?;
+    told
+}
+
+/// [`network`] for each of several, by one process in between: what was opened in the one at that place of `namespaces`, or
+/// why it was not. While `hear` has one, the next is opened.
+///
+/// # Errors
+/// There is no such process.
+pub fn networks(
+    namespaces: &[BorrowedFd<'_>],
+    open: impl Fn() -> Result<OwnedFd, CallError>,
+    mut hear: impl FnMut(usize, Result<OwnedFd, CallError>),
+) -> Result<(), CallError> {
     let (ours, theirs) = socketpair(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -36,19 +52,26 @@ pub fn network(
     .called(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)".to_owned())?;
     match fork()? {
         Cloned::Child => {
-            let opened = move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))
-                .called(|| "setns(CLONE_NEWNET)".to_owned())
-                .and_then(|()| open());
-            tell(theirs.as_fd(), opened);
+            // It would wait for ever for a caller that is gone, if it held the caller's end itself.
+            drop(ours);
+            for namespace in namespaces {
+                let opened =
+                    move_into_link_name_space(*namespace, Some(LinkNameSpaceType::Network))
+                        .called(|| "setns(CLONE_NEWNET)".to_owned())
+                        .and_then(|()| open());
+                tell(theirs.as_fd(), opened);
+            }
             exit_now(0)
         }
         Cloned::Parent { pidfd, .. } => {
             drop(theirs);
-            let told = hear(ours.as_fd());
+            for number in 0..namespaces.len() {
+                hear(number, heard(ours.as_fd()));
+            }
             while let Err(Errno::INTR) = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)
             {
             }
-            told
+            Ok(())
         }
     }
 }
@@ -81,8 +104,8 @@ fn tell(to: BorrowedFd<'_>, opened: Result<OwnedFd, CallError>) {
     );
 }
 
-fn hear(from: BorrowedFd<'_>) -> Result<OwnedFd, CallError> {
-    let call = || "recvmsg(a descriptor opened in another network namespace)".to_owned();
+fn heard(from: BorrowedFd<'_>) -> Result<OwnedFd, CallError> {
+    let call = || RECEIVING.to_owned();
     let mut text = [0; LONGEST];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
