@@ -63,6 +63,11 @@ impl Neighbour {
         neighbour
     }
 
+    /// A process in its network.
+    pub fn pid(&self) -> u32 {
+        self.holder.id()
+    }
+
     /// The machine's address on the link.
     pub fn machine(&self) -> String {
         format!("192.0.2.{}", 4 * self.number + 1)

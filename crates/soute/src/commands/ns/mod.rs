@@ -59,14 +59,14 @@ pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<(
 
 /// What a word on the command line names.
 #[derive(Debug, PartialEq, Eq)]
-enum Target {
+pub(super) enum Target {
     Process(u32, Option<ContainerName>),
     Path(PathBuf),
 }
 
 /// A number is a process, a word with a slash a path, any other a container; `ctr:WORD` is always a container, as is a
 /// number that no process has.
-fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
+pub(super) fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
     if let Some(name) = word.strip_prefix("ctr:") {
         return match container(name, resolve)? {
             Some(target) => Ok(target),
@@ -105,19 +105,19 @@ fn exists(pid: u32) -> bool {
     std::path::Path::new(&format!("/proc/{pid}")).exists()
 }
 
-fn json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
+pub(super) fn json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     writeln!(out, "{}", visible_json(&text))?;
     Ok(())
 }
 
 /// Writes `table`, in lines no longer than the terminal's if there is one.
-fn table(table: &Table, out: &mut dyn Write) -> Result<()> {
+pub(super) fn table(table: &Table, out: &mut dyn Write) -> Result<()> {
     out.write_all(table.render(terminal_width()).as_bytes())?;
     Ok(())
 }
 
-fn terminal_width() -> Option<usize> {
+pub(super) fn terminal_width() -> Option<usize> {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {
         return None;
@@ -144,7 +144,7 @@ fn facts(facts: &[(&str, String)], out: &mut dyn Write) -> Result<()> {
 }
 
 /// Says what is missing in what was written: to standard error, so that the table stays a table.
-fn notes(notes: &[String]) {
+pub(super) fn notes(notes: &[String]) {
     for note in notes {
         complain(&format!("soute: {note}\n"));
     }
