@@ -13,7 +13,7 @@ use crate::{cargo, documents};
 /// Which crates of the house a crate may use, those for its tests included.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("soute-sys", &[]),
-    ("soute-lens", &["soute-sys"]),
+    ("soute-lens", &["soute-sys", "soute-network"]),
     ("soute-runtime", &["soute-sys"]),
     ("soute-image", &["soute-sys"]),
     ("soute-network", &["soute-sys"]),

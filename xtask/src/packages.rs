@@ -21,6 +21,7 @@ pub const TESTS: &[&str] = &[
     "libc6-dev",
     "libcap2-bin",
     "libseccomp-dev",
+    "libxml2-utils",
     "mmdebstrap",
     "nftables",
     "openssl",

@@ -9,6 +9,7 @@
 //! - [`relations`]: what a namespace's descriptor tells: its owner, its parent.
 //! - [`Discovery`]: all namespaces, from processes, threads, bind mounts, descriptors, and each other.
 //! - [`Machine`]: which of them are the machine's initial ones; [`sharing`]: whose the others are.
+//! - [`wiring`]: the links of every network namespace, and what is tied to what between them; who has which socket.
 //! - [`view`]: the tables that `soute ns` shows, as data and as text.
 //!
 //! Nothing is locked while one looks: processes come and go meanwhile. What
@@ -20,13 +21,13 @@ mod error;
 mod kind;
 mod machine;
 mod namespace;
-pub mod netnsid;
 pub mod proc;
 mod process;
 pub mod relations;
 pub mod sharing;
 pub mod text;
 pub mod view;
+pub mod wiring;
 
 pub use capabilities::CapabilitySet;
 pub use discover::{Discovery, Scope};

@@ -2,6 +2,7 @@
 //!
 //! - [`route`]: links, addresses and routes of one network namespace.
 //! - [`ruleset`]: the one table of nftables that soute has on a machine.
+//! - [`sockets`]: sockets that have a port.
 //! - [`conntrack`]: connections that outlive what they were translated by.
 //! - [`dns`]: the name server of a container.
 //! - [`nft`]: nf_tables of one network namespace.
@@ -20,6 +21,7 @@ pub mod protocol;
 pub mod proxy;
 pub mod route;
 pub mod ruleset;
+pub mod sockets;
 pub mod subnet;
 
 pub use mac::Mac;

@@ -15,7 +15,7 @@ use soute_sys::{CallError, Called};
 
 pub use addresses::Address;
 pub use carry::{Carried, CarryError, Place, carry};
-pub use links::{Link, LinkFlags};
+pub use links::{Link, LinkFlags, State};
 pub use make::{End, IpvlanMode, MacvlanMode};
 pub use routes::{Hop, Route};
 
@@ -37,6 +37,16 @@ impl Rtnetlink {
     /// Another. The caller has one thread ([`Socket::open_in`]).
     pub fn open_in(namespace: BorrowedFd<'_>) -> Result<Self, CallError> {
         Socket::open_in(Protocol::Route, namespace).map(Self)
+    }
+
+    /// Several others, one after the other ([`Socket::open_in_each`]). The caller has one thread.
+    pub fn open_in_each(
+        namespaces: &[BorrowedFd<'_>],
+        mut hear: impl FnMut(usize, Result<Self, CallError>),
+    ) -> Result<(), CallError> {
+        Socket::open_in_each(Protocol::Route, namespaces, |number, opened| {
+            hear(number, opened.map(Self));
+        })
     }
 
     /// One order, done when this returns.

@@ -1,4 +1,4 @@
-//! Descriptors that are opened in another network namespace, by a process in between.
+//! Descriptors that are opened in other network namespaces, by a process in between.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -17,8 +17,8 @@ use crate::{CallError, Called};
 
 /// Longest error that comes back; the rest is cut.
 const LONGEST: usize = 1024;
-
-/// Most descriptors that come at a time.
+const RECEIVING: &str = "recvmsg(descriptors opened in another network namespace)";
+/// Most descriptors that come of one namespace.
 const MOST: usize = 4;
 
 /// What `open` opens with `namespace` as its network namespace, up to four descriptors. The caller stays in its own, and
@@ -28,8 +28,23 @@ const MOST: usize = 4;
 /// Of setns(2); of `open`; the process in between was killed (ECHILD).
 pub fn network<const N: usize>(
     namespace: BorrowedFd<'_>,
-    open: impl FnOnce() -> Result<[OwnedFd; N], CallError>,
+    open: impl Fn() -> Result<[OwnedFd; N], CallError>,
 ) -> Result<[OwnedFd; N], CallError> {
+    let mut told = Err(CallError::new(RECEIVING, Errno::CHILD));
+    networks(&[namespace], open, |_, opened| told = opened)?;
+    told
+}
+
+/// [`network`] for each of several, by one process in between: what was opened in the one at that place of `namespaces`, or
+/// why it was not. While `hear` has one, the next is opened.
+///
+/// # Errors
+/// There is no such process.
+pub fn networks<const N: usize>(
+    namespaces: &[BorrowedFd<'_>],
+    open: impl Fn() -> Result<[OwnedFd; N], CallError>,
+    mut hear: impl FnMut(usize, Result<[OwnedFd; N], CallError>),
+) -> Result<(), CallError> {
     const { assert!(1 <= N && N <= MOST) };
     let (ours, theirs) = socketpair(
         AddressFamily::UNIX,
@@ -40,19 +55,26 @@ pub fn network<const N: usize>(
     .called(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)".to_owned())?;
     match fork()? {
         Cloned::Child => {
-            let opened = move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))
-                .called(|| "setns(CLONE_NEWNET)".to_owned())
-                .and_then(|()| open());
-            tell(theirs.as_fd(), opened);
+            // It would wait for ever for a caller that is gone, if it held the caller's end itself.
+            drop(ours);
+            for namespace in namespaces {
+                let opened =
+                    move_into_link_name_space(*namespace, Some(LinkNameSpaceType::Network))
+                        .called(|| "setns(CLONE_NEWNET)".to_owned())
+                        .and_then(|()| open());
+                tell(theirs.as_fd(), opened);
+            }
             exit_now(0)
         }
         Cloned::Parent { pidfd, .. } => {
             drop(theirs);
-            let told = hear(ours.as_fd());
+            for number in 0..namespaces.len() {
+                hear(number, heard(ours.as_fd()));
+            }
             while let Err(Errno::INTR) = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)
             {
             }
-            told
+            Ok(())
         }
     }
 }
@@ -85,8 +107,8 @@ fn tell<const N: usize>(to: BorrowedFd<'_>, opened: Result<[OwnedFd; N], CallErr
     );
 }
 
-fn hear<const N: usize>(from: BorrowedFd<'_>) -> Result<[OwnedFd; N], CallError> {
-    let call = || "recvmsg(descriptors opened in another network namespace)".to_owned();
+fn heard<const N: usize>(from: BorrowedFd<'_>) -> Result<[OwnedFd; N], CallError> {
+    let call = || RECEIVING.to_owned();
     let mut text = [0; LONGEST];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

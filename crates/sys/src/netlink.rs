@@ -39,6 +39,8 @@ pub enum Protocol {
     Route,
     /// `NETLINK_NETFILTER`: nf_tables among others (linux/netfilter/nfnetlink.h).
     Netfilter,
+    /// `NETLINK_SOCK_DIAG`: sockets (sock_diag(7)).
+    SockDiag,
 }
 
 impl Protocol {
@@ -47,6 +49,7 @@ impl Protocol {
         let protocol = match self {
             Self::Route => None,
             Self::Netfilter => Some(netlink::NETFILTER),
+            Self::SockDiag => Some(netlink::SOCK_DIAG),
         };
         let flags = flags | SocketFlags::CLOEXEC;
         socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)
@@ -59,6 +62,7 @@ impl std::fmt::Display for Protocol {
         f.write_str(match self {
             Self::Route => "NETLINK_ROUTE",
             Self::Netfilter => "NETLINK_NETFILTER",
+            Self::SockDiag => "NETLINK_SOCK_DIAG",
         })
     }
 }
@@ -126,6 +130,22 @@ impl Socket {
         let [socket] =
             crate::inside::network(namespace, || Ok([protocol.open(SocketFlags::empty())?]))?;
         Self::new(socket)
+    }
+
+    /// [`Self::open_in`] for each of several, by one process in between: `hear` is given its place in `namespaces`, and the
+    /// socket or why there is none.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn open_in_each(
+        protocol: Protocol,
+        namespaces: &[BorrowedFd<'_>],
+        mut hear: impl FnMut(usize, Result<Self, CallError>),
+    ) -> Result<(), CallError> {
+        let open = || Ok([protocol.open(SocketFlags::empty())?]);
+        crate::inside::networks(namespaces, open, |number, opened| {
+            hear(number, opened.and_then(|[socket]| Self::new(socket)));
+        })
     }
 
     /// In the caller's network namespace, hearing what is told to the multicast `groups`: bit n - 1 for group n.

@@ -275,7 +275,7 @@ fn ports_come_and_go_while_it_runs() {
     soute_tests::wait_until("it listens again", || both("8084") == [0, 0]);
     assert_eq!(both("8081"), [1, 1]);
     world.soute(["update", "web"]).fails(1, &["--publish-add"]);
-    let id = world.detached(["--network", "none", "busybox", "sleep", "1000"]);
+    let id = world.detached(["--network", "none", "debian", "sleep", "1000"]);
     world
         .soute(["update", "--publish-add", "80", &id])
         .fails(1, &["no network of its own", "--network none"]);

@@ -10,6 +10,7 @@ mod scene02_python;
 mod scene03_compare;
 mod scene04_remap;
 mod scene05_pids;
+mod scene07_network;
 mod scene09_interface;
 mod scene11_mounts;
 mod scene13_limits;

@@ -48,7 +48,7 @@ fn ask(kind: Kind, id: NamespaceId, fd: OwnedFd, found: &mut Discovery) -> Resul
 }
 
 /// A descriptor of `namespace`, by way of whoever keeps it; `None`: all of them have gone.
-fn open(proc: &Proc, namespace: &Namespace) -> Result<Option<OwnedFd>, Error> {
+pub(crate) fn open(proc: &Proc, namespace: &Namespace) -> Result<Option<OwnedFd>, Error> {
     let name = namespace.kind.name();
     let mut ways: Vec<(u32, String)> = Vec::new();
     ways.extend(

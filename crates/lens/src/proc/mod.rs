@@ -239,6 +239,17 @@ impl ProcessFolder {
         }))
     }
 
+    /// The number in sockfs of the socket that its descriptor `fd` is of; `None`: it is of something else.
+    pub fn descriptor_socket(&self, fd: u32) -> Result<Look<Option<u64>>, Error> {
+        let path = format!("fd/{fd}");
+        let link = rustix::fs::readlinkat(&self.fd, &path, Vec::new());
+        let link = look(link.called(|| self.call("readlinkat", &path)))?;
+        Ok(link.map(|link| {
+            let inode = link.to_bytes().strip_prefix(b"socket:[")?;
+            number(inode.strip_suffix(b"]")?)
+        }))
+    }
+
     /// The namespace behind the link `path` (`fd/N`).
     pub(crate) fn follow(&self, path: &str) -> Result<Look<NamespaceId>, Error> {
         let stat = rustix::fs::statat(&self.fd, path, AtFlags::empty());

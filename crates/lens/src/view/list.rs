@@ -1,14 +1,16 @@
 //! All namespaces: `soute ns ls`.
 
 use std::fmt;
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt;
 use std::str::FromStr;
 
+use rustix::io::Errno;
 use serde::Serialize;
+use soute_network::route::Rtnetlink;
 
 use super::table::{Align, Table};
 use super::{Survey, kept_by};
-use crate::netnsid::{self, Asker};
 use crate::proc::Look;
 use crate::text::{lossy, visible};
 use crate::{Basis, Bound, Descriptor, Error, Kind, Namespace, Thread};
@@ -71,12 +73,12 @@ pub struct Row {
 impl Survey {
     /// The namespaces of `kinds`; of all kinds if that is empty.
     pub fn list(&self, kinds: &[Kind]) -> Result<List, Error> {
-        let asker = Asker::new().ok();
+        let mut asker = Rtnetlink::open().ok();
         let namespaces = self.found.namespaces();
         let chosen =
             namespaces.filter(|namespace| kinds.is_empty() || kinds.contains(&namespace.kind));
         let mut rows = chosen
-            .map(|namespace| self.list_row(namespace, asker.as_ref()))
+            .map(|namespace| self.list_row(namespace, asker.as_mut()))
             .collect::<Result<Vec<_>, _>>()?;
         rows.sort_by_key(|row| (row.dev, row.ns));
         Ok(List {
@@ -85,7 +87,7 @@ impl Survey {
         })
     }
 
-    fn list_row(&self, namespace: &Namespace, asker: Option<&Asker>) -> Result<Row, Error> {
+    fn list_row(&self, namespace: &Namespace, asker: Option<&mut Rtnetlink>) -> Result<Row, Error> {
         // The first may have ended since: then the next one is.
         let mut first = None;
         for pid in &namespace.processes {
@@ -148,7 +150,7 @@ impl Survey {
 
 /// Nothing where the namespace has gone, is hidden, or netlink is refused: the number is an extra.
 fn netnsid_of(
-    asker: &Asker,
+    asker: &mut Rtnetlink,
     namespace: &Namespace,
     path: Option<&str>,
 ) -> Result<Option<i32>, Error> {
@@ -159,9 +161,17 @@ fn netnsid_of(
     if id != namespace.id {
         return Ok(None);
     }
-    match asker.ask(&fd) {
-        Err(error) if netnsid::is_refused(&error) => Ok(None),
-        answer => answer,
+    match asker.netnsid(fd.as_fd()) {
+        // The caller may not use netlink at all (a filter of system calls), or the kernel cannot be asked.
+        Err(e)
+            if matches!(
+                e.errno(),
+                Errno::ACCESS | Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP
+            ) =>
+        {
+            Ok(None)
+        }
+        answer => Ok(answer?),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{Basis, Discovery, Error, Kind, Machine, Namespace, Process, Scope};
 /// Everything that was seen, from which each view is made.
 #[derive(Debug)]
 pub struct Survey {
-    proc: Proc,
+    pub(crate) proc: Proc,
     found: Discovery,
     machine: Machine,
     users: Users,
@@ -62,7 +62,7 @@ impl Survey {
         &self.machine
     }
 
-    fn process(&self, pid: u32) -> Result<Look<Process>, Error> {
+    pub(crate) fn process(&self, pid: u32) -> Result<Look<Process>, Error> {
         match self.proc.process(pid)? {
             Look::Seen(folder) => Process::read(&folder),
             Look::Gone => Ok(Look::Gone),
@@ -93,7 +93,7 @@ impl Survey {
     }
 
     /// One line for each thing that is not shown, and why.
-    fn notes(&self) -> Vec<String> {
+    pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let Discovery {
             hidden, processes, ..
@@ -149,7 +149,7 @@ fn of_machine(basis: Basis) -> &'static str {
 }
 
 /// What keeps a namespace that no process is in, in words.
-fn kept_by(namespace: &Namespace, found: &Discovery) -> String {
+pub(crate) fn kept_by(namespace: &Namespace, found: &Discovery) -> String {
     use crate::text::visible;
     use std::os::unix::ffi::OsStrExt;
     if let Some(thread) = namespace.threads.first() {

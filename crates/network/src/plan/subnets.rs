@@ -215,7 +215,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::route::{Hop, LinkFlags};
+    use crate::route::{Hop, LinkFlags, State};
 
     fn subnet(text: &str) -> Subnet {
         text.parse().unwrap()
@@ -308,6 +308,8 @@ mod tests {
             link_index: None,
             link_netnsid: None,
             address: Vec::new(),
+            state: State::Up,
+            tag: None,
         };
         let routes = [
             route("0.0.0.0/0", hop(Some("192.0.2.1"), 7), 254),

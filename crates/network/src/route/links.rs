@@ -28,10 +28,14 @@ pub(super) const IFLA_MTU: u16 = 4;
 pub(super) const IFLA_LINK: u16 = 5;
 pub(super) const IFLA_MASTER: u16 = 10;
 const IFLA_PROTINFO: u16 = 12;
+const IFLA_OPERSTATE: u16 = 16;
 pub(super) const IFLA_LINKINFO: u16 = 18;
 pub(super) const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_LINK_NETNSID: u16 = 37;
 pub(super) const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const IFLA_VLAN_ID: u16 = 1;
+const IFLA_VXLAN_ID: u16 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
 
 /// linux/socket.h
@@ -54,6 +58,53 @@ impl LinkFlags {
     /// Whether these are all set.
     pub fn has(self, flags: u32) -> bool {
         self.0 & flags == flags
+    }
+}
+
+/// Whether packets pass (RFC 2863, ifOperStatus; `IF_OPER_*` of linux/if.h).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    /// Its driver does not tell: `lo`, `tun` and others.
+    #[default]
+    Unknown,
+    /// Its device is gone.
+    NotPresent,
+    /// It is taken down, or has no carrier.
+    Down,
+    /// What it stands on is down.
+    LowerLayerDown,
+    /// It is being tested.
+    Testing,
+    /// It waits for something, such as a login.
+    Dormant,
+    /// They pass.
+    Up,
+}
+
+impl State {
+    fn numbered(number: u8) -> Self {
+        match number {
+            1 => Self::NotPresent,
+            2 => Self::Down,
+            3 => Self::LowerLayerDown,
+            4 => Self::Testing,
+            5 => Self::Dormant,
+            6 => Self::Up,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// ip(8)'s word for it, in small letters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::NotPresent => "notpresent",
+            Self::Down => "down",
+            Self::LowerLayerDown => "lowerlayerdown",
+            Self::Testing => "testing",
+            Self::Dormant => "dormant",
+            Self::Up => "up",
+        }
     }
 }
 
@@ -81,6 +132,10 @@ pub struct Link {
     pub link_netnsid: Option<i32>,
     /// Its hardware address: six bytes for Ethernet, other lengths for others.
     pub address: Vec<u8>,
+    /// Whether packets pass.
+    pub state: State,
+    /// Of a vlan or vxlan: its number on the wire.
+    pub tag: Option<u32>,
 }
 
 impl Link {
@@ -111,6 +166,8 @@ impl Link {
             link_index: None,
             link_netnsid: None,
             address: Vec::new(),
+            state: State::default(),
+            tag: None,
         };
         for attribute in attributes {
             let attribute = attribute?;
@@ -121,12 +178,25 @@ impl Link {
                 IFLA_LINKINFO => {
                     let kind = attribute.nested().find(IFLA_INFO_KIND)?;
                     link.kind = kind.map(|kind| kind.text()).transpose()?;
+                    let data = attribute.nested().find(IFLA_INFO_DATA)?;
+                    link.tag = match (link.kind.as_deref(), data) {
+                        (Some("vlan"), Some(data)) => {
+                            let id = data.nested().find(IFLA_VLAN_ID)?;
+                            id.map(|id| id.u16().map(u32::from)).transpose()?
+                        }
+                        (Some("vxlan"), Some(data)) => {
+                            let id = data.nested().find(IFLA_VXLAN_ID)?;
+                            id.map(|id| id.u32()).transpose()?
+                        }
+                        _ => None,
+                    };
                 }
                 // 0: of a tunnel that stands on no interface.
                 IFLA_LINK => link.link_index = Some(attribute.u32()?).filter(|index| *index != 0),
                 IFLA_LINK_NETNSID => {
                     link.link_netnsid = Some(attribute.exactly().map(i32::from_ne_bytes)?);
                 }
+                IFLA_OPERSTATE => link.state = State::numbered(attribute.u8()?),
                 IFLA_ADDRESS => link.address = attribute.value.to_vec(),
                 _ => {}
             }
@@ -281,6 +351,41 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_link_is_read_with_its_kind_state_and_number_on_the_wire() {
+        let link = |kind: &str, id: &[u8]| {
+            let mut writer = Writer::new(&header(AF_UNSPEC, 7, LinkFlags::UP, 0));
+            writer
+                .text(IFLA_IFNAME, "eth0.5")
+                .u32(IFLA_LINK, 2)
+                .bytes(IFLA_LINK_NETNSID, &3i32.to_ne_bytes())
+                .u8(IFLA_OPERSTATE, 6)
+                .nest(IFLA_LINKINFO, |info| {
+                    info.text(IFLA_INFO_KIND, kind)
+                        .nest(IFLA_INFO_DATA, |data| {
+                            data.bytes(1, id);
+                        });
+                });
+            let body = writer.finish().unwrap();
+            let message = Message {
+                kind: RTM_NEWLINK,
+                flags: 0,
+                sequence: 0,
+                body: &body,
+            };
+            Link::read(&message)
+        };
+        let vlan = link("vlan", &5u16.to_ne_bytes()).unwrap();
+        assert_eq!((vlan.index, vlan.name.as_str()), (7, "eth0.5"));
+        assert_eq!((vlan.link_index, vlan.link_netnsid), (Some(2), Some(3)));
+        assert_eq!((vlan.state, vlan.tag), (State::Up, Some(5)));
+        let vxlan = link("vxlan", &70_000u32.to_ne_bytes()).unwrap();
+        assert_eq!(vxlan.tag, Some(70_000));
+        // Of other kinds that attribute means something else.
+        assert_eq!(link("macvlan", &[1; 4]).unwrap().tag, None);
+        assert!(link("vlan", &[1]).is_err());
+    }
 
     proptest! {
         #[test]

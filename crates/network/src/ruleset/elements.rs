@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::nft::{Batch, Data, Element, Key, Set};
+use crate::nft::{Batch, Data, Element, Key, Mapped, Set, show};
 use crate::subnet::{number, width};
 use crate::{Protocol, Subnet};
 
@@ -73,6 +73,20 @@ impl Published {
             element.set_comment(&self.owner);
         }
         Ok((set, element))
+    }
+
+    /// What leads to the container, as nft(8) would show it: the table, the map, its element.
+    ///
+    /// # Errors
+    /// [`Error::Families`], [`Error::Owner`]: there can be no such element.
+    pub fn rule(&self) -> Result<String, Error> {
+        let (set, element) = self.element()?;
+        let key = show(set.key, &element.key);
+        let to = match (&element.data, set.to) {
+            (Some(Data::Value(value)), Mapped::Values(fields)) => show(fields, value),
+            _ => String::new(),
+        };
+        Ok(format!("{TABLE} {} {{ {key} : {to} }}", set.name))
     }
 
     /// Such as `0.0.0.0:80/tcp`.
@@ -350,6 +364,19 @@ mod tests {
     #[test]
     fn a_state_reads_back() {
         assert_eq!(Elements::of(&state()).unwrap().state(), state());
+    }
+
+    #[test]
+    fn a_rule_is_shown_as_nft_shows_it() {
+        let rule = |port: Published| port.rule().unwrap();
+        assert_eq!(
+            rule(port(None, 80, "10.1.0.2:8080")),
+            "inet soute any4 { tcp . 80 : 10.1.0.2 . 8080 }"
+        );
+        assert_eq!(
+            rule(port(Some("fd00::1"), 80, "[fd00:1::2]:8080")),
+            "inet soute ports6 { fd00::1 . tcp . 80 : fd00:1::2 . 8080 }"
+        );
     }
 
     #[test]

@@ -19,6 +19,10 @@ fn main() {
             a_pair_reaches_into_a_namespace,
         ),
         (
+            "several_namespaces_are_entered_one_after_the_other",
+            several_namespaces_are_entered_one_after_the_other,
+        ),
+        (
             "a_taken_name_is_refused_with_the_kernels_words",
             a_taken_name_is_refused_with_the_kernels_words,
         ),
@@ -162,6 +166,41 @@ fn a_pair_reaches_into_a_namespace() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     panic!("the pair outlives its namespace");
+}
+
+/// By one process in between; what is no namespace is in nobody's way.
+fn several_namespaces_are_entered_one_after_the_other() {
+    let namespaces = [Namespace::new(), Namespace::new()];
+    let [one, other] = namespaces.each_ref().map(Namespace::network);
+    for (name, network) in [("one0", &one), ("other0", &other)] {
+        let mut inside = Rtnetlink::open_in(network.as_fd()).unwrap();
+        let end = End {
+            name,
+            ..End::default()
+        };
+        inside.make_bridge(&end).unwrap();
+    }
+    let nothing = std::fs::File::open("/dev/null").unwrap();
+    let mut heard = Vec::new();
+    let all = [one.as_fd(), nothing.as_fd(), other.as_fd(), one.as_fd()];
+    Rtnetlink::open_in_each(&all, |number, opened| {
+        let links = opened.and_then(|mut inside| inside.links());
+        let names = links.map(|links| links.into_iter().map(|link| link.name).next_back());
+        heard.push((number, names.map_err(|e| e.errno())));
+    })
+    .unwrap();
+    let name = |name: &str| Ok(Some(name.to_owned()));
+    assert_eq!(
+        heard,
+        [
+            (0, name("one0")),
+            (1, Err(Errno::INVAL)),
+            (2, name("other0")),
+            (3, name("one0")),
+        ]
+    );
+    // The caller is where it was.
+    assert!(Rtnetlink::open().unwrap().link("one0").unwrap().is_none());
 }
 
 fn a_taken_name_is_refused_with_the_kernels_words() {

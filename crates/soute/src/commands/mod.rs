@@ -65,7 +65,10 @@ pub const TABLE: &[Entry] = &[
     Entry::new::<load::Load>("load", "Load images from an archive"),
     Entry::new::<tag::Tag>("tag", "Give an image another name"),
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),
-    Entry::new::<network::NetworkArgs>("network", "Make, list and remove networks"),
+    Entry::new::<network::NetworkArgs>(
+        "network",
+        "Make, list and remove networks, and show the wires",
+    ),
     Entry::new::<capture::Capture>(
         "capture",
         "Show or keep the packets that cross a container's interfaces",

@@ -4,7 +4,10 @@ mod carry;
 mod connect;
 mod create;
 mod inspect;
+mod known;
 mod ls;
+mod map;
+mod ports;
 mod rm;
 
 use std::process::ExitCode;
@@ -40,6 +43,10 @@ enum Command {
     Disconnect(connect::Disconnect),
     /// Carry an interface, with its addresses and routes, into a container, and back when that ends
     Move(carry::Move),
+    /// Show what is wired to what, over all network namespaces of the machine
+    Map(map::MapArgs),
+    /// Show each open and each published port, and whose it is
+    Ports(ports::PortsArgs),
     /// Put back what a reload of the machine's firewall has wiped
     Reconcile,
 }
@@ -48,21 +55,33 @@ impl CommandLine for NetworkArgs {
     const USAGE: &'static str = "COMMAND";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = super::open(places)?;
+        let engine = || super::open(places);
         match self.command {
-            Command::Create(create) => create.run(&engine),
-            Command::Ls(ls) => ls.run(&engine),
-            Command::Inspect(inspect) => inspect.run(&engine),
-            Command::Rm(rm) => rm.run(&engine),
-            Command::Prune(prune) => prune.run(&engine),
-            Command::Connect(connect) => connect.run(&engine),
-            Command::Disconnect(disconnect) => disconnect.run(&engine),
-            Command::Move(carry) => carry.run(&engine),
+            Command::Create(create) => create.run(&engine()?),
+            Command::Ls(ls) => ls.run(&engine()?),
+            Command::Inspect(inspect) => inspect.run(&engine()?),
+            Command::Rm(rm) => rm.run(&engine()?),
+            Command::Prune(prune) => prune.run(&engine()?),
+            // Whoever may not open the engine sees what is not hidden.
+            Command::Map(map) => map.run(places),
+            Command::Ports(ports) => ports.run(places),
+            Command::Connect(connect) => connect.run(&engine()?),
+            Command::Disconnect(disconnect) => disconnect.run(&engine()?),
+            Command::Move(carry) => carry.run(&engine()?),
             Command::Reconcile => {
                 // As every command does in passing; it is the whole of this one.
-                engine.heal_networks()?;
+                engine()?.heal_networks()?;
                 Ok(ExitCode::SUCCESS)
             }
         }
     }
+}
+
+/// As many descriptors as may be: to look into namespaces takes one for each, and there may be more than the usual 1024.
+fn open_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it fails, those that cannot be opened are told.
+    let _ = setrlimit(Resource::Nofile, limit);
 }

@@ -107,19 +107,19 @@ fn exists(pid: u32) -> bool {
     std::path::Path::new(&format!("/proc/{pid}")).exists()
 }
 
-fn json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
+pub(super) fn json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     writeln!(out, "{}", visible_json(&text))?;
     Ok(())
 }
 
 /// Writes `table`, in lines no longer than the terminal's if there is one.
-fn table(table: &Table, out: &mut dyn Write) -> Result<()> {
+pub(super) fn table(table: &Table, out: &mut dyn Write) -> Result<()> {
     out.write_all(table.render(terminal_width()).as_bytes())?;
     Ok(())
 }
 
-fn terminal_width() -> Option<usize> {
+pub(super) fn terminal_width() -> Option<usize> {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {
         return None;
@@ -146,7 +146,7 @@ fn facts(facts: &[(&str, String)], out: &mut dyn Write) -> Result<()> {
 }
 
 /// Says what is missing in what was written: to standard error, so that the table stays a table.
-fn notes(notes: &[String]) {
+pub(super) fn notes(notes: &[String]) {
     for note in notes {
         complain(&format!("soute: {note}\n"));
     }

@@ -1,0 +1,206 @@
+//! What both drawings say of an interface, in lines of a label and a text, fit for a terminal.
+
+use soute_lens::wiring::{Interface, Way};
+
+use super::model::{Map, Place};
+use crate::output::visible;
+
+/// `RT_TABLE_MAIN`
+const MAIN: u32 = 254;
+
+/// A line: what it tells of, and that.
+pub type Fact = (&'static str, String);
+
+/// What a place is called, on one line.
+pub fn title(place: &Place) -> String {
+    visible(&place.name).into_owned()
+}
+
+/// Which namespace it is, and who is in it.
+pub fn subtitle(place: &Place) -> String {
+    let processes = match place.seen.nprocs {
+        0 => "no process".to_owned(),
+        1 => "1 process".to_owned(),
+        n => format!("{n} processes"),
+    };
+    let word = match place.containers.len() {
+        0 => "",
+        1 => "container, ",
+        _ => "containers, ",
+    };
+    format!("{word}net:[{}], {processes}", place.seen.ns)
+}
+
+/// `142: veth1f3e@if2`, as ip(8) has it.
+pub fn name(link: &Interface) -> String {
+    format!("{}: {}", link.index, visible(&link.tied_name()))
+}
+
+/// What it is like: its kind, and what is not as usual.
+pub fn nature(link: &Interface) -> String {
+    let mut words = vec![visible(&link.kind).into_owned()];
+    if let Some(tag) = link.tag {
+        words.push(format!("id {tag}"));
+    }
+    if !link.up {
+        words.push("down".to_owned());
+    } else if link.state == "down" {
+        words.push("no carrier".to_owned());
+    } else if !matches!(link.state, "up" | "unknown") {
+        words.push(link.state.to_owned());
+    }
+    if !matches!(link.mtu, 1500 | 65536) {
+        words.push(format!("mtu {}", link.mtu));
+    }
+    words.join(", ")
+}
+
+/// Whether it is worth a place in a drawing: the loopback interface as it always is, and the tunnels' ends that the kernel
+/// puts into each namespace, are not.
+pub fn is_usual(link: &Interface) -> bool {
+    match link.kind.as_str() {
+        "loopback" => link
+            .addresses
+            .iter()
+            .all(|own| own.address.to_canonical().is_loopback()),
+        "ipip" | "sit" | "gre" | "gretap" | "erspan" | "vti" | "vti6" | "ip6tnl" | "ip6gre"
+        | "ip6gretap" | "ip6erspan" => !link.up && link.addresses.is_empty(),
+        _ => false,
+    }
+}
+
+/// Its addresses, those of the link alone last; of a port none of the link alone, which nobody uses.
+pub fn addresses(link: &Interface) -> Option<String> {
+    let is_shown = |scope: &str| scope != "link" || link.master.is_none();
+    let mut shown: Vec<_> = link
+        .addresses
+        .iter()
+        .filter(|own| is_shown(own.scope))
+        .collect();
+    shown.sort_by_key(|own| own.scope == "link");
+    let list: Vec<String> = shown
+        .iter()
+        .map(|own| format!("{}/{}", own.address, own.prefix))
+        .collect();
+    (!list.is_empty()).then(|| list.join("  "))
+}
+
+/// What is said of an interface beside its name and nature. `label`: what its addresses are called.
+pub fn facts(map: &Map, place: &Place, link: &Interface, label: &'static str) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut add = |label, text: Option<String>| facts.extend(text.map(|text| (label, text)));
+    // Two blanks stand between what a picture has on lines of its own.
+    let own = addresses(link).map(|list| match &link.mac {
+        Some(mac) => format!("{list}  mac {mac}"),
+        None => list,
+    });
+    add(label, own);
+    let leading = place.seen.routes.iter().filter(|way| {
+        let mut hops = way.hops.iter();
+        hops.any(|hop| hop.link == Some(link.index))
+    });
+    let (defaults, others): (Vec<&Way>, Vec<&Way>) = leading.partition(|way| way.default);
+    let list = |ways: Vec<String>| (!ways.is_empty()).then(|| ways.join("  "));
+    add(
+        "default",
+        list(defaults.iter().map(|way| steps(way, link.index)).collect()),
+    );
+    let own = |way: &&&Way| {
+        let is_own = |own: &soute_lens::wiring::Inet| {
+            soute_network::Subnet::of(own.address, own.prefix)
+                .is_some_and(|subnet| subnet.to_string() == way.to)
+        };
+        !(way.to.starts_with("fe80::/") || link.addresses.iter().any(is_own))
+    };
+    let others = others.iter().filter(own);
+    add(
+        "routes",
+        list(
+            others
+                .map(|way| format!("{} {}", way.to, steps(way, link.index)))
+                .collect(),
+        ),
+    );
+    if let Some(network) = map.network(place, link) {
+        let subnets: Vec<String> = network.subnets.iter().map(ToString::to_string).collect();
+        let name = visible(&network.name);
+        add("network", Some(format!("{name}  {}", subnets.join("  "))));
+        add("", Some(network.ways().to_owned()));
+    }
+    for port in map.published_to(place, link) {
+        let from = std::net::SocketAddr::new(port.address, port.port);
+        let missing = match port.rule {
+            Some(_) => "",
+            None => "  (its rule is missing)",
+        };
+        add(
+            "published",
+            Some(format!(
+                "{from}/{} → port {}{missing}",
+                port.protocol, port.to_port
+            )),
+        );
+    }
+    facts
+}
+
+/// `via 10.0.0.1`, by that interface.
+fn steps(way: &Way, index: u32) -> String {
+    let hops = way.hops.iter().filter(|hop| hop.link == Some(index));
+    let hops: Vec<String> = hops
+        .map(|hop| match hop.gateway {
+            Some(gateway) => format!("via {gateway}"),
+            None => "on the link".to_owned(),
+        })
+        .collect();
+    let mut text = hops.join(" and ");
+    if way.table != MAIN {
+        text += &format!(" (table {})", way.table);
+    }
+    text
+}
+
+/// One line for each of the tables and chains that stand in packets' way, with the depth at which it stands.
+pub fn rules(map: &Map) -> Vec<(usize, String)> {
+    let mut lines = Vec::new();
+    for table in &map.firewall.tables {
+        let whose = if table.own { "" } else { ", not soute's" };
+        let name = visible(&table.name);
+        lines.push((0, format!("table {} {name}{whose}", table.family)));
+        for chain in &table.chains {
+            let stands = match &chain.hook {
+                Some(hook) => format!(
+                    "{} at {}, priority {}{}",
+                    visible(&hook.kind),
+                    hook.hook,
+                    hook.priority,
+                    match hook.policy {
+                        "drop" => ", drops by default",
+                        _ => "",
+                    }
+                ),
+                None => "from other chains".to_owned(),
+            };
+            lines.push((1, format!("{}: {stands}", visible(&chain.name))));
+            let rules = chain.rules.iter();
+            lines.extend(rules.map(|rule| (2, visible(rule).into_owned())));
+        }
+    }
+    for table in &map.firewall.legacy {
+        lines.push((
+            0,
+            format!("{}: legacy, its rules are not seen", visible(table)),
+        ));
+    }
+    lines
+}
+
+/// What the machine does with others' packets.
+pub fn forwarding(map: &Map) -> &'static str {
+    match (map.firewall.forwards_ipv4, map.firewall.forwards_ipv6) {
+        (true, true) => "forwards IPv4 and IPv6",
+        (true, false) => "forwards IPv4",
+        (false, true) => "forwards IPv6",
+        (false, false) => "forwards nothing",
+    }
+}
