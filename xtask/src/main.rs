@@ -55,6 +55,7 @@ fn chore(arguments: &[String]) -> Result<()> {
         ["bench", rest @ ..] => bench::run(bench::Options::parse(rest)?),
         // What `bench` starts in namespaces of its own.
         ["bench-layout", layout, folder, rest @ ..] => bench::run_layout(layout, folder, rest),
+        ["bench-networks", folder, rest @ ..] => bench::run_networks(folder, rest),
         ["demo"] => demo::show(),
         ["dist"] => dist::make(),
         ["image"] => image::make_all().map(drop),

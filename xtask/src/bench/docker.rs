@@ -14,17 +14,23 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// Starts it, waits until it answers, and loads the image.
+    /// Starts it without networks, waits until it answers, and loads the image.
     pub fn start(bed: &Bed) -> Result<Self> {
+        let none = ["--bridge=none", "--iptables=false", "--ip6tables=false"];
+        Self::start_with(bed, &none)
+    }
+
+    /// The same with its own networks, in the caller's network namespace.
+    pub fn start_with_networks(bed: &Bed) -> Result<Self> {
+        Self::start_with(bed, &[])
+    }
+
+    fn start_with(bed: &Bed, flags: &[&str]) -> Result<Self> {
         let log = bed.path("docker.log");
         let file = std::fs::File::create(&log)?;
         let daemon = Command::new("dockerd")
-            .args([
-                "--bridge=none",
-                "--iptables=false",
-                "--ip6tables=false",
-                "--storage-driver=overlay2",
-            ])
+            .arg("--storage-driver=overlay2")
+            .args(flags)
             .arg("--data-root")
             .arg(bed.path("docker-root"))
             .arg("--exec-root")

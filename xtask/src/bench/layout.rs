@@ -75,6 +75,16 @@ pub fn available() -> Result<Vec<Layout>> {
 /// Starts this program again in mount, network and PID namespaces of its own, and returns its figures.
 /// Whatever a peer left running dies with the PID namespace.
 pub fn measure_in_namespaces(layout: Layout, bed: &Bed, options: Options) -> Result<Value> {
+    in_namespaces(
+        &["bench-layout", layout.name()],
+        bed,
+        options,
+        layout.name(),
+    )
+}
+
+/// The same of another measurement: `words` call it in there, and it leaves its figures in `NAME.json` of the bed.
+pub fn in_namespaces(words: &[&str], bed: &Bed, options: Options, name: &str) -> Result<Value> {
     let this = bed.path("xtask");
     std::fs::copy(std::env::current_exe()?, &this)?;
     let mut inside = command(
@@ -96,14 +106,14 @@ pub fn measure_in_namespaces(layout: Layout, bed: &Bed, options: Options) -> Res
     }
     inside
         .arg(this)
-        .args(["bench-layout", layout.name()])
+        .args(words)
         .arg(bed.folder())
         .args(options.words());
     let _parents = Parents::watch()?;
     let measured = run(&mut inside);
     remove_peers_cgroups();
     measured?;
-    let file = bed.path(&format!("{layout}.json"));
+    let file = bed.path(&format!("{name}.json"));
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("cannot read {}", file.display()))?;
     serde_json::from_str(&text).context("the figures are no JSON")
@@ -170,7 +180,7 @@ pub fn measure(layout: Layout, bed: &Bed, options: Options) -> Result<()> {
 }
 
 /// Leaves one layout at the usual place. The mounts are this namespace's own.
-fn show_only(layout: Layout) -> Result<()> {
+pub fn show_only(layout: Layout) -> Result<()> {
     match layout {
         Layout::V1 => {
             let unified = Path::new(CGROUPS).join("unified");

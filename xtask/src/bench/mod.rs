@@ -13,6 +13,7 @@ mod idle;
 mod layout;
 mod load;
 mod measure;
+mod networks;
 pub mod peers;
 mod rates;
 mod report;
@@ -92,10 +93,13 @@ pub fn run(options: Options) -> Result<()> {
             layout::measure_in_namespaces(layout, &bed, options)?,
         ));
     }
+    step("networks");
+    let figures = layout::in_namespaces(&["bench-networks"], &bed, options, "networks")?;
     step("layers");
     let load = load::measure(&bed, &images, if options.quick { 3 } else { 7 })?;
     let text = report::write(&report::Figures {
         layouts,
+        networks: figures,
         load,
         options,
     })?;
@@ -109,6 +113,11 @@ pub fn run(options: Options) -> Result<()> {
 pub fn run_layout(layout: &str, folder: &str, words: &[&str]) -> Result<()> {
     let layout = layout.parse()?;
     layout::measure(layout, &Bed::at(Path::new(folder))?, Options::parse(words)?)
+}
+
+/// What [`run`] starts in namespaces of its own: `bench-networks FOLDER [FLAG]`.
+pub fn run_networks(folder: &str, words: &[&str]) -> Result<()> {
+    networks::measure(&Bed::at(Path::new(folder))?, Options::parse(words)?)
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ use crate::image;
 use crate::scratch::Scratch;
 use crate::shell::{command, run, step};
 
-const PACKAGES: &str = "--include=conmon,containerd,crun,docker-cli,docker.io,iproute2,mount,podman,procps,runc,strace,time";
+const PACKAGES: &str = "--include=conmon,containerd,crun,docker-cli,docker.io,iperf3,iproute2,iptables,mount,netavark,nftables,podman,procps,runc,strace,time";
 
 /// The number counts changes of its contents.
-const NAME: &str = "peers-testing.3";
+const NAME: &str = "peers-testing.4";
 
 /// Without features it knows no cgroups at all.
 const YOUKI: &str = "0.7.0";

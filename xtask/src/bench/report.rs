@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Options;
 use super::layout::Layout;
 use super::load::Load;
+use super::networks::{BARE, FIRST, THOUSANDTH, WITHOUT};
 use super::rates::AT_ONCE;
 use super::statistics::{median, p95};
 use super::subjects::{
@@ -20,6 +21,8 @@ use crate::shell::{command, output};
 pub struct Figures {
     /// Each layout's figures, as its process wrote them.
     pub layouts: Vec<(Layout, Value)>,
+    /// Networks' figures, as their process wrote them.
+    pub networks: Value,
     /// The layers.
     pub load: Load,
     /// How much was measured.
@@ -69,6 +72,7 @@ pub fn write(figures: &Figures) -> Result<String> {
             )?;
         }
     }
+    networks(&mut page, &figures.networks)?;
     load(&mut page, &figures.load)?;
     Ok(page)
 }
@@ -227,6 +231,45 @@ fn collect(figures: &Figures) -> Vec<Target> {
             "KiB",
         );
     }
+    let networks = &figures.networks;
+    let middle = |name: &str| {
+        let sample = sample(&networks["run"][name]);
+        (!sample.is_empty()).then(|| median(&sample))
+    };
+    add(
+        "run on a bridge, more than without a network".into(),
+        middle(SOUTE)
+            .zip(middle(WITHOUT))
+            .map(|(with, without)| with - without),
+        3.0,
+        "ms",
+    );
+    for peer in [PODMAN, DOCKER] {
+        let run = ratio(&networks["run"], SOUTE, peer);
+        add(format!("run on a bridge / {peer}"), run, 0.04, "×");
+    }
+    // Of throughput more is better: how much more the other one lets through.
+    for (table, what, peer, limit) in [
+        ("between", "from container to container", BARE, 1.053),
+        ("between", "from container to container", PODMAN, 1.0),
+        ("between", "from container to container", DOCKER, 1.0),
+        ("published", "through a published port", PODMAN, 1.0),
+        ("published", "through a published port", DOCKER, 1.0),
+    ] {
+        let more = ratio(&networks["throughput"][table], peer, SOUTE);
+        add(
+            format!("throughput {what}: {peer} / soute"),
+            more,
+            limit,
+            "×",
+        );
+    }
+    add(
+        "publishing the 1,000th port / the first".into(),
+        ratio(&networks["ports"], THOUSANDTH, FIRST),
+        2.0,
+        "×",
+    );
     let load = median(&figures.load.soute) / median(&figures.load.tools);
     add(
         r"loading a gzip layer / gzip -dc \| tar x".into(),
@@ -295,6 +338,39 @@ fn table(page: &mut String, title: &str, value: &Value) -> Result<()> {
             p95(&sample),
             middle / floor,
             sample.len()
+        )?;
+    }
+    page.push('\n');
+    Ok(())
+}
+
+fn networks(page: &mut String, value: &Value) -> Result<()> {
+    writeln!(page, "## Networks\n")?;
+    table(
+        page,
+        "One container on a bridge, back to back",
+        &value["run"],
+    )?;
+    table(
+        page,
+        "Publishing a port of a container that runs",
+        &value["ports"],
+    )?;
+    writeln!(
+        page,
+        "### Gbit/s of one TCP connection\n\n| | from container to container | from outside, by a published port |\n|---|---:|---:|"
+    )?;
+    let throughput = &value["throughput"];
+    for (name, between) in throughput["between"].as_object().into_iter().flatten() {
+        let published = sample(&throughput["published"][name]);
+        let told = match published.is_empty() {
+            true => "".to_owned(),
+            false => format!("{:.1}", median(&published)),
+        };
+        writeln!(
+            page,
+            "| {name} | {:.1} | {told} |",
+            median(&sample(between))
         )?;
     }
     page.push('\n');
@@ -409,6 +485,14 @@ mod tests {
         };
         let figures = Figures {
             layouts: vec![(Layout::V2, layout)],
+            networks: json!({
+                "run": {"soute, none": [4.0], "soute": [6.5], "docker": [200.0]},
+                "ports": {"with no other port": [8.0], "with 999 others": [12.0]},
+                "throughput": {
+                    "between": {"soute": [18.0], "bare namespaces": [18.0], "docker": [20.0]},
+                    "published": {"soute": [17.0], "docker": [16.0]},
+                },
+            }),
             load,
             options,
         };
@@ -421,6 +505,16 @@ mod tests {
             page.contains("| run on v2 / crun, seccomp | 0.400 × | 0.65 × | met |"),
             "{page}"
         );
+        for line in [
+            "| run on a bridge, more than without a network | 2.500 ms | 3 ms | met |",
+            "| run on a bridge / docker | 0.033 × | 0.04 × | met |",
+            "| throughput from container to container: docker / soute | 1.111 × | 1 × | **missed** |",
+            "| publishing the 1,000th port / the first | 1.500 × | 2 × | met |",
+            "| soute | 18.0 | 17.0 |",
+            "| bare namespaces | 18.0 |  |",
+        ] {
+            assert!(page.contains(line), "{line}\n{page}");
+        }
         for line in [
             "| soute runtime: create, start, delete on v2 / crun | 0.500 × | 0.6 × | met |",
             "| soute runtime: system calls of a run on v2 | 351.000  | 350  | **missed** |",
