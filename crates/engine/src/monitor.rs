@@ -98,7 +98,7 @@ impl Caller for Beside<'_> {
 
     fn connect(&mut self, network: BorrowedFd<'_>) -> Result<(), Failure> {
         self.upkeep = Upkeep::new(true);
-        self.names = crate::networks::connect(self.networks, network)
+        self.names = crate::networks::connect(self.places, self.networks, network)
             .map_err(|e| Failure::setup("the container's networks", e))?;
         Ok(())
     }

@@ -127,6 +127,39 @@ fn many_at_once_have_one_each() {
     assert_eq!(addresses.len(), 20);
 }
 
+mod slow {
+    use super::{HashSet, Running, World, address};
+
+    /// Ten at a time, until there are two hundred: none has another's address, and each is found by its name.
+    #[test]
+    fn two_hundred_containers_have_an_address_and_a_name_each() {
+        let world = World::new();
+        world.soute(["network", "create", "net"]).success();
+        let mut addresses = HashSet::new();
+        for round in 0..20 {
+            let starts: Vec<Running> = (0..10)
+                .map(|number| {
+                    let name = format!("box{}", 10 * round + number);
+                    let flags = ["run", "--detach", "--network", "net", "--name", &name];
+                    let words = [&flags[..], &["busybox", "sleep", "1000"]].concat();
+                    Running::start(&mut world.command(words))
+                })
+                .collect();
+            for start in starts {
+                let id = start.outcome().success().text().trim().to_owned();
+                addresses.insert(address(&world, &id));
+            }
+        }
+        assert_eq!(addresses.len(), 200);
+        let script =
+            "for n in $(seq 0 199); do nslookup box$n > /dev/null || echo $n; done; echo end";
+        world
+            .sh(&["--network", "net"], script)
+            .success()
+            .prints("end");
+    }
+}
+
 /// Whoever is killed holds no address.
 #[test]
 fn a_killed_monitor_leaves_none() {

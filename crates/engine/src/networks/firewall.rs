@@ -9,6 +9,7 @@ use soute_network::ruleset::{self, Families, Healed, Published, Ruleset, State};
 
 use super::ports::is_by_rules;
 use super::record::NetworkRecord;
+use super::upkeep::tended;
 use crate::error::{Error, io};
 use crate::places::Places;
 use crate::record::{read_json, write_json};
@@ -18,17 +19,19 @@ use crate::record::{read_json, write_json};
 /// # Errors
 /// The kernel's, which has no nftables perhaps.
 pub(super) fn admit(places: &Places, networks: &[&NetworkRecord]) -> Result<(), Error> {
-    let mut table = Ruleset::open()?;
     for network in networks {
         let wanted = as_ruleset(network);
-        match table.add_network(&wanted) {
-            // The first network since the machine started, or somebody has flushed it all.
-            Err(ruleset::Error::Missing(_)) => {
-                table.heal(|| wanted_of_all(places))?;
-                table.add_network(&wanted)?;
+        tended(places, |table| {
+            match table.add_network(&wanted) {
+                // The first network since the machine started, or somebody has flushed it all.
+                Err(ruleset::Error::Missing(_)) => {
+                    table.heal(|| wanted_of_all(places))?;
+                    table.add_network(&wanted)?;
+                }
+                other => other?,
             }
-            other => other?,
-        }
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -68,26 +71,28 @@ fn wanted_of_all(places: &Places) -> Result<State, Error> {
 }
 
 /// A network that is no more has no place in the table.
-pub(super) fn forget(network: &NetworkRecord) -> Result<(), Error> {
-    match Ruleset::open()?.remove_network(&network.bridge) {
-        Err(ruleset::Error::Missing(_)) => Ok(()),
-        other => Ok(other?),
-    }
+pub(super) fn forget(places: &Places, network: &NetworkRecord) -> Result<(), Error> {
+    tended(places, |table| {
+        match table.remove_network(&network.bridge) {
+            Err(ruleset::Error::Missing(_)) => Ok(()),
+            other => Ok(other?),
+        }
+    })
 }
 
 /// Has ports of the machine's lead to a container.
-pub(super) fn publish(ports: &[Published]) -> Result<(), Error> {
+pub(super) fn publish(places: &Places, ports: &[Published]) -> Result<(), Error> {
     let ports = by_rules(ports);
     if ports.is_empty() {
         return Ok(());
     }
-    Ruleset::open()?.publish(&ports)?;
+    tended(places, |table| Ok(table.publish(&ports)?))?;
     forget_connections(&ports)
 }
 
 /// The same of ports that are noted already, so that a repair may have been first.
 pub(super) fn publish_noted(places: &Places, ports: &[Published]) -> Result<(), Error> {
-    match publish(ports) {
+    match publish(places, ports) {
         Err(Error::Ruleset(ruleset::Error::Taken { .. } | ruleset::Error::Missing(_))) => {
             heal(places)?;
             forget_connections(&by_rules(ports))
@@ -102,16 +107,16 @@ fn by_rules(ports: &[Published]) -> Vec<Published> {
 }
 
 /// They lead nowhere any more.
-pub(super) fn unpublish(ports: &[Published]) -> Result<(), Error> {
+pub(super) fn unpublish(places: &Places, ports: &[Published]) -> Result<(), Error> {
     let ports = by_rules(ports);
     if ports.is_empty() {
         return Ok(());
     }
-    match Ruleset::open()?.unpublish(&ports) {
+    tended(places, |table| match table.unpublish(&ports) {
         // Somebody has flushed it all.
-        Err(ruleset::Error::Missing(_)) => {}
-        other => drop(other?),
-    }
+        Err(ruleset::Error::Missing(_)) => Ok(()),
+        other => other.map(|_| ()).map_err(Error::from),
+    })?;
     forget_connections(&ports)
 }
 

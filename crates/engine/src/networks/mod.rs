@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use soute_network::route::Rtnetlink;
-use soute_network::ruleset::{Healed, Published};
+use soute_network::ruleset::Published;
 use soute_network::{Mac, Subnet, dns};
 
 pub(crate) use carry::Order;
@@ -264,7 +264,7 @@ impl Engine {
         {
             machine.delete_link(bridge.index)?;
         }
-        firewall::forget(&network)?;
+        firewall::forget(&self.places, &network)?;
         network.remove(&self.places)?;
         leases::forget(&self.places, &network.name)?;
         Ok(network)
@@ -291,7 +291,7 @@ impl Engine {
         match self.places.leases().exists() {
             true => {
                 upkeep::mend_bridges(&self.places)?;
-                Ok(firewall::heal(&self.places)? != Healed::Nothing)
+                upkeep::make_whole(&self.places)
             }
             // No container has been in a network since the machine started.
             false => Ok(false),
@@ -451,6 +451,7 @@ fn all_noted(places: &Places) -> Vec<(String, Noted)> {
 /// Joins the container whose network namespace this is to its networks. Gives the sockets of its name server, where it is
 /// to have one.
 pub(crate) fn connect(
+    places: &Places,
     wanted: &Wires,
     container: BorrowedFd<'_>,
 ) -> Result<Option<dns::Sockets>, Error> {
@@ -465,7 +466,7 @@ pub(crate) fn connect(
             !wanted.ports.is_empty(),
         )?;
     }
-    firewall::publish(&wanted.noted().published)?;
+    firewall::publish(places, &wanted.noted().published)?;
     Ok(match wanted.have_names() {
         true => Some(dns::place(container)?),
         false => None,
@@ -514,7 +515,7 @@ pub(crate) fn release(places: &Places, id: &str) -> Result<(), Error> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return io("removing", &note, Err(e)),
         _ => {}
     }
-    firewall::unpublish(&published)?;
+    firewall::unpublish(places, &published)?;
     leases::free(places, id)
 }
 

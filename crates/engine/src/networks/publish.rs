@@ -4,7 +4,7 @@ use soute_network::plan::ports::{PortOfMachine, Wanted};
 use soute_network::route::Rtnetlink;
 use soute_network::ruleset::Published;
 
-use super::{Noted, firewall, noted, ports, wires_path};
+use super::{Noted, firewall, noted, ports, upkeep, wires_path};
 use crate::error::Error;
 use crate::record::{Record, write_json};
 use crate::request::Network;
@@ -32,6 +32,7 @@ impl Engine {
             });
         };
         let id = container.record.id.clone();
+        let whole;
         let (old_record, old, new) = {
             let _lock = super::lock(&self.places)?;
             let old_record = self.find(&id)?;
@@ -50,6 +51,7 @@ impl Engine {
             if old.published.is_empty() {
                 self.let_come_back(&old)?;
             }
+            whole = upkeep::suspend(&self.places)?;
             record.write(&self.places)?;
             write_json(&wires_path(&self.places, &id), &new, false)?;
             (old_record, old, new)
@@ -65,8 +67,14 @@ impl Engine {
             let ports = ports.filter(|port| !other.published.contains(port));
             ports.cloned().collect()
         };
-        firewall::unpublish(&only_in(&old, &new))?;
-        firewall::publish_noted(&self.places, &only_in(&new, &old))
+        let (gone, fresh) = (only_in(&old, &new), only_in(&new, &old));
+        firewall::unpublish(&self.places, &gone)?;
+        firewall::publish_noted(&self.places, &fresh)?;
+        let commits = [gone, fresh]
+            .iter()
+            .filter(|ports| !ports.is_empty())
+            .count();
+        upkeep::resume(&self.places, whole, commits)
     }
 
     /// What a container sends to its own published ports may come back to it.

@@ -11,7 +11,7 @@ use soute_network::route::Rtnetlink;
 use soute_network::ruleset::Published;
 
 use super::record::NetworkRecord;
-use super::{Noted, Wire, connect, firewall, leases, names, noted, wires_path};
+use super::{Noted, Wire, connect, firewall, leases, names, noted, upkeep, wires_path};
 use crate::error::{Error, io};
 use crate::etc_files::MachineFiles;
 use crate::frame::{Frame, Received};
@@ -109,6 +109,7 @@ impl Engine {
         }
         // Whoever was at work has finished when the lock is ours.
         let _lock = super::lock(&self.places)?;
+        upkeep::suspend(&self.places)?;
         for mark in Mark::all(&self.places)? {
             self.unplug(&mark.id, &mark.network)?;
             mark.remove()?;
@@ -261,10 +262,10 @@ impl Engine {
                 changed.cloned().collect()
             };
             let fresh = changed(&new.published, &old.published);
-            firewall::unpublish(&changed(&old.published, &new.published))?;
-            firewall::unpublish(&fresh)?;
+            firewall::unpublish(places, &changed(&old.published, &new.published))?;
+            firewall::unpublish(places, &fresh)?;
             write_json(&wires_path(places, id), &new, false)?;
-            firewall::publish(&fresh)?;
+            firewall::publish(places, &fresh)?;
         }
         names::forget(places, network, id)?;
         leases::free_in(places, network, id)?;

@@ -1,6 +1,7 @@
 //! Networks are put back as they should be, whoever changed them.
 
 use std::fs::TryLockError;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use soute_network::route::Rtnetlink;
@@ -32,35 +33,89 @@ pub(crate) fn keep(places: &Places) -> Result<Kept, Error> {
         Err(TryLockError::Error(e)) => return io("locking", &folder, Err(e)),
         Ok(()) => {}
     }
+    make_whole(places)?;
+    Ok(Kept::Whole)
+}
+
+/// Puts back what of the table is not as it should be; whether anything was. As long as nobody has changed any rules since
+/// all was seen to be well, that is known without a look at the table, which may have thousands of elements.
+pub(super) fn make_whole(places: &Places) -> Result<bool, Error> {
     let mut table = Ruleset::open()?;
+    let mut amiss = false;
     for _ in 0..MOST_LOOKS {
         let generation = table.generation()?;
         if seen_whole(places) == Some(generation) {
             break;
         }
         if firewall::heal(places)? == Healed::Nothing {
-            let path = whole_path(places);
-            io(
-                "writing",
-                &path,
-                std::fs::write(&path, generation.to_string()),
-            )?;
+            note_whole(places, generation)?;
             break;
         }
+        amiss = true;
     }
-    Ok(Kept::Whole)
+    Ok(amiss)
+}
+
+/// Changes the table. If all was well before, and nobody else has changed any rules meanwhile, all is well.
+pub(super) fn tended<T>(
+    places: &Places,
+    change: impl FnOnce(&mut Ruleset) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut table = Ruleset::open()?;
+    let before = table.generation()?;
+    let whole = seen_whole(places) == Some(before);
+    let done = change(&mut table)?;
+    // A commit of one batch is one step (nf_tables_commit).
+    let after = before.wrapping_add(1);
+    if whole && table.generation()? == after {
+        note_whole(places, after)?;
+    }
+    Ok(done)
+}
+
+/// From now on nobody takes all to be well without a look: what is noted is about to change before the table does. Gives
+/// the number of the rules if all was well.
+pub(super) fn suspend(places: &Places) -> Result<Option<u32>, Error> {
+    let generation = Ruleset::open()?.generation()?;
+    let whole = seen_whole(places) == Some(generation);
+    let path = whole_path(places);
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => io("removing", &path, Err(e))?,
+        _ => {}
+    }
+    Ok(whole.then_some(generation))
+}
+
+/// The table has changed as well, in so many commits: if those were the only ones, all is well again.
+pub(super) fn resume(places: &Places, before: Option<u32>, commits: usize) -> Result<(), Error> {
+    let after = before.map(|before| before.wrapping_add(commits as u32));
+    match after {
+        Some(after) if Ruleset::open()?.generation()? == after => note_whole(places, after),
+        _ => Ok(()),
+    }
 }
 
 /// The number of the rules when all was as it should be.
 fn seen_whole(places: &Places) -> Option<u32> {
-    std::fs::read_to_string(whole_path(places))
-        .ok()?
-        .parse()
-        .ok()
+    let text = std::fs::read_to_string(whole_path(places)).ok()?;
+    let (namespace, generation) = text.split_once(' ')?;
+    (namespace == own_namespace()).then(|| generation.parse().ok())?
+}
+
+fn note_whole(places: &Places, generation: u32) -> Result<(), Error> {
+    let path = whole_path(places);
+    let text = format!("{} {generation}", own_namespace());
+    io("writing", &path, std::fs::write(&path, text))
+}
+
+/// The network namespace, of which the number is.
+fn own_namespace() -> String {
+    let link = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
+    link.to_string_lossy().into_owned()
 }
 
 fn whole_path(places: &Places) -> PathBuf {
-    places.run.join("nftables.generation")
+    places.run.join("nftables.whole")
 }
 
 /// Makes bridges anew that somebody has deleted while containers were joined to them, and joins these again.
