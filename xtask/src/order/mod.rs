@@ -16,13 +16,14 @@ mod breakpoints {
 mod symbols;
 
 use std::collections::HashSet;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::cargo::soute_in;
 use crate::cgroups::Parents;
@@ -48,6 +49,8 @@ pub fn of_first_use(soute: &Path) -> Result<Vec<String>> {
     // Nobody executes what is open for writing.
     drop(file);
     let _parents = Parents::watch()?;
+    // What a network changes on a machine it does not change on this one.
+    let _own = OwnNetwork::enter()?;
     let workload = Workload::prepare(soute, &traced, scratch.path())?;
     let mut seen = HashSet::new();
     let mut order = Vec::new();
@@ -61,7 +64,26 @@ pub fn of_first_use(soute: &Path) -> Result<Vec<String>> {
     Ok(order)
 }
 
-/// What is traced: a container's start by each of the two front doors.
+/// A network namespace for this thread and what it starts; on drop it is back in the machine's.
+struct OwnNetwork(File);
+
+impl OwnNetwork {
+    fn enter() -> Result<Self> {
+        let machine = File::open("/proc/thread-self/ns/net").context("the network namespace")?;
+        unshare(CloneFlags::CLONE_NEWNET).context("unshare(CLONE_NEWNET)")?;
+        Ok(Self(machine))
+    }
+}
+
+impl Drop for OwnNetwork {
+    fn drop(&mut self) {
+        if let Err(error) = setns(&self.0, CloneFlags::CLONE_NEWNET) {
+            eprintln!("xtask: back in the machine's network: {error}");
+        }
+    }
+}
+
+/// What is traced: a container's start by each of the two front doors, and one in a network.
 struct Workload {
     traced: PathBuf,
     folder: PathBuf,
@@ -86,23 +108,27 @@ impl Workload {
         config["process"]["args"] = serde_json::json!(["/soute", "version"]);
         std::fs::write(&file, config.to_string())?;
         // What only the first one does: the image is unpacked.
-        output(&mut workload.engine(soute)).context("a container of the embedded image")?;
+        for network in ["none", "bridge"] {
+            let mut first = workload.engine(soute, network);
+            output(&mut first).context("a container of the embedded image")?;
+        }
         Ok(workload)
     }
 
-    fn commands(&self) -> [Command; 2] {
+    fn commands(&self) -> [Command; 3] {
         let mut runtime = Command::new(&self.traced);
         runtime.args(["runtime", "--root"]);
         runtime.arg(self.folder.join("runtime"));
         runtime.args(["run", "--bundle"]);
         runtime.arg(self.folder.join("bundle")).arg("order");
-        [runtime, self.engine(&self.traced)]
+        let engine = |network| self.engine(&self.traced, network);
+        [runtime, engine("none"), engine("bridge")]
     }
 
-    fn engine(&self, program: &Path) -> Command {
+    fn engine(&self, program: &Path, network: &str) -> Command {
         let mut engine = soute_in(program, &self.folder);
         engine.arg("--config").arg(self.folder.join("no-settings"));
-        engine.args(["run", "--rm", "--network", "none", "hello"]);
+        engine.args(["run", "--rm", "--network", network, "hello"]);
         engine
     }
 }

@@ -32,8 +32,8 @@ impl Engine {
         endpoint: Endpoint,
         container: &str,
     ) -> Result<Vec<String>, Error> {
-        let known = self.network(&endpoint.network)?;
         let container = self.container(container)?;
+        let known = self.network(&endpoint.network)?;
         let Some(running) = self.running(&container)? else {
             let lock = super::lock(&self.places)?;
             self.rewrite_stopped(&container, |record| {

@@ -50,7 +50,7 @@ pub struct PublishedPort {
     pub owner: String,
     /// The container's interface that has the address.
     pub interface: Option<String>,
-    /// What leads there, as nft(8) shows it; none: it is missing in the table.
+    /// What leads there: its element, as nft(8) shows it, or the monitor; none: it is missing in the table.
     pub rule: Option<String>,
     /// The monitor that holds the socket that reserves the port.
     #[serde(skip)]
@@ -137,7 +137,10 @@ fn joined(in_table: &[Published], containers: &[Container]) -> Vec<PublishedPort
     for container in containers {
         for port in &container.noted.published {
             if !in_table.iter().any(|there| key(there) == key(port)) {
-                all.push(describe(port, Some(container), None));
+                // The kernel translates no ::1.
+                let local = port.address == Some(Ipv6Addr::LOCALHOST.into());
+                let by = local.then(|| "passed on by its monitor".to_owned());
+                all.push(describe(port, Some(container), by));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Error};
+use soute_engine::{DEFAULT_NETWORK, Engine, Error};
 
 use super::super::each::each;
 use crate::output::print;
@@ -30,7 +30,7 @@ impl Rm {
     }
 }
 
-/// All that no container runs in.
+/// All that were made and that no container runs in.
 #[derive(Debug, Args)]
 pub struct Prune {
     /// As it always is: nothing is asked
@@ -40,7 +40,9 @@ pub struct Prune {
 
 impl Prune {
     pub fn run(self, engine: &Engine) -> Result<ExitCode> {
-        for network in engine.networks()? {
+        // The one that is there without being made is no left-over.
+        let networks = engine.networks()?.into_iter();
+        for network in networks.filter(|network| network.name != DEFAULT_NETWORK) {
             if engine.members(&network)?.is_empty() {
                 engine.remove_network(&network.name)?;
                 print(&(network.name + "\n"))?;
