@@ -3,6 +3,7 @@
 mod addresses;
 mod links;
 mod make;
+mod modes;
 mod routes;
 
 use std::net::IpAddr;
@@ -14,7 +15,8 @@ use soute_sys::{CallError, Called};
 
 pub use addresses::Address;
 pub use links::{Link, LinkFlags};
-pub use make::{End, IpvlanMode, MacvlanMode};
+pub use make::End;
+pub use modes::{IpvlanFlag, IpvlanMode, MacvlanMode};
 pub use routes::{Hop, Route};
 
 /// linux/socket.h

@@ -2,6 +2,9 @@
 
 mod addresses;
 mod connect;
+mod ipvlan;
+mod lan;
+mod macvlan;
 mod manage;
 mod names;
 mod neighbour;
