@@ -19,6 +19,7 @@ pub mod log;
 mod monitor;
 mod monitors;
 mod mount_points;
+mod namespace_file;
 mod networks;
 mod operate;
 mod places;

@@ -4,6 +4,7 @@ mod limits;
 mod mounts;
 mod sysctls;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use soute_runtime::capabilities::{self, Cap, CapSet};
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::etc_files::MachineFiles;
 use crate::places::Places;
 use crate::record::Record;
-use crate::request::{Network, Request, SeccompChoice, Share};
+use crate::request::{HostAddress, Network, Request, SeccompChoice, Share};
 
 pub(crate) use limits::{check_limits, rlimits as limits_of};
 
@@ -29,14 +30,14 @@ pub(crate) struct Machine {
     pub(crate) layout: Layout,
     pub(crate) kernel: KernelVersion,
     pub(crate) last_capability: u8,
-    /// Namespaces of other containers that this one joins, open.
+    /// Namespaces of others that this one joins, open.
     pub(crate) joins: Joins,
     pub(crate) files: MachineFiles,
     /// What it is joined to.
     pub(crate) networks: crate::networks::Wires,
 }
 
-/// Namespaces of other containers.
+/// Namespaces of other containers; the network's may be any.
 #[derive(Debug, Default)]
 pub(crate) struct Joins {
     pub(crate) user: Option<(std::os::fd::OwnedFd, Option<soute_runtime::idmap::IdMaps>)>,
@@ -103,8 +104,16 @@ pub(crate) fn plan(
     let request = &record.request;
     let capabilities = capabilities(record, machine.last_capability)?;
     let seccomp = filter(record, capabilities, machine.kernel)?;
-    let etc_files = crate::etc_files::files(record, &machine.files, &machine.networks.wires());
-    let mounts = mounts::mounts(places, record, &machine.layout, etc_files)?;
+    let wires = machine.networks.wires();
+    let gateways = crate::networks::gateways(places, &wires)?;
+    check_host_gateway(request, &gateways)?;
+    let etc_files = crate::etc_files::files(record, &machine.files, &wires, &gateways);
+    let mut mounts = mounts::mounts(places, record, &machine.layout, etc_files)?;
+    if let (Network::Namespace(_), Some(Joined::Own(_)), Some(_)) =
+        (&request.network, &machine.joins.net, &record.id_maps)
+    {
+        mounts::show_joined_network(&mut mounts);
+    }
     let (devices, rules) = devices(record, capabilities)?;
     let open = request.privileged || request.security.unconfined_system_paths;
     let list = |paths: &[&str]| -> Vec<String> {
@@ -154,6 +163,18 @@ pub(crate) fn plan(
         namespaces,
     };
     Ok((plan, rules))
+}
+
+/// A name that leads to the machine needs a bridge, on which the machine has an address.
+fn check_host_gateway(request: &Request, gateways: &[IpAddr]) -> Result<(), Error> {
+    let mut hosts = request.extra_hosts.iter();
+    match hosts.find(|(_, address)| *address == HostAddress::HostGateway) {
+        Some((name, address)) if gateways.is_empty() => Err(Error::Impossible(format!(
+            "--add-host {name}:{address}: the machine has an address in networks of bridges, and the container is in none of \
+             them now"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn capabilities(record: &Record, last: u8) -> Result<CapSet, Error> {

@@ -2,7 +2,9 @@
 
 mod addresses;
 mod connect;
+mod host_gateway;
 mod ipvlan;
+mod joined_by_path;
 mod lan;
 mod macvlan;
 mod manage;

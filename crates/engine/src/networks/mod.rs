@@ -498,6 +498,16 @@ pub(crate) fn connect(
     })
 }
 
+/// The machine's addresses as a container sees them that is joined so: those of the first bridge.
+pub(crate) fn gateways(places: &Places, wires: &[Wire]) -> Result<Vec<IpAddr>, Error> {
+    let Some(wire) = wires.iter().find(|wire| wire.is_bridged()) else {
+        return Ok(Vec::new());
+    };
+    let network = NetworkRecord::read(places, &wire.network)?;
+    let subnets = network.into_iter().flat_map(|network| network.subnets);
+    Ok(subnets.map(|range| range.gateway).collect())
+}
+
 /// What a container's neighbours in a network find it by: its name, the beginning of its id, the host name that it was
 /// given, and whatever else it was given there.
 fn known_by(

@@ -331,7 +331,8 @@ impl Engine {
         }
         let told = noted(&self.places, &record.id).and_then(|noted| {
             let machine = MachineFiles::read(&record.request);
-            crate::etc_files::rewrite(running.pid, record, &machine, &noted.wires)
+            let gateways = super::gateways(&self.places, &noted.wires)?;
+            crate::etc_files::rewrite(running.pid, record, &machine, &noted.wires, &gateways)
         });
         if let Err(e) = told {
             notices.push(format!("its own files are as they were: {e}"));

@@ -15,8 +15,8 @@ use crate::output::print;
 #[derive(Debug, Args)]
 pub struct Create {
     /// bridge; macvlan: containers have Ethernet addresses of their own on --opt parent=INTERFACE; ipvlan: they have its
-    /// Ethernet address and IP addresses of their own. What shares an interface passes none of the machine's firewall, and
-    /// does not reach the machine
+    /// Ethernet address and IP addresses of their own. What shares an interface passes none of the machine's firewall (but
+    /// in ipvlan_mode=l3s), and does not reach the machine itself
     #[arg(short, long, value_name = "DRIVER", default_value = "bridge", value_parser = driver)]
     driver: Driver,
 
@@ -41,7 +41,7 @@ pub struct Create {
     #[arg(long)]
     ipv6: bool,
 
-    /// No way out, and none in
+    /// No way out, and none in; of macvlan and ipvlan, none beyond their link
     #[arg(long)]
     internal: bool,
 
