@@ -355,7 +355,7 @@ impl Engine {
         }
         let led_by = match record.request.published.is_empty() {
             true => Vec::new(),
-            false => parent::ways_in(&networks, &wires)?,
+            false => parent::ways_in(&wires)?,
         };
         let ports = ports::reserve(&self.places, record, &led_by)?;
         let wires = networks.into_iter().zip(wires).collect();

@@ -328,28 +328,29 @@ pub(super) fn forget(
     Ok(())
 }
 
-/// Of the wires to these networks those by which published ports can lead to the container.
+/// Of a container's wires those by which published ports can lead to it.
 ///
 /// # Errors
 /// There is none, or answers would leave by another.
-pub(super) fn ways_in(networks: &[NetworkRecord], wires: &[Wire]) -> Result<Vec<Wire>, Error> {
+pub(super) fn ways_in(wires: &[Wire]) -> Result<Vec<Wire>, Error> {
     let bridged = || wires.iter().filter(|wire| wire.is_bridged());
-    let out = wires.iter().position(|wire| !wire.gateways.is_empty());
-    let astray = out.filter(|way| wires.get(*way).is_some_and(|wire| !wire.is_bridged()));
-    let first = astray.or((bridged().count() == 0).then_some(0));
-    match first.and_then(|way| networks.get(way)) {
-        None => Ok(bridged().cloned().collect()),
-        Some(network) => impossible(format!(
-            "--publish: network {0} has the driver {1}: its containers are reached at their own addresses, and not by the \
-             machine, {2}",
-            network.name,
-            network.driver.name(),
-            match bridged().count() {
-                0 => "which has no way to them; do without, or join a bridge's network first",
-                _ => "and answers would leave by it: name the bridge's network before it",
-            }
-        )),
-    }
+    let out = wires.iter().find(|wire| !wire.gateways.is_empty());
+    let (wire, why) = match (out, bridged().count()) {
+        (Some(out), 1..) if !out.is_bridged() => (
+            out,
+            "and answers would leave by it: name the bridge's network before it",
+        ),
+        (_, 0) if !wires.is_empty() => (
+            &wires[0],
+            "which has no way to them; do without, or join a bridge's network, too",
+        ),
+        _ => return Ok(bridged().cloned().collect()),
+    };
+    impossible(format!(
+        "--publish: network {} is on an interface of the machine's (macvlan, ipvlan): its containers are reached at their own \
+         addresses, and not by the machine, {why}",
+        wire.network
+    ))
 }
 
 /// What of the machine keeps containers of these networks from reaching outside.
@@ -408,6 +409,43 @@ mod tests {
         ] {
             assert!(discord(one, other).is_some(), "{one:?} {other:?}");
             assert!(discord(other, one).is_some(), "{other:?} {one:?}");
+        }
+    }
+
+    #[test]
+    fn published_ports_lead_by_bridges() {
+        let wire = |network: &str, peer: &str, way_out: bool| Wire {
+            network: network.to_owned(),
+            interface: "eth0".to_owned(),
+            peer: peer.to_owned(),
+            mac: Mac::local([0; 6]),
+            addresses: Vec::new(),
+            gateways: if way_out {
+                vec![[10, 0, 0, 1].into()]
+            } else {
+                Vec::new()
+            },
+            names: Vec::new(),
+        };
+        let (bridge, lan) = (wire("net", "veth0", true), wire("lan", "", true));
+        let inner = wire("inner", "veth1", false);
+        assert_eq!(ways_in(&[]).unwrap(), []);
+        assert_eq!(
+            ways_in(&[bridge.clone(), lan.clone()]).unwrap(),
+            [bridge.clone()]
+        );
+        // An internal bridge alone is no way out that could be the wrong one.
+        assert_eq!(
+            ways_in(std::slice::from_ref(&inner)).unwrap(),
+            [inner.clone()]
+        );
+        for (wires, why) in [
+            (vec![lan.clone()], "no way to them"),
+            (vec![lan.clone(), bridge], "answers would leave by it"),
+            (vec![inner, lan], "answers would leave by it"),
+        ] {
+            let told = ways_in(&wires).unwrap_err().to_string();
+            assert!(told.contains("network lan") && told.contains(why), "{told}");
         }
     }
 
