@@ -19,6 +19,7 @@ use soute_runtime::seccomp::{Filter, KernelVersion};
 
 use crate::error::Error;
 use crate::etc_files::MachineFiles;
+use crate::networks::Wire;
 use crate::places::Places;
 use crate::record::Record;
 use crate::request::{HostAddress, Network, Request, SeccompChoice, Share};
@@ -105,8 +106,7 @@ pub(crate) fn plan(
     let capabilities = capabilities(record, machine.last_capability)?;
     let seccomp = filter(record, capabilities, machine.kernel)?;
     let wires = machine.networks.wires();
-    let gateways = crate::networks::gateways(places, &wires)?;
-    check_host_gateway(request, &gateways)?;
+    let gateways = host_gateways(places, request, &wires)?;
     let etc_files = crate::etc_files::files(record, &machine.files, &wires, &gateways);
     let mut mounts = mounts::mounts(places, record, &machine.layout, etc_files)?;
     if let (Network::Namespace(_), Some(Joined::Own(_)), Some(_)) =
@@ -165,15 +165,23 @@ pub(crate) fn plan(
     Ok((plan, rules))
 }
 
-/// A name that leads to the machine needs a bridge, on which the machine has an address.
-fn check_host_gateway(request: &Request, gateways: &[IpAddr]) -> Result<(), Error> {
+/// The addresses that a name of `--add-host` has which is to lead to the machine, if there is one.
+///
+/// # Errors
+/// The machine has none that the container sees.
+fn host_gateways(places: &Places, request: &Request, wires: &[Wire]) -> Result<Vec<IpAddr>, Error> {
     let mut hosts = request.extra_hosts.iter();
-    match hosts.find(|(_, address)| *address == HostAddress::HostGateway) {
-        Some((name, address)) if gateways.is_empty() => Err(Error::Impossible(format!(
-            "--add-host {name}:{address}: the machine has an address in networks of bridges, and the container is in none of \
+    let Some((name, asked)) = hosts.find(|(_, address)| *address == HostAddress::HostGateway)
+    else {
+        return Ok(Vec::new());
+    };
+    let gateways = crate::networks::gateways(places, wires)?;
+    match gateways.is_empty() {
+        false => Ok(gateways),
+        true => Err(Error::Impossible(format!(
+            "--add-host {name}:{asked}: the machine has an address in networks of bridges, and the container is in none of \
              them now"
         ))),
-        _ => Ok(()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Containers in a network namespace that somebody else has made: `--network ns:PATH`.
 
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-use soute_tests::{Outcome, World, output, set_file};
+use soute_tests::{Outcome, World, output, own_folders};
 
 use crate::lan::{exec, ip, sleeper};
 
@@ -80,6 +81,13 @@ impl Drop for Named {
     }
 }
 
+#[track_caller]
+fn write(path: &str, content: &str) {
+    // It may be a link to somewhere else.
+    let _ = std::fs::remove_file(path);
+    std::fs::write(path, content).unwrap();
+}
+
 fn inode(namespace: &str) -> String {
     let link = std::fs::read_link(namespace).expect("a namespace");
     link.to_string_lossy().into_owned()
@@ -88,8 +96,9 @@ fn inode(namespace: &str) -> String {
 /// It sees the interfaces that are there, and none of the machine's; whoever owns the namespace keeps it.
 #[test]
 fn a_container_is_in_the_namespace() {
-    set_file("/etc/hosts", "127.0.0.1 localhost\n192.0.2.77 printer\n");
-    set_file(
+    own_folders();
+    write("/etc/hosts", "127.0.0.1 localhost\n192.0.2.77 printer\n");
+    write(
         "/etc/resolv.conf",
         "nameserver 127.0.0.53\nnameserver 192.0.2.53\n",
     );
@@ -133,20 +142,11 @@ fn a_container_is_in_the_namespace() {
 /// As ip-netns(8) has it for whatever runs in a namespace with a name.
 #[test]
 fn a_named_one_may_have_files_of_its_own() {
-    // Of the test's own mounts: nothing of it is on the machine.
-    set_file("/etc/hosts", "127.0.0.1 localhost\n");
-    let mount = |words: &str| {
-        output(Command::new("mount").args(words.split(' '))).success();
-    };
-    mount("-t tmpfs run /run");
-    for folder in ["/run/upper", "/run/work", "/run/netns"] {
-        std::fs::create_dir(folder).unwrap();
-    }
-    mount("-t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work etc /etc");
-    let _ = std::fs::remove_file("/etc/resolv.conf");
-    std::fs::write("/etc/resolv.conf", "nameserver 192.0.2.53\n").unwrap();
+    own_folders();
+    write("/etc/resolv.conf", "nameserver 192.0.2.53\n");
+    std::fs::create_dir("/run/netns").unwrap();
     std::fs::create_dir_all("/etc/netns/red").unwrap();
-    std::fs::write("/etc/netns/red/resolv.conf", "nameserver 127.0.0.9\n").unwrap();
+    write("/etc/netns/red/resolv.conf", "nameserver 127.0.0.9\n");
     let world = World::new();
     for (name, server) in [("red", "127.0.0.9"), ("green", "192.0.2.53")] {
         let named = Named::new(&format!("/run/netns/{name}"));
@@ -183,7 +183,6 @@ fn it_is_opened_again_at_each_start() {
     let world = World::new();
     let named = Named::new(world.path("green").to_str().unwrap());
     let id = sleeper(&world, &[&named.flag(), "--name", "box"]);
-    let before = inode(&format!("/proc/{}/ns/net", world.pid(&id)));
     named.unmake();
     // It goes on where it is.
     exec(&world, &id, "cat /proc/net/dev")
@@ -194,8 +193,9 @@ fn it_is_opened_again_at_each_start() {
         .fails(1, &[&named.path, "not one any more"]);
     named.make();
     world.soute(["start", "box"]).success();
-    let after = inode(&format!("/proc/{}/ns/net", world.pid(&id)));
-    assert_ne!(before, after);
+    let file = std::fs::metadata(&named.path).expect("a namespace").ino();
+    let own = inode(&format!("/proc/{}/ns/net", world.pid(&id)));
+    assert_eq!(own, format!("net:[{file}]"));
     exec(&world, &id, "ls /sys/class/net")
         .success()
         .shows_not("inside0");

@@ -365,8 +365,18 @@ fn a_parent_that_is_not_as_it_should_be_is_told() {
     world
         .sh(&["--network", "wide"], "true")
         .fails(125, &["1300 bytes", "out1 takes 1200"]);
-    world.soute(["network", "rm", "wide", "lan"]).success();
-    assert!(world.ids().is_empty());
+    world.soute(["network", "rm", "wide"]).success();
+    // With it goes what stands on it: the container is in the network and has no link there, until it is taken out.
+    let id = sleeper(&world, &["--network", "lan", "--name", "box"]);
+    ip("link delete out1").success();
+    ip_in(&world, &id, "link").success().shows_not("eth0");
+    world
+        .soute(["network", "disconnect", "lan", "box"])
+        .success();
+    world
+        .soute(["network", "connect", "lan", "box"])
+        .fails(1, &["none of this name"]);
+    world.soute(["network", "rm", "lan"]).success();
 }
 
 #[track_caller]
