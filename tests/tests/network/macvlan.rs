@@ -400,6 +400,7 @@ fn what_cannot_be_is_refused() {
         (&["--opt", "parent=nosuch0"], "no interface nosuch0"),
         (&["--opt", "parent=nosuch0.5"], "no interface nosuch0"),
         (&["--opt", "parent=lo"], "leads nowhere"),
+        (&["--opt", "parent=soute1"], "that network's own"),
         (&["--opt", "parent=a/b"], "an interface's name"),
         (
             &["--opt", "parent=out1", "--opt", "macvlan_mode=l2"],

@@ -71,11 +71,13 @@ pub(super) fn choose(
     }
 }
 
-/// Why the kernel does not have links of both on one interface.
+/// Why links of a network are not on an interface that another network has.
 fn discord(one: Driver, other: Driver) -> Option<&'static str> {
     use Driver::{Ipvlan, Macvlan};
     let alone = |driver| matches!(driver, Macvlan { mode } if mode == MacvlanMode::Passthru);
     match (one, other) {
+        // Containers would be in that network past the rules that keep it apart, and lose their links with it.
+        (_, Driver::Bridge) => Some("the bridge is that network's own"),
         _ if alone(one) || alone(other) => Some("a macvlan of mode passthru has it for itself"),
         (Macvlan { .. }, Ipvlan { .. }) | (Ipvlan { .. }, Macvlan { .. }) => {
             Some("an interface has macvlans or ipvlans, not both")
@@ -412,6 +414,7 @@ mod tests {
             assert!(discord(one, other).is_some(), "{one:?} {other:?}");
             assert!(discord(other, one).is_some(), "{other:?} {one:?}");
         }
+        assert!(discord(l2, Driver::Bridge).is_some());
     }
 
     #[test]
