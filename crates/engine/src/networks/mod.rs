@@ -197,8 +197,8 @@ impl Engine {
         let others = NetworkRecord::all(&self.places)?;
         let mut machine = Rtnetlink::open()?;
         let taken = subnets::taken(&mut machine, &others)?;
-        // On a network that it only lends an interface to the machine has no address: its own routes are in nobody's way, and
-        // mostly the parent's own subnet is what is wanted.
+        // On a network that it only lends an interface to, the machine has no address: its own routes are in nobody's way,
+        // and mostly the parent's own subnet is what is wanted.
         let hidden = match wanted.driver {
             Driver::Bridge => taken.clone(),
             Driver::Macvlan { .. } | Driver::Ipvlan { .. } => {
