@@ -23,7 +23,7 @@ mod world;
 
 pub use docker::Docker;
 pub use killer::Killer;
-pub use machine::{Layout, cgroup_of, layout, mounts, set_file};
+pub use machine::{Layout, cgroup_of, layout, mounts, own_folders, set_file};
 pub use mounted::Mounted;
 pub use outcome::Outcome;
 pub use program::{DEADLINE, Running, output, output_in_files};

@@ -45,6 +45,23 @@ pub fn set_file(path: &str, content: &str) {
     mount_bind(file.path(), path).unwrap_or_else(|e| panic!("mount(MS_BIND, {path}): {e}"));
 }
 
+/// A /run and an /etc of this test's own: nothing that it writes there is on the machine. To be called before a world is
+/// made, which counts mounts.
+#[track_caller]
+pub fn own_folders() {
+    enter();
+    let mount = |words: &str| {
+        let mounted = Command::new("mount").args(words.split(' ')).status();
+        let mounted = mounted.expect("mount (package mount)");
+        assert!(mounted.success(), "mount {words}: {mounted}");
+    };
+    mount("-t tmpfs run /run");
+    for folder in ["/run/upper", "/run/work"] {
+        std::fs::create_dir(folder).expect("a folder");
+    }
+    mount("-t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work etc /etc");
+}
+
 /// How the machine's cgroups are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {

@@ -304,7 +304,7 @@ fn hostname(id: &str, request: &Request, joined: Option<&Record>) -> Option<Stri
         return None;
     }
     let shared = match &request.network {
-        Network::None | Network::Networks(_) => None,
+        Network::None | Network::Namespace(_) | Network::Networks(_) => None,
         Network::Host => Some(machine_hostname()),
         Network::Container(_) => joined
             .and_then(|other| other.hostname.clone())

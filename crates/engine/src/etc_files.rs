@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use soute_runtime::idmap::IdMaps;
@@ -13,7 +13,7 @@ use soute_sys::Called;
 use crate::error::{Error, io};
 use crate::networks::{Wire, names};
 use crate::record::Record;
-use crate::request::{Network, Request};
+use crate::request::{HostAddress, Network, Request};
 
 /// Where they are in a container.
 const HOSTS: &str = "/etc/hosts";
@@ -30,31 +30,66 @@ pub(crate) struct MachineFiles {
     hosts: String,
     hostname: String,
     resolv_conf: String,
+    /// It is that of the very network which the container is in, and names only what that reaches.
+    fits: bool,
 }
+
+/// Where ip-netns(8) keeps the files of the network namespaces that it names.
+const OF_NAMESPACES: &str = "/etc/netns";
 
 impl MachineFiles {
     /// Reads those that `request` needs; one that is not there is empty.
     pub(crate) fn read(request: &Request) -> Self {
         let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let machines = |hosts: bool| Self {
+            hosts: if hosts { file(HOSTS) } else { String::new() },
+            hostname: machine_hostname(),
+            resolv_conf: file(RESOLV_CONF),
+            fits: request.network == Network::Host,
+        };
         match &request.network {
             Network::Container(_) => Self::default(),
-            network => Self {
-                hosts: match network {
-                    Network::Host => file(HOSTS),
-                    _ => String::new(),
-                },
-                hostname: machine_hostname(),
-                resolv_conf: file(RESOLV_CONF),
-            },
+            Network::Host => machines(true),
+            Network::None | Network::Networks(_) => machines(false),
+            Network::Namespace(path) => {
+                let mut files = machines(true);
+                let Some(folder) = of_namespace(path) else {
+                    return files;
+                };
+                let own = |path: &str| {
+                    let name = path.trim_start_matches("/etc/");
+                    std::fs::read_to_string(folder.join(name)).ok()
+                };
+                if let Some(hosts) = own(HOSTS) {
+                    files.hosts = hosts;
+                }
+                if let Some(resolv_conf) = own(RESOLV_CONF) {
+                    (files.resolv_conf, files.fits) = (resolv_conf, true);
+                }
+                files
+            }
         }
     }
 }
 
-/// The files for one start: where, and what. With another container's network come that one's files.
+/// The folder of the files that are for a named network namespace instead of the machine's: of /run/netns/blue,
+/// /etc/netns/blue.
+fn of_namespace(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent()?;
+    let named = ["/run/netns", "/var/run/netns"];
+    named
+        .iter()
+        .any(|folder| parent == Path::new(folder))
+        .then(|| Path::new(OF_NAMESPACES).join(path.file_name().unwrap_or_default()))
+}
+
+/// The files for one start: where, and what. With another container's network come that one's files. `gateways`: the
+/// machine, as the container sees it.
 pub(crate) fn files(
     record: &Record,
     machine: &MachineFiles,
     wires: &[Wire],
+    gateways: &[IpAddr],
 ) -> Vec<(&'static str, MountSource)> {
     if let Network::Container(_) = record.request.network {
         let same = |path: &'static str| {
@@ -64,28 +99,33 @@ pub(crate) fn files(
         return PATHS.map(same).to_vec();
     }
     let hostname = record.hostname.as_ref().unwrap_or(&machine.hostname);
-    let own = texts(record, machine, wires);
+    let own = texts(record, machine, wires, gateways);
     let own = own.into_iter().chain([(HOSTNAME, format!("{hostname}\n"))]);
     own.map(|(path, content)| (path, MountSource::File { content }))
         .collect()
 }
 
 /// The files that tell of the networks that the container is in.
-fn texts(record: &Record, machine: &MachineFiles, wires: &[Wire]) -> [(&'static str, String); 2] {
+fn texts(
+    record: &Record,
+    machine: &MachineFiles,
+    wires: &[Wire],
+    gateways: &[IpAddr],
+) -> [(&'static str, String); 2] {
     let request = &record.request;
     let resolv_conf = match request.network {
         Network::Networks(_) if wires.iter().any(|wire| names::are_in(&wire.network)) => {
             by_own_server(request, &machine.resolv_conf)
         }
-        Network::Networks(_) => {
+        Network::Networks(_) | Network::Namespace(_) if !machine.fits => {
             let upstream = || std::fs::read_to_string(RESOLVED).unwrap_or_default();
             resolv_conf(request, &reachable(&machine.resolv_conf, upstream))
         }
         _ => resolv_conf(request, &machine.resolv_conf),
     };
-    let shared = request.network == Network::Host;
+    let shared = matches!(request.network, Network::Host | Network::Namespace(_));
     let hostname = record.hostname.as_ref().unwrap_or(&machine.hostname);
-    let hosts = hosts(request, shared.then_some(machine.hosts.as_str()))
+    let hosts = hosts(request, shared.then_some(machine.hosts.as_str()), gateways)
         + &own_names(wires, hostname, &record.name);
     [(RESOLV_CONF, resolv_conf), (HOSTS, hosts)]
 }
@@ -99,6 +139,7 @@ pub(crate) fn rewrite(
     record: &Record,
     machine: &MachineFiles,
     wires: &[Wire],
+    gateways: &[IpAddr],
 ) -> Result<(), Error> {
     let owner = record.id_maps.as_ref().and_then(IdMaps::root);
     let owner = owner.unwrap_or((0, 0)).0;
@@ -106,7 +147,7 @@ pub(crate) fn rewrite(
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&root, flags, Mode::empty())
         .called(|| format!("open({})", root.display()))?;
-    for (path, text) in texts(record, machine, wires) {
+    for (path, text) in texts(record, machine, wires, gateways) {
         let mut file = own_file(root.as_fd(), path, owner)?;
         let written = file
             .set_len(0)
@@ -159,7 +200,7 @@ fn own_names(wires: &[Wire], hostname: &str, name: &str) -> String {
         .collect()
 }
 
-fn hosts(request: &Request, machine: Option<&str>) -> String {
+fn hosts(request: &Request, machine: Option<&str>, gateways: &[IpAddr]) -> String {
     let mut text = machine.map_or_else(
         || {
             "127.0.0.1\tlocalhost\n\
@@ -173,7 +214,13 @@ fn hosts(request: &Request, machine: Option<&str>) -> String {
         str::to_owned,
     );
     for (name, address) in &request.extra_hosts {
-        text.push_str(&format!("{address}\t{name}\n"));
+        let addresses = match address {
+            HostAddress::Address(address) => std::slice::from_ref(address),
+            HostAddress::HostGateway => gateways,
+        };
+        for address in addresses {
+            text.push_str(&format!("{address}\t{name}\n"));
+        }
     }
     text
 }
@@ -289,11 +336,26 @@ mod tests {
     #[test]
     fn added_hosts_come_last() {
         let request = Request {
-            extra_hosts: vec![("db".into(), "192.0.2.7".parse().unwrap())],
+            extra_hosts: vec![
+                ("machine".into(), HostAddress::HostGateway),
+                ("db".into(), "192.0.2.7".parse().unwrap()),
+            ],
             ..Request::default()
         };
-        let text = hosts(&request, None);
+        let gateways = ["10.0.0.1", "fd00::1"].map(|text| text.parse().unwrap());
+        let text = hosts(&request, None, &gateways);
         assert!(text.starts_with("127.0.0.1\tlocalhost\n"));
-        assert!(text.ends_with("192.0.2.7\tdb\n"));
+        assert!(text.ends_with("\n10.0.0.1\tmachine\nfd00::1\tmachine\n192.0.2.7\tdb\n"));
+    }
+
+    #[test]
+    fn a_named_namespace_may_have_files_of_its_own() {
+        let folder = |path: &str| of_namespace(Path::new(path));
+        let blue = Some(PathBuf::from("/etc/netns/blue"));
+        assert_eq!(folder("/run/netns/blue"), blue);
+        assert_eq!(folder("/var/run/netns/blue"), blue);
+        for path in ["/proc/7/ns/net", "/run/netns", "/run/netns/a/b"] {
+            assert_eq!(folder(path), None, "{path}");
+        }
     }
 }

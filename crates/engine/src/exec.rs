@@ -90,7 +90,7 @@ impl Engine {
             attributes: Attributes::default(),
             preserved_descriptors: 0,
         };
-        // One that joins another container may share the machine's by way of it.
+        // One that joins another container, or a file's namespace, may share the machine's by way of it.
         let joined = |kind: &str| shares_namespace(running.pid, kind).map(|us| !us);
         let own_share = |share: &Share, kind: &str| match share {
             Share::Private => Ok(true),
@@ -103,7 +103,7 @@ impl Engine {
             net: match &request.network {
                 Network::None | Network::Networks(_) => true,
                 Network::Host => false,
-                Network::Container(_) => joined("net")?,
+                Network::Container(_) | Network::Namespace(_) => joined("net")?,
             },
             ipc: own_share(&request.ipc, "ipc")?,
             uts: request.uts != Share::Host,

@@ -215,7 +215,7 @@ impl Engine {
         })
     }
 
-    /// Namespaces of another container, open.
+    /// Namespaces of another container, or of whoever, open.
     fn joins(&self, request: &Request) -> Result<Joins, Error> {
         let mut joins = Joins::default();
         let mut join = |name: &str, kind: &str, mounts: bool| -> Result<Joined, Error> {
@@ -256,6 +256,9 @@ impl Engine {
         }
         if let Network::Container(name) = &request.network {
             net = Some(join(name, "net", true)?);
+        }
+        if let Network::Namespace(path) = &request.network {
+            net = Some(crate::namespace_file::open_network(path)?);
         }
         (joins.pid, joins.ipc, joins.net) = (pid, ipc, net);
         Ok(joins)

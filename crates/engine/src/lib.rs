@@ -19,6 +19,7 @@ pub mod log;
 mod monitor;
 mod monitors;
 mod mount_points;
+mod namespace_file;
 mod networks;
 mod operate;
 mod places;
@@ -41,8 +42,8 @@ pub use exec::Exec;
 pub use frame::{CHUNK, Connection, Frame, Received};
 pub use launch::{Start, Started, exit_code};
 pub use networks::{
-    DEFAULT as DEFAULT_NETWORK, Member, NetworkRecord, NewNetwork, NewRange, Noted, Range, Side,
-    Wire,
+    DEFAULT as DEFAULT_NETWORK, Driver, Member, NetworkRecord, NewNetwork, NewRange, Noted, Range,
+    Side, Vlan, Wire,
 };
 pub use places::Places;
 pub use record::{LastRun, Record, Running};

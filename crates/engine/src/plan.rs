@@ -4,6 +4,7 @@ mod limits;
 mod mounts;
 mod sysctls;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use soute_runtime::capabilities::{self, Cap, CapSet};
@@ -18,9 +19,10 @@ use soute_runtime::seccomp::{Filter, KernelVersion};
 
 use crate::error::Error;
 use crate::etc_files::MachineFiles;
+use crate::networks::Wire;
 use crate::places::Places;
 use crate::record::Record;
-use crate::request::{Network, Request, SeccompChoice, Share};
+use crate::request::{HostAddress, Network, Request, SeccompChoice, Share};
 
 pub(crate) use limits::{check_limits, rlimits as limits_of};
 
@@ -29,14 +31,14 @@ pub(crate) struct Machine {
     pub(crate) layout: Layout,
     pub(crate) kernel: KernelVersion,
     pub(crate) last_capability: u8,
-    /// Namespaces of other containers that this one joins, open.
+    /// Namespaces of others that this one joins, open.
     pub(crate) joins: Joins,
     pub(crate) files: MachineFiles,
     /// What it is joined to.
     pub(crate) networks: crate::networks::Wires,
 }
 
-/// Namespaces of other containers.
+/// Namespaces of other containers; the network's may be any.
 #[derive(Debug, Default)]
 pub(crate) struct Joins {
     pub(crate) user: Option<(std::os::fd::OwnedFd, Option<soute_runtime::idmap::IdMaps>)>,
@@ -103,8 +105,15 @@ pub(crate) fn plan(
     let request = &record.request;
     let capabilities = capabilities(record, machine.last_capability)?;
     let seccomp = filter(record, capabilities, machine.kernel)?;
-    let etc_files = crate::etc_files::files(record, &machine.files, &machine.networks.wires());
-    let mounts = mounts::mounts(places, record, &machine.layout, etc_files)?;
+    let wires = machine.networks.wires();
+    let gateways = host_gateways(places, request, &wires)?;
+    let etc_files = crate::etc_files::files(record, &machine.files, &wires, &gateways);
+    let mut mounts = mounts::mounts(places, record, &machine.layout, etc_files)?;
+    if let (Network::Namespace(_), Some(Joined::Own(_)), Some(_)) =
+        (&request.network, &machine.joins.net, &record.id_maps)
+    {
+        mounts::show_joined_network(&mut mounts);
+    }
     let (devices, rules) = devices(record, capabilities)?;
     let open = request.privileged || request.security.unconfined_system_paths;
     let list = |paths: &[&str]| -> Vec<String> {
@@ -154,6 +163,26 @@ pub(crate) fn plan(
         namespaces,
     };
     Ok((plan, rules))
+}
+
+/// The addresses that a name of `--add-host` has which is to lead to the machine, if there is one.
+///
+/// # Errors
+/// The machine has none that the container sees.
+fn host_gateways(places: &Places, request: &Request, wires: &[Wire]) -> Result<Vec<IpAddr>, Error> {
+    let mut hosts = request.extra_hosts.iter();
+    let Some((name, asked)) = hosts.find(|(_, address)| *address == HostAddress::HostGateway)
+    else {
+        return Ok(Vec::new());
+    };
+    let gateways = crate::networks::gateways(places, wires)?;
+    match gateways.is_empty() {
+        false => Ok(gateways),
+        true => Err(Error::Impossible(format!(
+            "--add-host {name}:{asked}: the machine has an address in networks of bridges, and the container is in none of \
+             them now"
+        ))),
+    }
 }
 
 pub(crate) fn capabilities(record: &Record, last: u8) -> Result<CapSet, Error> {

@@ -89,7 +89,7 @@ pub struct Request {
     /// `--userns`; `None`: the engine's default.
     pub userns: Option<UserNamespace>,
     /// `--add-host`.
-    pub extra_hosts: Vec<(String, IpAddr)>,
+    pub extra_hosts: Vec<(String, HostAddress)>,
     /// `--dns`.
     pub dns: Vec<IpAddr>,
     /// `--dns-search`.
@@ -147,6 +147,8 @@ pub enum Network {
     Host,
     /// That of another container, by name or id.
     Container(String),
+    /// Any, by a file that leads to it, absolute: /run/netns/NAME, /proc/PID/ns/net.
+    Namespace(PathBuf),
     /// A namespace of its own, joined to networks of the engine's.
     Networks(Vec<Endpoint>),
 }
@@ -158,6 +160,7 @@ impl std::fmt::Display for Network {
             Self::None => f.write_str("none"),
             Self::Host => f.write_str("host"),
             Self::Container(name) => write!(f, "container:{name}"),
+            Self::Namespace(path) => write!(f, "ns:{}", path.display()),
             Self::Networks(all) => f.write_str(all.first().map_or("none", |one| &one.network)),
         }
     }
@@ -177,6 +180,59 @@ pub struct Endpoint {
     /// What its neighbours there find it by, besides its name.
     #[serde(default)]
     pub aliases: Vec<String>,
+}
+
+/// What `--add-host` has a name lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum HostAddress {
+    /// This address.
+    Address(IpAddr),
+    /// The machine, as the container sees it.
+    HostGateway,
+}
+
+/// Text that is not a [`HostAddress`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not an IP address")]
+pub struct NoHostAddress(String);
+
+impl FromStr for HostAddress {
+    type Err = NoHostAddress;
+
+    /// An address, or Docker's word for the machine.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "host-gateway" => Ok(Self::HostGateway),
+            text => {
+                let address = text.parse().map_err(|_| NoHostAddress(text.to_owned()));
+                address.map(Self::Address)
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for HostAddress {
+    type Error = NoHostAddress;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<HostAddress> for String {
+    fn from(address: HostAddress) -> Self {
+        address.to_string()
+    }
+}
+
+impl std::fmt::Display for HostAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::HostGateway => f.write_str("host-gateway"),
+        }
+    }
 }
 
 /// `--userns`.
@@ -337,6 +393,17 @@ pub enum MountKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn host_addresses_are_kept_as_they_are_written() {
+        for text in ["10.0.0.1", "fd00::1", "host-gateway"] {
+            let address: HostAddress = text.parse().unwrap();
+            let kept = serde_json::to_string(&address).unwrap();
+            assert_eq!(kept, format!("\"{text}\""));
+            assert_eq!(serde_json::from_str::<HostAddress>(&kept).unwrap(), address);
+        }
+        assert!("gateway".parse::<HostAddress>().is_err());
+    }
 
     #[test]
     fn user_namespaces() {

@@ -4,6 +4,7 @@ mod addresses;
 mod carry;
 mod links;
 mod make;
+mod modes;
 mod routes;
 
 use std::net::IpAddr;
@@ -16,7 +17,8 @@ use soute_sys::{CallError, Called};
 pub use addresses::Address;
 pub use carry::{Carried, CarryError, Place, carry};
 pub use links::{Link, LinkFlags, State};
-pub use make::{End, IpvlanMode, MacvlanMode};
+pub use make::End;
+pub use modes::{IpvlanFlag, IpvlanMode, MacvlanMode};
 pub use routes::{Hop, Route};
 
 /// linux/socket.h

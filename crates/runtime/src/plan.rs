@@ -297,6 +297,9 @@ pub enum MountSource {
         /// Absolute, in that container; resolved inside its root.
         path: String,
     },
+    /// A sysfs that shows the network namespace that is joined ([`Namespaces::net`]), where the container's user namespace
+    /// is not that one's owner and may not mount it.
+    JoinedSysfs,
     /// A file or folder of the machine.
     Bind {
         /// Absolute.
@@ -333,7 +336,7 @@ impl MountSource {
     pub(crate) fn is_of_the_machine(&self) -> bool {
         matches!(
             self,
-            Self::Dev { .. } | Self::Bind { .. } | Self::Neighbours { .. }
+            Self::Dev { .. } | Self::Bind { .. } | Self::Neighbours { .. } | Self::JoinedSysfs
         )
     }
 }

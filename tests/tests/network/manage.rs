@@ -93,7 +93,6 @@ fn what_cannot_be_is_refused() {
         ),
         (&["--subnet", "169.254.0.0/16", "x"], "link-local"),
         (&["--subnet", "fe80::/64", "x"], "link-local"),
-        (&["--driver", "macvlan", "x"], "not there yet"),
         (&["--opt", "mtu=9", "x"], "a number from 68"),
     ] {
         world

@@ -56,6 +56,9 @@ const EVERYTHING: &[Program] = &[
         ],
     ),
     Program::some("soute-tests", "faults", &["killed::", "wrecks::"]),
+    // The developer's kernel has neither ipvlan nor VLANs.
+    Program::all("soute-network", "route"),
+    Program::some("soute-tests", "network", &["ipvlan::", "joined_by_path::"]),
     Program::some(
         "soute-tests",
         "oci",

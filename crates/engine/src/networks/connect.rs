@@ -1,7 +1,8 @@
-//! The wires of one container: a veth pair from its network namespace to the bridge.
+//! The wires of one container: a veth pair from its network namespace to the bridge, or a link over another interface.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,8 @@ use soute_network::route::{End, Hop, Link, Rtnetlink};
 use soute_network::{Mac, Subnet};
 use soute_sys::CallError;
 
-use super::record::NetworkRecord;
+use super::parent;
+use super::record::{Driver, NetworkRecord};
 use crate::error::{Error, short};
 
 /// A wire from a container, and what it is joined to.
@@ -19,7 +21,7 @@ pub struct Wire {
     pub network: String,
     /// Its interface's name in the container: `eth0`.
     pub interface: String,
-    /// The other end's name, on the machine.
+    /// The other end's name, on the machine; empty: it has none, and stands on the interface that its network shares.
     pub peer: String,
     /// Its interface's Ethernet address.
     pub mac: Mac,
@@ -32,9 +34,53 @@ pub struct Wire {
     pub names: Vec<String>,
 }
 
+impl Wire {
+    /// It leads to a bridge of the network's own.
+    pub fn is_bridged(&self) -> bool {
+        !self.peer.is_empty()
+    }
+}
+
+/// How long is waited for what the container had when it ran before: the kernel takes its time to end a namespace.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Does it again while it fails with `busy`.
+pub(super) fn patiently(
+    busy: Errno,
+    mut deed: impl FnMut() -> Result<(), CallError>,
+) -> Result<(), CallError> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match deed() {
+            Err(e) if e.errno() == busy && Instant::now() < end => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+}
+
 /// The name on the machine of the end that belongs to interface `number` of container `id`: one of at most 15 bytes.
 pub(super) fn peer_name(id: &str, number: usize) -> String {
     format!("veth{number}{}", &short(id)[..9])
+}
+
+/// Joins a container, whose network namespace this is, to a network; `hairpin` as [`wire`] has it.
+pub(super) fn join(
+    machine: &mut Rtnetlink,
+    network: &NetworkRecord,
+    container: BorrowedFd<'_>,
+    connection: &Wire,
+    hairpin: bool,
+) -> Result<(), Error> {
+    match network.driver {
+        Driver::Bridge => {
+            let bridge = bridge(machine, network)?;
+            Ok(wire(machine, &bridge, container, connection, hairpin)?)
+        }
+        Driver::Macvlan { .. } | Driver::Ipvlan { .. } => {
+            parent::join(machine, network, container, connection)
+        }
+    }
 }
 
 /// The bridge of `network`, made and in order, whatever became of it since the last container.
@@ -96,7 +142,7 @@ pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result
 
 /// Lays the wire; `hairpin`: what the container sends may come back to it, as it must if it is to reach its own published
 /// ports where bridged packets are translated, too (net.bridge.bridge-nf-call-iptables). On return the interface in the namespace `container` is up, with its addresses and routes.
-pub(super) fn wire(
+fn wire(
     machine: &mut Rtnetlink,
     bridge: &Link,
     container: BorrowedFd<'_>,
@@ -127,18 +173,26 @@ pub(super) fn wire(
     if hairpin && let Some(port) = machine.link(&connection.peer)? {
         machine.set_hairpin(port.index, true)?;
     }
+    settle(container, connection)
+}
+
+/// Gives a container's interface its addresses and routes, and brings it up.
+pub(super) fn settle(container: BorrowedFd<'_>, connection: &Wire) -> Result<(), CallError> {
     let mut inside = Rtnetlink::open_in(container)?;
     let missing = || CallError::new(connection.interface.clone(), Errno::NODEV);
     let link = inside.link(&connection.interface)?.ok_or_else(missing)?;
     for &(address, prefix) in &connection.addresses {
-        inside.add_address(link.index, address, prefix)?;
+        // An ipvlan's is no other's on its parent.
+        patiently(Errno::ADDRINUSE, || {
+            inside.add_address(link.index, address, prefix)
+        })?;
     }
     inside.set_up(link.index, true)?;
     let mut gateways = connection.gateways.iter();
     gateways.try_for_each(|&gateway| lead_everywhere(&mut inside, &link, gateway))
 }
 
-/// Has a gateway lead out of the container whose network namespace this is, by an interface that it has.
+/// Has a gateway, or where it is 0.0.0.0 or :: the link itself, lead out of the container whose network namespace this is, by an interface that it has.
 pub(super) fn lead_out(
     container: BorrowedFd<'_>,
     interface: &str,
@@ -152,7 +206,7 @@ pub(super) fn lead_out(
 
 fn lead_everywhere(inside: &mut Rtnetlink, link: &Link, gateway: IpAddr) -> Result<(), CallError> {
     let hop = Hop {
-        gateway: Some(gateway),
+        gateway: Some(gateway).filter(|gateway| !gateway.is_unspecified()),
         link: Some(link.index),
     };
     let everywhere = Subnet::of(gateway, 0).unwrap_or_else(|| unreachable!("0 bits fit"));

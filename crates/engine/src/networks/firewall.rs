@@ -46,7 +46,11 @@ fn wanted_of_all(places: &Places) -> Result<State, Error> {
     let networks = NetworkRecord::all(places)?;
     let noted = super::all_noted(places);
     let mut all = State {
-        networks: networks.iter().map(as_ruleset).collect(),
+        networks: networks
+            .iter()
+            .filter(|network| network.driver.is_bridge())
+            .map(as_ruleset)
+            .collect(),
         published: noted
             .into_iter()
             .flat_map(|(_, noted)| noted.published)

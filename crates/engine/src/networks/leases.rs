@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use soute_network::Subnet;
 use soute_network::plan::addresses::{Addresses, NoAddress};
 
-use super::record::{NetworkRecord, Range};
+use super::record::{Driver, NetworkRecord, Range};
 use super::subnets::impossible;
 use crate::error::{Error, io, short};
 use crate::ids;
@@ -37,10 +37,11 @@ pub(super) fn take(
     }
     if let Some(address) = wanted {
         check(range, address).map_err(|e| {
-            let bridges = if address == range.gateway {
-                ": it is the bridge's own"
-            } else {
-                ""
+            let bridges = match network.driver {
+                _ if address != range.gateway => "",
+                Driver::Bridge => ": it is the bridge's own",
+                _ if network.driver.is_routed() => ": it is kept for the network itself",
+                Driver::Macvlan { .. } | Driver::Ipvlan { .. } => ": it is the gateway's",
             };
             impossible(format_args!("network {}: {e}{bridges}", network.name))
         })?;

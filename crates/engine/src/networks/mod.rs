@@ -1,4 +1,4 @@
-//! Networks: bridges of the machine's that containers are joined to by veth pairs.
+//! Networks: bridges of the machine's that containers are joined to by veth pairs, and interfaces that they share.
 
 mod carry;
 mod connect;
@@ -6,6 +6,7 @@ mod firewall;
 mod holder;
 mod leases;
 pub(crate) mod names;
+mod parent;
 pub(crate) mod ports;
 mod publish;
 mod record;
@@ -28,7 +29,7 @@ pub(crate) use carry::Order;
 pub use carry::Side;
 pub use connect::Wire;
 use ports::Reserved;
-pub use record::{NetworkRecord, Range};
+pub use record::{Driver, NetworkRecord, Range, Vlan};
 pub(crate) use upkeep::{Kept, keep};
 
 use crate::error::{Error, io, short};
@@ -108,6 +109,10 @@ const RESERVED: [&str; 4] = ["none", "host", "container", "default"];
 pub struct NewNetwork {
     /// Its name.
     pub name: String,
+    /// What joins containers to it.
+    pub driver: Driver,
+    /// The interface of the machine's that they share, unless they are on a bridge.
+    pub parent: Option<String>,
     /// Its addresses: at most one subnet of each family. Without one of IPv4, one is chosen.
     pub ranges: Vec<NewRange>,
     /// With IPv6 although no subnet of it is named.
@@ -170,7 +175,7 @@ impl Engine {
         }
     }
 
-    /// Makes a network: it is written down, and its bridge is made with its first container.
+    /// Makes a network: it is written down, and a bridge is made with its first container.
     ///
     /// # Errors
     /// The name is taken, or no name; a subnet is in the way of a route of the machine's.
@@ -193,6 +198,14 @@ impl Engine {
         let others = NetworkRecord::all(&self.places)?;
         let mut machine = Rtnetlink::open()?;
         let taken = subnets::taken(&mut machine, &others)?;
+        // On a network that it only lends an interface to, the machine has no address: its own routes are in nobody's way,
+        // and mostly the parent's own subnet is what is wanted.
+        let hidden = match wanted.driver {
+            Driver::Bridge => taken.clone(),
+            Driver::Macvlan { .. } | Driver::Ipvlan { .. } => {
+                subnets::of_networks(&others).collect()
+            }
+        };
         let id = ids::new_id()?;
         let mut ranges = Vec::new();
         for wanted in &wanted.ranges {
@@ -205,7 +218,7 @@ impl Engine {
                     wanted.subnet
                 )));
             }
-            subnets::check(wanted.subnet, &taken)?;
+            subnets::check(wanted.subnet, &hidden)?;
             ranges.push(subnets::range(wanted.subnet, wanted.gateway, wanted.pool)?);
         }
         if !ranges.iter().any(|range| range.subnet.is_ipv4()) {
@@ -215,24 +228,22 @@ impl Engine {
             let own = subnets::choose_ipv6(&id, &taken)?;
             ranges.push(subnets::range(own, None, None)?);
         }
-        let bridge = match wanted.bridge {
-            Some(name) if is_free(&mut machine, &others, &name)? => name,
-            Some(name) => {
-                return Err(Error::Impossible(format!(
-                    "the name {name} is an interface's already: a network makes a bridge of its own"
-                )));
+        let (bridge, vlan) = match wanted.driver {
+            Driver::Bridge => (own_bridge(&mut machine, &others, &wanted)?, None),
+            Driver::Macvlan { .. } | Driver::Ipvlan { .. } => {
+                parent::choose(&mut machine, &others, &wanted)?
             }
-            // soute0 where that is nobody's.
-            None => free_bridge(&mut machine, &others, wanted.name != DEFAULT)?,
         };
         let network = NetworkRecord {
             name: wanted.name,
             id,
             created: Timestamp::now(),
+            driver: wanted.driver,
             bridge,
+            vlan,
             subnets: ranges,
             internal: wanted.internal,
-            masquerade: !wanted.internal && !wanted.no_masquerade,
+            masquerade: wanted.driver.is_bridge() && !wanted.internal && !wanted.no_masquerade,
             mtu: wanted.mtu,
             labels: wanted.labels,
         };
@@ -259,12 +270,20 @@ impl Engine {
             )));
         }
         let mut machine = Rtnetlink::open()?;
-        if let Some(bridge) = machine.link(&network.bridge)?
-            && bridge.kind.as_deref() == Some("bridge")
-        {
-            machine.delete_link(bridge.index)?;
+        match network.driver {
+            Driver::Bridge => {
+                if let Some(bridge) = machine.link(&network.bridge)?
+                    && bridge.kind.as_deref() == Some("bridge")
+                {
+                    machine.delete_link(bridge.index)?;
+                }
+                firewall::forget(&self.places, &network)?;
+            }
+            Driver::Macvlan { .. } | Driver::Ipvlan { .. } => {
+                let others = NetworkRecord::all(&self.places)?;
+                parent::forget(&mut machine, &network, &others)?;
+            }
         }
-        firewall::forget(&self.places, &network)?;
         network.remove(&self.places)?;
         leases::forget(&self.places, &network.name)?;
         Ok(network)
@@ -335,7 +354,11 @@ impl Engine {
             wires.push(self.reserve_one(record, endpoint, &network, &wires)?);
             networks.push(network);
         }
-        let ports = ports::reserve(&self.places, record, &wires, &record.request.published)?;
+        let led_by = match record.request.published.is_empty() {
+            true => Vec::new(),
+            false => parent::ways_in(&wires)?,
+        };
+        let ports = ports::reserve(&self.places, record, &led_by, &record.request.published)?;
         let wires = networks.into_iter().zip(wires).collect();
         Ok(Wires { wires, ports })
     }
@@ -367,15 +390,22 @@ impl Engine {
             addresses.push((address, range.subnet.prefix()));
             // One way out of each kind: that of the first network that has one.
             let mut ways = others.iter().flat_map(|wire| &wire.gateways);
-            if !network.internal && ways.all(|way| way.is_ipv4() != range.gateway.is_ipv4()) {
-                gateways.push(range.gateway);
+            if ways.all(|way| way.is_ipv4() != range.gateway.is_ipv4()) {
+                gateways.extend(network.way_out(range));
             }
         }
+        let own = mac(id, number);
+        let (peer, mac) = match network.driver {
+            Driver::Bridge => (connect::peer_name(id, number), endpoint.mac.unwrap_or(own)),
+            Driver::Macvlan { .. } | Driver::Ipvlan { .. } => {
+                (String::new(), parent::mac(network, endpoint.mac, own)?)
+            }
+        };
         Ok(Wire {
             network: network.name.clone(),
             interface: interface(number),
-            peer: connect::peer_name(id, number),
-            mac: endpoint.mac.unwrap_or_else(|| mac(id, number)),
+            peer,
+            mac,
             addresses,
             gateways,
             names,
@@ -396,11 +426,14 @@ impl Engine {
         networks: &[&NetworkRecord],
         locked: bool,
     ) -> Result<Vec<String>, Error> {
+        let mut notices = parent::obstacles(networks)?;
+        let bridges = networks.iter().filter(|network| network.driver.is_bridge());
+        let networks: Vec<&NetworkRecord> = bridges.copied().collect();
         if networks.is_empty() {
-            return Ok(Vec::new());
+            return Ok(notices);
         }
-        firewall::admit(&self.places, networks)?;
-        let mut notices = firewall::forward(&self.places, networks, locked)?;
+        firewall::admit(&self.places, &networks)?;
+        notices.extend(firewall::forward(&self.places, &networks, locked)?);
         if networks.iter().any(|network| !network.internal) {
             notices.extend(firewall::obstacles()?);
         }
@@ -457,20 +490,24 @@ pub(crate) fn connect(
 ) -> Result<Option<dns::Sockets>, Error> {
     let mut machine = Rtnetlink::open()?;
     for (network, wire) in &wanted.wires {
-        let bridge = connect::bridge(&mut machine, network)?;
-        connect::wire(
-            &mut machine,
-            &bridge,
-            container,
-            wire,
-            !wanted.ports.is_empty(),
-        )?;
+        let hairpin = !wanted.ports.is_empty();
+        connect::join(&mut machine, network, container, wire, hairpin)?;
     }
     firewall::publish(places, &wanted.noted().published)?;
     Ok(match wanted.have_names() {
         true => Some(dns::place(container)?),
         false => None,
     })
+}
+
+/// The machine's addresses as a container sees them that is joined so: those of the first bridge.
+pub(crate) fn gateways(places: &Places, wires: &[Wire]) -> Result<Vec<IpAddr>, Error> {
+    let Some(wire) = wires.iter().find(|wire| wire.is_bridged()) else {
+        return Ok(Vec::new());
+    };
+    let network = NetworkRecord::read(places, &wire.network)?;
+    let subnets = network.into_iter().flat_map(|network| network.subnets);
+    Ok(subnets.map(|range| range.gateway).collect())
 }
 
 /// What a container's neighbours in a network find it by: its name, the beginning of its id, the host name that it was
@@ -538,6 +575,22 @@ fn lock_file(places: &Places) -> Result<(std::fs::File, PathBuf), Error> {
     make_folder(&folder, 0o700)?;
     let file = io("opening", &folder, std::fs::File::open(&folder))?;
     Ok((file, folder))
+}
+
+/// The name of a new network's bridge: that which it is to have, or one that nobody has.
+fn own_bridge(
+    machine: &mut Rtnetlink,
+    others: &[NetworkRecord],
+    wanted: &NewNetwork,
+) -> Result<String, Error> {
+    match &wanted.bridge {
+        Some(name) if is_free(machine, others, name)? => Ok(name.clone()),
+        Some(name) => Err(Error::Impossible(format!(
+            "the name {name} is an interface's already: a network makes a bridge of its own"
+        ))),
+        // soute0 where that is nobody's.
+        None => free_bridge(machine, others, wanted.name != DEFAULT),
+    }
 }
 
 /// The first `souteN` that is nobody's, from 0 or 1 on.

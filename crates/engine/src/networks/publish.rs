@@ -4,7 +4,7 @@ use soute_network::plan::ports::{PortOfMachine, Wanted};
 use soute_network::route::Rtnetlink;
 use soute_network::ruleset::Published;
 
-use super::{Noted, firewall, noted, ports, upkeep, wires_path};
+use super::{Noted, firewall, noted, parent, ports, upkeep, wires_path};
 use crate::error::Error;
 use crate::record::{Record, write_json};
 use crate::request::Network;
@@ -45,7 +45,11 @@ impl Engine {
             let mut new = old.clone();
             new.published.retain(|port| !gone.contains(port));
             // Who has a port of those is told now. The monitor takes them again, and holds them.
-            for reserved in ports::reserve(&self.places, &record, &old.wires, add)? {
+            let led_by = match add.is_empty() {
+                true => Vec::new(),
+                false => parent::ways_in(&old.wires)?,
+            };
+            for reserved in ports::reserve(&self.places, &record, &led_by, add)? {
                 new.published.push(reserved.published);
             }
             if old.published.is_empty() {
@@ -80,7 +84,7 @@ impl Engine {
     /// What a container sends to its own published ports may come back to it.
     fn let_come_back(&self, noted: &Noted) -> Result<(), Error> {
         let mut machine = Rtnetlink::open()?;
-        for wire in &noted.wires {
+        for wire in noted.wires.iter().filter(|wire| wire.is_bridged()) {
             if let Some(port) = machine.link(&wire.peer)? {
                 machine.set_hairpin(port.index, true)?;
             }

@@ -11,7 +11,7 @@ use soute_network::route::Rtnetlink;
 use soute_network::ruleset::Published;
 
 use super::record::NetworkRecord;
-use super::{Noted, Wire, connect, firewall, leases, names, noted, upkeep, wires_path};
+use super::{Noted, Wire, connect, firewall, leases, names, noted, parent, upkeep, wires_path};
 use crate::error::{Error, io};
 use crate::etc_files::MachineFiles;
 use crate::frame::{Frame, Received};
@@ -224,15 +224,9 @@ impl Engine {
         names::write(&self.places, &record.id, &wire)?;
         let notices = self.open_ways_of(&[network], true)?;
         let mut machine = Rtnetlink::open()?;
-        let bridge = connect::bridge(&mut machine, network)?;
         let hairpin = !noted.published.is_empty();
-        connect::wire(
-            &mut machine,
-            &bridge,
-            running.network.as_fd(),
-            &wire,
-            hairpin,
-        )?;
+        let container = running.network.as_fd();
+        connect::join(&mut machine, network, container, &wire, hairpin)?;
         Ok(notices)
     }
 
@@ -247,7 +241,9 @@ impl Engine {
             .partition(|wire| wire.network == network);
         let mut machine = Rtnetlink::open()?;
         for wire in &gone {
-            if let Some(link) = machine.link(&wire.peer)? {
+            if !wire.is_bridged() {
+                self.unplug_inside(id, &mut machine, wire, &left)?;
+            } else if let Some(link) = machine.link(&wire.peer)? {
                 machine.delete_link(link.index)?;
             }
         }
@@ -279,6 +275,24 @@ impl Engine {
         }
     }
 
+    /// Removes a link that has no other end on the machine. That of a container that has ended is gone, too.
+    fn unplug_inside(
+        &self,
+        id: &str,
+        machine: &mut Rtnetlink,
+        wire: &Wire,
+        left: &[Wire],
+    ) -> Result<(), Error> {
+        let running = self.container(id).and_then(|c| self.running(&c));
+        let network = NetworkRecord::read(&self.places, &wire.network)?;
+        match (running, network) {
+            (Ok(Some(running)), Some(network)) => {
+                parent::leave(machine, &network, running.network.as_fd(), left)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Gives a container that has lost its way outside that of another of its networks.
     fn take_over_ways(&self, id: &str, wires: &mut [Wire]) -> Result<(), Error> {
         for ipv4 in [true, false] {
@@ -294,11 +308,11 @@ impl Engine {
                     .subnets
                     .iter()
                     .find(|range| range.subnet.is_ipv4() == ipv4);
-                if let (Some(range), false) = (range, network.internal) {
-                    wire.gateways.push(range.gateway);
+                if let Some(way) = range.and_then(|range| network.way_out(range)) {
+                    wire.gateways.push(way);
                     // A container that has ended meanwhile needs none.
                     if let Ok(Some(running)) = self.container(id).and_then(|c| self.running(&c)) {
-                        connect::lead_out(running.network.as_fd(), &wire.interface, range.gateway)?;
+                        connect::lead_out(running.network.as_fd(), &wire.interface, way)?;
                     }
                     break;
                 }
@@ -318,7 +332,8 @@ impl Engine {
         }
         let told = noted(&self.places, &record.id).and_then(|noted| {
             let machine = MachineFiles::read(&record.request);
-            crate::etc_files::rewrite(running.pid, record, &machine, &noted.wires)
+            let gateways = super::gateways(&self.places, &noted.wires)?;
+            crate::etc_files::rewrite(running.pid, record, &machine, &noted.wires, &gateways)
         });
         if let Err(e) = told {
             notices.push(format!("its own files are as they were: {e}"));
@@ -366,7 +381,8 @@ fn led_elsewhere(published: &[Published], gone: &[Wire], left: &[Wire]) -> Vec<P
         all.any(|(one, _)| *one == address)
     };
     let other = |address: IpAddr| {
-        let mut all = left.iter().flat_map(|wire| &wire.addresses);
+        let bridged = left.iter().filter(|wire| wire.is_bridged());
+        let mut all = bridged.flat_map(|wire| &wire.addresses);
         all.find(|(one, _)| one.is_ipv4() == address.is_ipv4())
             .map(|(one, _)| *one)
     };

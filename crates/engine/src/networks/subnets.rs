@@ -17,17 +17,21 @@ pub(super) fn taken(
 ) -> Result<Vec<Taken>, Error> {
     let links = machine.links()?;
     let (routes, addresses) = (machine.routes()?, machine.addresses()?);
-    let of_networks = networks.iter().flat_map(|network| {
+    // A network's own bridge has its subnet, too: the network is the better name for it.
+    Ok(of_networks(networks)
+        .chain(subnets::of_machine(&routes, &addresses, &links))
+        .collect())
+}
+
+/// All networks' subnets.
+pub(super) fn of_networks(networks: &[NetworkRecord]) -> impl Iterator<Item = Taken> {
+    networks.iter().flat_map(|network| {
         let ranges = network.subnets.iter();
         ranges.map(|range| Taken {
             subnet: range.subnet,
             by: format!("that of network {}, {}", network.name, range.subnet),
         })
-    });
-    // A network's own bridge has its subnet, too: the network is the better name for it.
-    Ok(of_networks
-        .chain(subnets::of_machine(&routes, &addresses, &links))
-        .collect())
+    })
 }
 
 /// Refuses a subnet that overlaps what is there.

@@ -122,7 +122,7 @@ fn whole_path(places: &Places) -> PathBuf {
 pub(super) fn mend_bridges(places: &Places) -> Result<(), Error> {
     let mut machine = None;
     for network in NetworkRecord::all(places)? {
-        if leases::of(places, &network.name)?.is_empty() {
+        if !network.driver.is_bridge() || leases::of(places, &network.name)?.is_empty() {
             continue;
         }
         let machine = match &mut machine {

@@ -68,6 +68,15 @@ pub(super) fn mounts(
     Ok(mounts)
 }
 
+/// /sys shows the network that is joined: the container, whose user namespace does not own that, cannot mount it.
+pub(super) fn show_joined_network(mounts: &mut [Mount]) {
+    for mount in mounts {
+        if matches!(&mount.source, MountSource::Filesystem { kind, .. } if kind == "sysfs") {
+            mount.source = MountSource::JoinedSysfs;
+        }
+    }
+}
+
 fn mount(target: &str, source: MountSource, attributes: u64) -> Mount {
     Mount {
         target: target.to_owned(),

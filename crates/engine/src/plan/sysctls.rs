@@ -18,7 +18,7 @@ pub(super) fn check(
             false => joined(&namespaces.ipc),
         };
         let checked = match others {
-            true => Err("the container shares the namespace of another container"),
+            true => Err("the container joins a namespace that is not its own"),
             false => sysctls::check(name, value, namespaces),
         };
         checked.map_err(|why| Error::Impossible(format!("--sysctl {name}: {why}")))?;

@@ -1,8 +1,9 @@
-//! New links: bridges, veth pairs, macvlan and ipvlan. Each is made in one order, in its place and up, so that nothing is
-//! left half-way if the caller ends.
+//! New links: bridges, veth pairs, macvlan, ipvlan and VLANs. Each is made in one order, in its place and up, so that
+//! nothing is left half-way if the caller ends.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use rustix::io::Errno;
 use soute_sys::CallError;
 use soute_sys::netlink::{Writer, flags};
 
@@ -10,7 +11,7 @@ use super::links::{
     IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU,
     IFLA_NET_NS_FD, RTM_NEWLINK, header,
 };
-use super::{AF_UNSPEC, LinkFlags, Rtnetlink};
+use super::{AF_UNSPEC, IpvlanFlag, IpvlanMode, LinkFlags, MacvlanMode, Rtnetlink};
 use crate::Mac;
 
 /// linux/if_link.h
@@ -18,6 +19,8 @@ const IFLA_INFO_DATA: u16 = 2;
 const IFLA_BR_FORWARD_DELAY: u16 = 1;
 const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_IPVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_FLAGS: u16 = 2;
+const IFLA_VLAN_ID: u16 = 1;
 /// linux/veth.h
 const VETH_INFO_PEER: u16 = 1;
 
@@ -62,30 +65,6 @@ impl End<'_> {
         }
         told
     }
-}
-
-/// What of a macvlan's siblings and of the outside can reach it (`MACVLAN_MODE_*`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MacvlanMode {
-    /// Siblings cannot.
-    Private = 1,
-    /// Siblings by way of the switch outside.
-    Vepa = 2,
-    /// Siblings directly.
-    Bridge = 4,
-    /// The one on its interface.
-    Passthru = 8,
-}
-
-/// On which layer an ipvlan's packets are told apart (`IPVLAN_MODE_*`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IpvlanMode {
-    /// As on a switch: broadcasts, and ARP, arrive.
-    L2 = 0,
-    /// As behind a router: neither does.
-    L3 = 1,
-    /// As L3, through the machine's netfilter hooks.
-    L3s = 2,
 }
 
 impl Rtnetlink {
@@ -136,7 +115,11 @@ impl Rtnetlink {
         )
     }
 
-    /// Makes a macvlan: a second Ethernet address on interface `parent`.
+    /// Makes a macvlan: a second Ethernet address on interface `parent`, which is not in the link's namespace perhaps.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP: the kernel has none. EBUSY: the parent is a port of a bridge, or has ipvlans. EADDRINUSE: the Ethernet
+    /// address is another's on the parent. EINVAL: one of mode passthru is not the only one.
     pub fn make_macvlan(
         &mut self,
         parent: u32,
@@ -150,18 +133,56 @@ impl Rtnetlink {
         self.new_link(link, "macvlan", Some((IFLA_LINK, parent)), &data, &call)
     }
 
-    /// Makes an ipvlan: further IP addresses behind the Ethernet address of interface `parent`.
+    /// Makes an ipvlan: further IP addresses behind the Ethernet address of interface `parent`. All that are there have
+    /// this mode and this flag from now on.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP: the kernel has none. EBUSY: the parent is a port of a bridge, or has macvlans.
     pub fn make_ipvlan(
         &mut self,
         parent: u32,
         mode: IpvlanMode,
+        flag: IpvlanFlag,
         link: &End<'_>,
     ) -> Result<(), CallError> {
         let data = |data: &mut Writer| {
-            data.u16(IFLA_IPVLAN_MODE, mode as u16);
+            data.u16(IFLA_IPVLAN_MODE, mode as u16)
+                .u16(IFLA_IPVLAN_FLAGS, flag as u16);
         };
-        let call = || format!("RTM_NEWLINK(ipvlan {mode:?} of {parent} {})", link.told());
+        let call = || {
+            let link = link.told();
+            format!("RTM_NEWLINK(ipvlan {mode:?} {flag:?} of {parent} {link})")
+        };
         self.new_link(link, "ipvlan", Some((IFLA_LINK, parent)), &data, &call)
+    }
+
+    /// Makes a VLAN: what of interface `parent` goes with the tag `id` (IEEE 802.1Q), from 1 to 4094.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP: the kernel has none. EEXIST: the parent has one of this tag, or there is an interface of this name.
+    pub fn make_vlan(&mut self, parent: u32, id: u16, link: &End<'_>) -> Result<(), CallError> {
+        let data = |data: &mut Writer| {
+            data.u16(IFLA_VLAN_ID, id);
+        };
+        let call = || format!("RTM_NEWLINK(vlan {id} of {parent} {})", link.told());
+        self.new_link(link, "vlan", Some((IFLA_LINK, parent)), &data, &call)
+    }
+
+    /// Whether the kernel has links of this kind, perhaps by loading a module for it. `kind` is one whose links stand on
+    /// another interface: with none, the order is one that only a kernel without that kind finds nothing wrong with.
+    pub fn has_kind(&mut self, kind: &str) -> Result<bool, CallError> {
+        let mut body = Writer::new(&header(AF_UNSPEC, 0, 0, 0));
+        body.nest(IFLA_LINKINFO, |info| {
+            info.text(IFLA_INFO_KIND, kind);
+        });
+        let call = || format!("RTM_NEWLINK({kind} of no interface)");
+        match self.order(RTM_NEWLINK, flags::CREATE | flags::EXCL, body, &call) {
+            Err(e) if e.errno() == Errno::OPNOTSUPP => Ok(false),
+            Err(e) if e.errno() == Errno::INVAL => Ok(true),
+            Err(e) => Err(e),
+            // A kind that does without, of which there is one now: the caller's mistake.
+            Ok(()) => Err(CallError::new(call(), Errno::EXIST)),
+        }
     }
 
     fn make(

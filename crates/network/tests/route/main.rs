@@ -8,7 +8,7 @@ use std::os::fd::AsFd as _;
 
 use common::{Namespace, ip};
 use rustix::io::Errno;
-use soute_network::route::{End, Hop, IpvlanMode, MacvlanMode, Rtnetlink};
+use soute_network::route::{End, Hop, IpvlanFlag, IpvlanMode, MacvlanMode, Rtnetlink};
 use soute_network::{Mac, Subnet};
 
 fn main() {
@@ -41,6 +41,14 @@ fn main() {
         (
             "an_ipvlan_is_made_or_the_kernel_lacks_it",
             an_ipvlan_is_made_or_the_kernel_lacks_it,
+        ),
+        (
+            "a_vlan_is_made_or_the_kernel_lacks_it",
+            a_vlan_is_made_or_the_kernel_lacks_it,
+        ),
+        (
+            "kinds_are_known_without_a_link_of_them",
+            kinds_are_known_without_a_link_of_them,
         ),
         ("many_links_are_all_listed", many_links_are_all_listed),
     ])
@@ -403,13 +411,50 @@ fn an_ipvlan_is_made_or_the_kernel_lacks_it() {
         name: "ipv0",
         ..End::default()
     };
-    match net.make_ipvlan(a, IpvlanMode::L2, &end) {
-        Ok(()) => assert!(ip("-d link show ipv0").contains("ipvlan")),
+    let known = net.has_kind("ipvlan").unwrap();
+    match net.make_ipvlan(a, IpvlanMode::L2, IpvlanFlag::Private, &end) {
+        Ok(()) => {
+            let told = ip("-d link show ipv0");
+            assert!(
+                told.contains("ipvlan") && told.contains("private"),
+                "{told}"
+            );
+            assert!(known);
+        }
         Err(e) => {
             assert_eq!(e.errno(), Errno::OPNOTSUPP);
             assert!(e.to_string().contains("ipvlan"), "{e}");
+            assert!(!known);
         }
     }
+}
+
+fn a_vlan_is_made_or_the_kernel_lacks_it() {
+    let mut net = Rtnetlink::open().unwrap();
+    let (a, _) = pair(&mut net);
+    let end = End {
+        name: "tagged",
+        ..End::default()
+    };
+    let known = net.has_kind("vlan").unwrap();
+    match net.make_vlan(a, 42, &end) {
+        Ok(()) => {
+            let told = ip("-d link show tagged");
+            assert!(told.contains("vlan protocol 802.1Q id 42"), "{told}");
+            assert!(known);
+        }
+        Err(e) => {
+            assert_eq!(e.errno(), Errno::OPNOTSUPP);
+            assert!(!known);
+        }
+    }
+}
+
+fn kinds_are_known_without_a_link_of_them() {
+    let mut net = Rtnetlink::open().unwrap();
+    assert!(net.has_kind("macvlan").unwrap());
+    assert!(!net.has_kind("no-such-kind").unwrap());
+    assert_eq!(net.links().unwrap().len(), 1);
 }
 
 fn many_links_are_all_listed() {

@@ -4,7 +4,7 @@
 //! namespace mount proc and sysfs only while it still sees the machine's
 //! whole (mount_too_revealing), and the old root is about to go.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ use soute_sys::CallError;
 use soute_sys::mount::{MountAttr, RDONLY, mount_setattr};
 
 use super::clone_of_the_machines;
-use crate::plan::{Mount, MountSource, Namespaces};
+use crate::plan::{Mount, MountSource, Namespace, Namespaces};
 
 /// The detached mount for `mount`; `None` for the kinds that the parent makes.
 pub(crate) fn make(mount: &Mount, ns: &Namespaces) -> Result<Option<OwnedFd>, CallError> {
@@ -46,11 +46,25 @@ pub(crate) fn make(mount: &Mount, ns: &Namespaces) -> Result<Option<OwnedFd>, Ca
         | MountSource::File { .. }
         | MountSource::Neighbours { .. }
         | MountSource::Bind { .. }
+        | MountSource::JoinedSysfs
         | MountSource::Cgroup { .. } => {
             return Ok(None);
         }
     };
     Ok(Some(mounted))
+}
+
+/// A sysfs of another network namespace, made there by a process in between: whose network a sysfs shows is settled by who
+/// makes it.
+pub(crate) fn sysfs_of(network: &Namespace, mount: &Mount) -> Result<OwnedFd, CallError> {
+    let Namespace::Join(network) = network else {
+        return Err(CallError::new("a network that is not joined", Errno::INVAL));
+    };
+    let attributes = mount.attributes.set | mount.all.set;
+    let made = soute_sys::inside::network(network.as_fd(), || {
+        Ok([super::new_filesystem("sysfs", &[], attributes)?])
+    });
+    made.map(|[sysfs]| sysfs)
 }
 
 /// Options as [`super::new_filesystem`] takes them.

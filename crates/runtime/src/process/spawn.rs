@@ -21,7 +21,7 @@ use crate::cgroups::Cgroup;
 use crate::executable;
 use crate::hooks::{Status, Tree};
 use crate::idmap;
-use crate::mounts::{bind, dev, rootfs};
+use crate::mounts::{bind, dev, kernel, rootfs};
 use crate::netdev::Moved;
 use crate::plan::{Mount, MountSource, Namespace, Namespaces, Plan, UserNamespace};
 
@@ -238,6 +238,9 @@ fn from_the_machine(
     if let MountSource::Dev { options } = &mount.source {
         let maps = plan.namespaces.user.maps();
         return dev::build(mount, options, &plan.devices, maps);
+    }
+    if mount.source == MountSource::JoinedSysfs {
+        return kernel::sysfs_of(&plan.namespaces.net, mount);
     }
     let tree = bind::open(mount, plan.neighbour.as_ref())?;
     bind::configure(mount, &tree, userns)?;

@@ -1,7 +1,7 @@
 //! Flags that exclude each other.
 
 use anyhow::{Result, bail};
-use soute_engine::request::{Network, Request, Share, Source, UserNamespace};
+use soute_engine::request::{HostAddress, Network, Request, Share, Source, UserNamespace};
 
 /// Refuses what cannot be had together, before anything is made.
 pub fn check(request: &Request) -> Result<()> {
@@ -31,6 +31,7 @@ pub fn check(request: &Request) -> Result<()> {
 
 /// A joined network namespace brings its files: hosts, resolv.conf and the host name.
 fn check_network(request: &Request) -> Result<()> {
+    check_host_gateway(request)?;
     let Network::Container(name) = &request.network else {
         return Ok(());
     };
@@ -46,6 +47,26 @@ fn check_network(request: &Request) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The machine has an address for its containers on bridges alone.
+fn check_host_gateway(request: &Request) -> Result<()> {
+    let mut hosts = request.extra_hosts.iter();
+    let Some((name, gateway)) = hosts.find(|(_, address)| *address == HostAddress::HostGateway)
+    else {
+        return Ok(());
+    };
+    let why = match &request.network {
+        // In a joined one hosts are none of this container's: that is told.
+        Network::Networks(_) | Network::Container(_) => return Ok(()),
+        Network::Host => "where the machine is localhost",
+        Network::None => "by which no machine is reached",
+        Network::Namespace(_) => "whose way to the machine is its maker's affair: name the address",
+    };
+    bail!(
+        "--add-host {name}:{gateway} cannot be given with --network {}, {why}",
+        request.network
+    );
 }
 
 fn check_user_namespace(request: &Request) -> Result<()> {

@@ -1,10 +1,11 @@
 //! `--network`, `--dns`, `--add-host` and their kin.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use soute_engine::request::{Endpoint, Network, Request};
+use soute_engine::request::{Endpoint, HostAddress, Network, Request};
 use soute_network::Mac;
 use soute_network::plan::ports;
 
@@ -14,8 +15,8 @@ use super::namespaces::container;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// bridge (the default), none, host, container:NAME, or the name of a network; several of those join all. With more
-    /// about one: name=NETWORK[,alias=NAME][,ip=IP][,ip6=IP][,mac-address=MAC]
+    /// bridge (the default), none, host, container:NAME, ns:PATH (the network namespace that a file leads to, such as
+    /// /run/netns/NAME), or the name of a network; several of those join all. With more about one: name=NETWORK[,alias=NAME][,ip=IP][,ip6=IP][,mac-address=MAC]
     #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = network)]
     network: Vec<Network>,
 
@@ -35,9 +36,10 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "MAC")]
     mac_address: Option<Mac>,
 
-    /// Add a name to /etc/hosts
+    /// Add a name to /etc/hosts; with host-gateway for IP, the machine's, by the address that it has on the container's
+    /// bridge
     #[arg(long, value_name = "HOST:IP", value_parser = extra_host)]
-    add_host: Vec<(String, IpAddr)>,
+    add_host: Vec<(String, HostAddress)>,
 
     /// Name servers instead of the machine's
     #[arg(long, value_name = "IP", value_parser = |text: &str| text.parse::<IpAddr>())]
@@ -102,8 +104,6 @@ impl NetworkArgs {
     }
 }
 
-const MISSING: &str = "not there yet";
-
 /// What several `--network` make together.
 fn together(networks: Vec<Network>) -> Result<Network> {
     let mut networks = networks.into_iter();
@@ -118,7 +118,7 @@ fn together(networks: Vec<Network>) -> Result<Network> {
             }
             Ok(Network::Networks(all))
         }
-        _ => bail!("--network none, host and container:NAME go with no other --network"),
+        _ => bail!("--network none, host, container:NAME and ns:PATH go with no other --network"),
     })
 }
 
@@ -148,15 +148,23 @@ fn network(text: &str) -> Result<Network, String> {
     match text {
         "none" => Ok(Network::None),
         "host" => Ok(Network::Host),
-        "" => Err("none, host, container:NAME or a network's name is expected".to_owned()),
+        "" => Err("none, host, container:NAME, ns:PATH or a network's name is expected".to_owned()),
         // Docker's other word for it.
         "default" => Ok(in_network("bridge")),
-        text if text.starts_with("ns:") => Err(format!("ns:PATH: {MISSING}")),
+        text if text.starts_with("ns:") => namespace(&text["ns:".len()..]),
         text if text.contains([',', '=']) => long(text),
         text => Ok(match container(text)? {
             Some(name) => Network::Container(name),
             None => in_network(text),
         }),
+    }
+}
+
+/// A path is kept with the container, which may be started from elsewhere.
+fn namespace(path: &str) -> Result<Network, String> {
+    match Path::new(path).is_absolute() {
+        true => Ok(Network::Namespace(path.into())),
+        false => Err("ns:PATH: an absolute path is expected".to_owned()),
     }
 }
 
@@ -199,23 +207,21 @@ fn in_network(name: &str) -> Network {
 }
 
 /// `HOST:IP` or `HOST=IP`, an IPv6 address perhaps in brackets.
-fn extra_host(text: &str) -> Result<(String, IpAddr), String> {
+fn extra_host(text: &str) -> Result<(String, HostAddress), String> {
     let separator = if text.contains('=') { '=' } else { ':' };
     let (host, address) = text.split_once(separator).ok_or("HOST:IP is expected")?;
     // The name becomes a word of a line of /etc/hosts.
     if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') {
         return Err(format!("'{host}' is not a host name"));
     }
-    if address == "host-gateway" {
-        return Err(format!("host-gateway: {MISSING}"));
-    }
     let bare = address
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
-    let address = bare
-        .unwrap_or(address)
-        .parse()
-        .map_err(|_| format!("'{address}' is not an IP address"))?;
+    let found = match bare {
+        Some(bare) => bare.parse().ok().map(HostAddress::Address),
+        None => address.parse().ok(),
+    };
+    let address = found.ok_or_else(|| format!("'{address}' is not an IP address"))?;
     Ok((host.to_owned(), address))
 }
 
@@ -267,7 +273,12 @@ mod tests {
         ] {
             assert_eq!(network(text), Ok(in_network(name)), "{text}");
         }
-        assert!(network("ns:/x").unwrap_err().ends_with(MISSING));
+        let path = "/run/netns/a=b,c";
+        let namespace = Network::Namespace(path.into());
+        assert_eq!(network(&format!("ns:{path}")), Ok(namespace));
+        for text in ["ns:", "ns:x", "ns:./x"] {
+            assert!(network(text).unwrap_err().contains("absolute"), "{text}");
+        }
         assert_eq!(network("name=mine"), Ok(in_network("mine")));
         assert!(network("container:").is_err());
         assert!(network("").is_err());
@@ -332,6 +343,7 @@ mod tests {
             ("name=a,ip=x", "ip=x"),
             ("name=a,driver-opt=x", "driver-opt"),
             ("name=host,ip=10.0.0.1", "host has no options"),
+            ("name=ns:/x,ip=10.0.0.1", "ns:/x has no options"),
             ("name=a,", "name=NETWORK"),
         ] {
             assert!(network(text).unwrap_err().contains(why), "{text}");
@@ -346,6 +358,8 @@ mod tests {
             ("a:::1", "a", "::1"),
             ("a:[::1]", "a", "::1"),
             ("a=[fe80::1]", "a", "fe80::1"),
+            ("a:host-gateway", "a", "host-gateway"),
+            ("a=host-gateway", "a", "host-gateway"),
         ] {
             assert_eq!(
                 extra_host(text),
@@ -360,7 +374,7 @@ mod tests {
             ":1.2.3.4",
             "a:b",
             "a:1.2.3",
-            "a:host-gateway",
+            "a:[host-gateway]",
             "a b:1.2.3.4",
             "a\n:1.2.3.4",
             "#a:1.2.3.4",

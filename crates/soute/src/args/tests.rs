@@ -1,7 +1,7 @@
 //! Whole command lines.
 
 use clap::{Command, FromArgMatches as _};
-use soute_engine::request::{MountKind, Network, Share, UserNamespace};
+use soute_engine::request::{Endpoint, MountKind, Network, Share, UserNamespace};
 
 use super::outside::tests::Pretended;
 use super::*;
@@ -24,8 +24,13 @@ fn request(line: &str) -> Request {
 
 #[test]
 fn without_flags_everything_is_the_default() {
+    let bridge = Endpoint {
+        network: "bridge".into(),
+        ..Endpoint::default()
+    };
     let expected = Request {
         source: Source::Image("debian".into()),
+        network: Network::Networks(vec![bridge]),
         ..Request::default()
     };
     assert_eq!(request("debian"), expected);
@@ -177,19 +182,38 @@ fn what_cannot_be_is_refused() {
             "invalid value 'sometimes' for '--pull <WHEN>'",
         ),
         ("--rm=perhaps debian", "'perhaps' is neither true nor false"),
-        ("--network ns:/x debian", "ns:PATH: not there yet"),
+        ("--network ns:x debian", "an absolute path is expected"),
+        (
+            "--network ns:/x -p 80:80 debian",
+            "cannot be given with --network ns:/x",
+        ),
+        (
+            "--network ns:/x --ip 10.0.0.1 debian",
+            "for a container in a network of its own",
+        ),
+        (
+            "--network host --add-host a:host-gateway debian",
+            "cannot be given with --network host",
+        ),
+        (
+            "--network ns:/x --add-host a:host-gateway debian",
+            "cannot be given with --network ns:/x",
+        ),
+        (
+            "--network none --add-host a:host-gateway debian",
+            "cannot be given with --network none",
+        ),
         (
             "--network a --network host debian",
             "go with no other --network",
         ),
         ("-p 80: debian", "the container's port is missing"),
-        ("-p [::1]:80:80 debian", "cannot translate ::1"),
         (
             "-p 80:80 --network host debian",
             "cannot be given with --network host",
         ),
         (
-            "--ip 10.0.0.1 debian",
+            "--network none --ip 10.0.0.1 debian",
             "for a container in a network of its own",
         ),
         (

@@ -52,7 +52,10 @@ fn networks(joined: &Noted) -> Value {
     let wires = &joined.wires;
     let one = |wire: &Wire| {
         let address = |ipv4| wire.addresses.iter().find(|(one, _)| one.is_ipv4() == ipv4);
-        let gateway = |ipv4| wire.gateways.iter().find(|one| one.is_ipv4() == ipv4);
+        // That the link itself leads everywhere is no router's address.
+        let mut routers = wire.gateways.clone();
+        routers.retain(|one| !one.is_unspecified());
+        let gateway = |ipv4| routers.iter().find(|one| one.is_ipv4() == ipv4);
         let text =
             |value: Option<&std::net::IpAddr>| value.map(ToString::to_string).unwrap_or_default();
         json!({
@@ -70,7 +73,9 @@ fn networks(joined: &Noted) -> Value {
         .map(|wire| {
             let mut known = one(wire);
             known["Interface"] = json!(wire.interface);
-            known["Peer"] = json!(wire.peer);
+            if wire.is_bridged() {
+                known["Peer"] = json!(wire.peer);
+            }
             (wire.network.clone(), known)
         })
         .collect();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Map, Value, json};
-use soute_engine::{Engine, Member, NetworkRecord};
+use soute_engine::{Driver, Engine, Member, NetworkRecord};
 
 use crate::error;
 use crate::output::{print, visible_json};
@@ -38,7 +38,14 @@ fn describe(engine: &Engine, network: &NetworkRecord) -> Result<Value> {
     let ipam: Vec<Value> = network
         .subnets
         .iter()
-        .map(|range| json!({"Subnet": range.subnet, "Gateway": range.gateway, "IPRange": range.pool}))
+        .map(|range| {
+            // A bridge has its address also where that leads nowhere.
+            let gateway = match network.driver {
+                Driver::Bridge => Some(range.gateway),
+                _ => network.way_out(range).filter(|way| !way.is_unspecified()),
+            };
+            json!({"Subnet": range.subnet, "Gateway": gateway, "IPRange": range.pool})
+        })
         .collect();
     let mut containers = Map::new();
     for Member { address, id, name } in engine.members(network)? {
@@ -58,10 +65,21 @@ fn describe(engine: &Engine, network: &NetworkRecord) -> Result<Value> {
         known[kind] = json!(format!("{address}{prefix}"));
     }
     // Options are texts; what is not set is not there.
-    let mut options = json!({
-        "com.docker.network.bridge.name": network.bridge,
-        "com.docker.network.bridge.enable_ip_masquerade": network.masquerade.to_string(),
-    });
+    let mut options = match network.driver {
+        Driver::Bridge => json!({
+            "com.docker.network.bridge.name": network.bridge,
+            "com.docker.network.bridge.enable_ip_masquerade": network.masquerade.to_string(),
+        }),
+        Driver::Macvlan { mode } => json!({
+            "parent": network.bridge,
+            "macvlan_mode": mode.name(),
+        }),
+        Driver::Ipvlan { mode, flag } => json!({
+            "parent": network.bridge,
+            "ipvlan_mode": mode.name(),
+            "ipvlan_flag": flag.name(),
+        }),
+    };
     if let Some(mtu) = network.mtu {
         options["com.docker.network.driver.mtu"] = json!(mtu.to_string());
     }
@@ -70,7 +88,7 @@ fn describe(engine: &Engine, network: &NetworkRecord) -> Result<Value> {
         "Id": network.id,
         "Created": network.created,
         "Scope": "local",
-        "Driver": "bridge",
+        "Driver": network.driver.name(),
         "EnableIPv4": true,
         "EnableIPv6": network.subnets.iter().any(|range| !range.subnet.is_ipv4()),
         "IPAM": {"Driver": "default", "Config": ipam},

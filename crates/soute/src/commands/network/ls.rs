@@ -75,7 +75,7 @@ impl Ls {
             rows.push([
                 id(network),
                 network.name.clone(),
-                "bridge".to_owned(),
+                network.driver.name().to_owned(),
                 "local".to_owned(),
                 network.bridge.clone(),
                 subnets.join(","),
