@@ -2,21 +2,27 @@
 //!
 //! - [`route`]: links, addresses and routes of one network namespace.
 //! - [`ruleset`]: the one table of nftables that soute has on a machine.
+//! - [`check`]: whether one end reaches another, step by step.
 //! - [`conntrack`]: connections that outlive what they were translated by.
 //! - [`dns`]: the name server of a container.
 //! - [`nft`]: nf_tables of one network namespace.
 //! - [`plan`]: which subnets, addresses and ports, as pure data.
+//! - [`probe`]: asking across a network, from inside any namespace.
+//! - [`why`]: what becomes of a packet, rule by rule.
 //! - [`mac`], [`subnet`], [`protocol`]: what they are called by.
 
+pub mod check;
 pub mod conntrack;
 pub mod dns;
 pub mod mac;
 pub mod nft;
 pub mod plan;
+pub mod probe;
 pub mod protocol;
 pub mod route;
 pub mod ruleset;
 pub mod subnet;
+pub mod why;
 
 pub use mac::Mac;
 pub use protocol::Protocol;

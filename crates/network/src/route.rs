@@ -1,8 +1,10 @@
 //! Links, addresses and routes of one network namespace (rtnetlink(7)), blocking, each order with its answer.
 
 mod addresses;
+mod decision;
 mod links;
 mod make;
+mod neighbours;
 mod routes;
 
 use std::net::IpAddr;
@@ -13,8 +15,10 @@ use soute_sys::netlink::{Attribute, Malformed, Protocol, Socket, Writer, flags};
 use soute_sys::{CallError, Called};
 
 pub use addresses::Address;
+pub use decision::{Decision, Kind as RouteKind, Question};
 pub use links::{Link, LinkFlags};
 pub use make::{End, IpvlanMode, MacvlanMode};
+pub use neighbours::{Neighbour, Reached};
 pub use routes::{Hop, Route};
 
 /// linux/socket.h
