@@ -40,7 +40,9 @@ pub use error::{Error, short};
 pub use exec::Exec;
 pub use frame::{CHUNK, Connection, Frame, Received};
 pub use launch::{Start, Started, exit_code};
-pub use networks::{Member, NetworkRecord, NewNetwork, NewRange, Noted, Range, Wire};
+pub use networks::{
+    Inside, Located, Member, NetworkRecord, NewNetwork, NewRange, Noted, Range, Wire, network_of,
+};
 pub use places::Places;
 pub use record::{LastRun, Record, Running};
 pub use settings::{LogSettings, Settings};

@@ -1,12 +1,14 @@
 //! Networks of containers: bridges, addresses, the way outside, published ports; one file per topic.
 
 mod addresses;
+mod check;
 mod connect;
 mod manage;
 mod names;
 mod neighbour;
 mod outside;
 mod ports;
+mod why;
 mod wires;
 
 use rustix::process::{Pid, Signal};

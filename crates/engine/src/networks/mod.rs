@@ -3,6 +3,7 @@
 mod connect;
 mod firewall;
 mod holder;
+mod inside;
 mod leases;
 pub(crate) mod names;
 mod ports;
@@ -22,6 +23,7 @@ use soute_network::ruleset::Published;
 use soute_network::{Mac, Subnet, dns};
 
 pub use connect::Wire;
+pub use inside::{Inside, Located, network_of};
 use ports::Reserved;
 pub use record::{NetworkRecord, Range};
 

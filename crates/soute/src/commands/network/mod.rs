@@ -1,10 +1,13 @@
 //! `soute network`: the networks that containers are joined to.
 
+mod check;
 mod connect;
 mod create;
 mod inspect;
 mod ls;
 mod rm;
+mod target;
+mod why;
 
 use std::process::ExitCode;
 
@@ -37,6 +40,10 @@ enum Command {
     Connect(connect::Connect),
     /// Take a container out of a network
     Disconnect(connect::Disconnect),
+    /// Tell step by step whether a container reaches another end
+    Check(check::Check),
+    /// Tell what becomes of a packet, rule by rule, and what stops it
+    Why(why::Why),
     /// Put back what a reload of the machine's firewall has wiped
     Reconcile,
 }
@@ -54,6 +61,8 @@ impl CommandLine for NetworkArgs {
             Command::Prune(prune) => prune.run(&engine),
             Command::Connect(connect) => connect.run(&engine),
             Command::Disconnect(disconnect) => disconnect.run(&engine),
+            Command::Check(check) => check.run(&engine),
+            Command::Why(why) => why.run(&engine),
             Command::Reconcile => {
                 // As every command does in passing; it is the whole of this one.
                 engine.heal_networks()?;
