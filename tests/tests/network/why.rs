@@ -307,6 +307,17 @@ fn legacy_iptables_are_named_as_unseen() {
         .shows("seen last at the beginning of forward in this machine, and not at its end")
         .shows("hint: a rule of legacy iptables may drop it there")
         .shows("note: this machine has tables of legacy iptables, whose rules tracing does not show: filter of iptables-legacy");
+    output(Command::new("iptables-legacy").args(["-F"])).success();
+    let rule = ["-I", "FORWARD", "-p", "tcp", "-j", "REJECT"];
+    output(Command::new("iptables-legacy").args(rule)).success();
+    why(
+        &world,
+        &["--from", "web", &format!("{}:80", outside.address())],
+    )
+    .code(1)
+    .shows(
+        "refused on the way (ICMP port unreachable): it was seen last at the beginning of forward",
+    );
     // iptables' other kind is nftables, whose rules have parts that only iptables knows.
     output(Command::new("iptables-legacy").args(["-F"])).success();
     let rule = [

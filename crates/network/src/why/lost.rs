@@ -64,6 +64,16 @@ pub(super) fn unrouted_request(passages: &[Passage<'_>]) -> Option<Verdict> {
     (request.stage() == Some(routed)).then(|| unrouted(request, "it"))
 }
 
+/// The verdict on a probe that was seen last here, and did not leave.
+pub(super) fn stopped_unseen(recorded: &Recorded, passages: &[Passage<'_>]) -> Option<Verdict> {
+    let request = passages.iter().rfind(|one| one.way == Way::Request)?;
+    let left = Stage {
+        hook: Hook::Postrouting,
+        through: true,
+    };
+    (request.stage() != Some(left)).then(|| last_seen(recorded, request))
+}
+
 /// The verdict on a probe that could not be handed to a neighbour, which its sender's own machine has told it.
 pub(super) fn unclaimed_request(recorded: &Recorded, passages: &[Passage<'_>]) -> Option<Verdict> {
     let request = passages.iter().rfind(|one| one.way == Way::Request)?;

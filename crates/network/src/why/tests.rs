@@ -266,6 +266,24 @@ fn what_tracing_does_not_show_is_said_to_be_unseen() {
     assert!(told.notes[0].contains("filter of iptables-legacy"));
 }
 
+/// Whoever refuses on the way says what those would say whom it was for.
+#[test]
+fn a_refusal_on_the_way_is_not_taken_for_an_arrival() {
+    let refused = IcmpError {
+        kind: 3,
+        code: 3,
+        from: None,
+    };
+    for outcome in [Outcome::Refused, Outcome::Icmp(refused)] {
+        let place = seen("this machine", until_forward());
+        verdict(
+            &recorded(outcome, vec![place]),
+            End::Stopped,
+            "it was seen last at the beginning of forward in this machine",
+        );
+    }
+}
+
 #[test]
 fn routing_tells_why_it_drops() {
     let probe = packet(CLIENT, WEB, SYN);

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use rustix::io::Errno;
 
+use crate::Protocol;
 use crate::nft::Hook;
 use crate::probe::Outcome;
 
-use super::lost::{lost, unclaimed_request, unrouted_request};
+use super::lost::{lost, stopped_unseen, unclaimed_request, unrouted_request};
 use super::passage::Passage;
 use super::{End, Recorded, Step, Verdict, Way, What, tell};
 
@@ -43,22 +44,13 @@ pub(super) fn verdict(recorded: &Recorded, passages: &[Passage<'_>], steps: &[St
         return local;
     }
     match recorded.outcome {
-        Outcome::Refused if delivered.is_some() || tell::known(recorded, at.ip()).is_some() => {
-            said(
-                End::Refused,
-                format!("reaches {there}, nothing listens there (RST)"),
-                [],
-            )
-        }
-        Outcome::Refused => said(
-            End::Refused,
-            format!("{there} refuses the connection (RST)"),
-            ["nothing listens there, or a firewall beyond this machine answers so"],
-        ),
-        Outcome::Icmp(told) if tell::is_port_unreachable(&told, ipv4) => said(
-            End::Refused,
-            format!("reaches {there}, nothing listens there (ICMP port unreachable)"),
-            [],
+        Outcome::Refused => refusal(recorded, passages, &there, delivered, "RST"),
+        Outcome::Icmp(told) if tell::is_port_unreachable(&told, ipv4) => refusal(
+            recorded,
+            passages,
+            &there,
+            delivered,
+            "ICMP port unreachable",
         ),
         Outcome::Icmp(told) => {
             let from = told.from.map(|from| format!("{from} answers: "));
@@ -92,6 +84,36 @@ pub(super) fn verdict(recorded: &Recorded, passages: &[Passage<'_>], steps: &[St
         ),
         Outcome::Silence | Outcome::Answered => lost(recorded, passages, at, delivered),
     }
+}
+
+/// Somebody says that nothing listens: whom it was for, or who is on the way and says the same.
+fn refusal(
+    recorded: &Recorded,
+    passages: &[Passage<'_>],
+    there: &str,
+    delivered: Option<&str>,
+    how: &str,
+) -> Verdict {
+    if delivered.is_some() {
+        let text = format!("reaches {there}, nothing listens there ({how})");
+        return said(End::Refused, text, []);
+    }
+    if let Some(stopped) = stopped_unseen(recorded, passages) {
+        return Verdict {
+            kind: End::Stopped,
+            text: format!("refused on the way ({how}): {}", stopped.text),
+            ..stopped
+        };
+    }
+    let what = match recorded.protocol {
+        Protocol::Udp => "it",
+        _ => "the connection",
+    };
+    said(
+        End::Refused,
+        format!("{there} refuses {what} ({how})"),
+        ["nothing listens there, or a firewall beyond this machine answers so"],
+    )
 }
 
 fn start(recorded: &Recorded) -> &str {
