@@ -17,6 +17,7 @@ pub const TESTS: &[&str] = &[
     "gcc",
     "gzip",
     "iproute2",
+    "iptables",
     "jq",
     "libc6-dev",
     "libcap2-bin",

@@ -42,8 +42,8 @@ pub use exec::Exec;
 pub use frame::{CHUNK, Connection, Frame, Received};
 pub use launch::{Start, Started, exit_code};
 pub use networks::{
-    DEFAULT as DEFAULT_NETWORK, Driver, Member, NetworkRecord, NewNetwork, NewRange, Noted, Range,
-    Side, Vlan, Wire,
+    DEFAULT as DEFAULT_NETWORK, Driver, Inside, Located, Member, NetworkRecord, NewNetwork,
+    NewRange, Noted, Range, Side, Vlan, Wire, network_of,
 };
 pub use places::Places;
 pub use record::{LastRun, Record, Running};

@@ -4,11 +4,13 @@
 //! The kernel's messages, not nft(8)'s language; but what is put here, `nft list ruleset` shows as its own.
 
 mod batch;
+mod decode;
 mod dump;
 mod element;
 mod expr;
 mod listen;
 mod objects;
+mod trace;
 mod types;
 
 use soute_sys::CallError;
@@ -16,11 +18,12 @@ use soute_sys::netlink::{Protocol, Socket};
 use std::os::fd::BorrowedFd;
 
 pub use batch::Batch;
-pub use dump::{SeenBase, SeenChain, SeenRule, SeenSet, SeenTable};
+pub use dump::{RuleText, SeenBase, SeenChain, SeenRule, SeenSet, SeenTable};
 pub use element::{Data, Element, Key, show};
 pub use expr::{Compare, Ct, Expr, Fib, Header, Meta, Nat, Reg, Verdict};
 pub use listen::Listener;
 pub use objects::{Base, Chain, Rule, Set, Table};
+pub use trace::{Event, Header as TracedHeader, Met, Packet, Said, Tracer};
 pub use types::{ChainKind, Family, Hook, Mapped, Type};
 
 /// `NFNL_SUBSYS_NFTABLES`
@@ -42,6 +45,7 @@ mod message {
     pub const DELSETELEM: u16 = 14;
     pub const NEWGEN: u16 = 15;
     pub const GETGEN: u16 = 16;
+    pub const TRACE: u16 = 17;
 }
 
 /// What is asked of nf_tables in one network namespace.

@@ -2,9 +2,11 @@
 
 mod addresses;
 mod carry;
+mod decision;
 mod links;
 mod make;
 mod modes;
+mod neighbours;
 mod routes;
 
 use std::net::IpAddr;
@@ -16,9 +18,11 @@ use soute_sys::{CallError, Called};
 
 pub use addresses::Address;
 pub use carry::{Carried, CarryError, Place, carry};
+pub use decision::{Decision, Kind as RouteKind, Question};
 pub use links::{Link, LinkFlags, State};
 pub use make::End;
 pub use modes::{IpvlanFlag, IpvlanMode, MacvlanMode};
+pub use neighbours::{Neighbour, Reached};
 pub use routes::{Hop, Route};
 
 /// linux/socket.h

@@ -58,7 +58,24 @@ fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<Error>() {
         return engine_hint(error);
     }
+    if let Some(error) = cause.downcast_ref::<soute_network::why::Error>() {
+        return trace_hint(error);
+    }
     cause.downcast_ref().and_then(image_hint)
+}
+
+fn trace_hint(error: &soute_network::why::Error) -> Option<String> {
+    use rustix::io::Errno;
+    use soute_network::why::Error;
+    match error {
+        Error::Trace { source, .. } => match source.errno() {
+            Errno::OPNOTSUPP | Errno::INVAL | Errno::PROTONOSUPPORT => Some(
+                "it takes Linux 5.12 or later with nf_tables: a table that outlives a killed command is not made".to_owned(),
+            ),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn engine_hint(error: &Error) -> Option<String> {

@@ -153,7 +153,22 @@ impl Socket {
     /// # Errors
     /// bind(2): no CAP_NET_ADMIN, for protocols that want it.
     pub fn listen(protocol: Protocol, groups: u32) -> Result<Self, CallError> {
-        let socket = Self::new(protocol.open(SocketFlags::NONBLOCK)?)?;
+        Self::hearing(protocol.open(SocketFlags::NONBLOCK)?, groups)
+    }
+
+    /// As [`Self::listen`], in another network namespace ([`Self::open_in`]).
+    pub fn listen_in(
+        protocol: Protocol,
+        groups: u32,
+        namespace: BorrowedFd<'_>,
+    ) -> Result<Self, CallError> {
+        let [socket] =
+            crate::inside::network(namespace, || Ok([protocol.open(SocketFlags::NONBLOCK)?]))?;
+        Self::hearing(socket, groups)
+    }
+
+    fn hearing(fd: OwnedFd, groups: u32) -> Result<Self, CallError> {
+        let socket = Self::new(fd)?;
         // Port 0: the kernel gives a number that is free.
         bind(&socket.fd, &SocketAddrNetlink::new(0, groups))
             .called(|| format!("bind({{AF_NETLINK, groups={groups:#x}}})"))?;

@@ -3,6 +3,7 @@
 mod addresses;
 mod capture;
 mod carry;
+mod check;
 mod connect;
 mod host_gateway;
 mod ipvlan;
@@ -16,6 +17,7 @@ mod neighbour;
 mod open_ports;
 mod outside;
 mod ports;
+mod why;
 mod wires;
 
 use std::path::PathBuf;

@@ -15,6 +15,7 @@ const NFNL_BATCH_GENID: u16 = 1;
 
 pub(super) const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_TABLE_FLAGS: u16 = 2;
+const NFT_TABLE_F_OWNER: u32 = 2;
 pub(super) const NFTA_TABLE_USERDATA: u16 = 6;
 
 pub(super) const NFTA_CHAIN_TABLE: u16 = 1;
@@ -27,7 +28,8 @@ pub(super) const NFTA_HOOK_PRIORITY: u16 = 2;
 
 pub(super) const NFTA_RULE_TABLE: u16 = 1;
 pub(super) const NFTA_RULE_CHAIN: u16 = 2;
-const NFTA_RULE_EXPRESSIONS: u16 = 4;
+pub(super) const NFTA_RULE_HANDLE: u16 = 3;
+pub(super) const NFTA_RULE_EXPRESSIONS: u16 = 4;
 pub(super) const NFTA_RULE_USERDATA: u16 = 7;
 
 pub(super) const NFTA_SET_TABLE: u16 = 1;
@@ -93,10 +95,23 @@ impl Batch {
 
     /// Makes the table; one that is there stays as it is.
     pub fn add_table(&mut self, comment: &str) {
+        self.table(0, 0, comment);
+    }
+
+    /// Makes a table that nobody else changes, and that goes when the socket by which it was made is closed, however its
+    /// process ends (`NFT_TABLE_F_OWNER`).
+    ///
+    /// # Errors
+    /// On [`Nftables::commit`]: EEXIST, it is there; EOPNOTSUPP or EINVAL, the kernel is older than Linux 5.12.
+    pub fn add_owned_table(&mut self, comment: &str) {
+        self.table(flags::CREATE | flags::EXCL, NFT_TABLE_F_OWNER, comment);
+    }
+
+    fn table(&mut self, flags: u16, table_flags: u32, comment: &str) {
         let name = self.table.name;
-        self.change(message::NEWTABLE, 0, "NFT_MSG_NEWTABLE", "", |body| {
+        self.change(message::NEWTABLE, flags, "NFT_MSG_NEWTABLE", "", |body| {
             body.text(NFTA_TABLE_NAME, name)
-                .be32(NFTA_TABLE_FLAGS, 0)
+                .be32(NFTA_TABLE_FLAGS, table_flags)
                 .bytes(NFTA_TABLE_USERDATA, &userdata(comment));
         });
     }

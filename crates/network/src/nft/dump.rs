@@ -7,10 +7,11 @@ use soute_sys::{CallError, Called};
 
 use super::batch::{
     NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_CHAIN_TABLE, NFTA_CHAIN_TYPE,
-    NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN, NFTA_RULE_TABLE, NFTA_RULE_USERDATA,
-    NFTA_SET_DATA_LEN, NFTA_SET_DATA_TYPE, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
-    NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_FLAGS, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME,
-    NFTA_SET_TABLE, NFTA_TABLE_NAME, NFTA_TABLE_USERDATA,
+    NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_HANDLE, NFTA_RULE_TABLE, NFTA_RULE_USERDATA, NFTA_SET_DATA_LEN, NFTA_SET_DATA_TYPE,
+    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_FLAGS,
+    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_TABLE_NAME,
+    NFTA_TABLE_USERDATA,
 };
 use super::element::{Element, comment};
 use super::objects::{Set, Table};
@@ -66,6 +67,15 @@ pub struct SeenRule {
     pub chain: String,
     /// What its maker says of it.
     pub comment: Option<String>,
+}
+
+/// A rule that is there, as a reader is shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleText {
+    /// What its maker says of it.
+    pub comment: Option<String>,
+    /// What it does, in nft(8)'s language; none if it has something that is not known here.
+    pub text: Option<String>,
 }
 
 /// A set or map that is there.
@@ -162,6 +172,39 @@ impl Nftables {
         body.text(NFTA_RULE_TABLE, table.name);
         let call = || format!("NFT_MSG_GETRULE({table})");
         self.all(message::GETRULE, message::NEWRULE, body, &call, &read_rule)
+    }
+
+    /// One rule, by its number in its table. `None`: it is not there, or no longer.
+    pub fn rule(
+        &mut self,
+        family: Family,
+        table: &str,
+        chain: &str,
+        handle: u64,
+    ) -> Result<Option<RuleText>, CallError> {
+        let mut body = Writer::new(&header(family, 0));
+        body.text(NFTA_RULE_TABLE, table)
+            .text(NFTA_RULE_CHAIN, chain)
+            .bytes(NFTA_RULE_HANDLE, &handle.to_be_bytes());
+        let call = || format!("NFT_MSG_GETRULE({family} {table} {chain} {handle})");
+        let body = body.finish().called(call)?;
+        let mut found = None;
+        let asked = self.0.ask(
+            kind(message::GETRULE),
+            flags::ACK,
+            &body,
+            &call,
+            &mut |heard| {
+                if heard.kind == kind(message::NEWRULE) {
+                    found = Some(read_text(heard).map_err(|e| e.of(&call()))?);
+                }
+                Ok(())
+            },
+        );
+        match asked {
+            Err(e) if e.errno() == Errno::NOENT => Ok(None),
+            other => other.map(|()| found),
+        }
     }
 
     /// The sets and maps of a table.
@@ -322,6 +365,25 @@ fn read_rule(message: &Message<'_>) -> Result<SeenRule, Malformed> {
     Ok(rule)
 }
 
+fn read_text(message: &Message<'_>) -> Result<RuleText, Malformed> {
+    let (header, attributes) = message.split::<4>()?;
+    let mut rule = RuleText {
+        comment: None,
+        text: None,
+    };
+    for attribute in attributes {
+        let attribute = attribute?;
+        match attribute.kind {
+            NFTA_RULE_EXPRESSIONS => {
+                rule.text = super::decode::text(Family(header[0]), attribute.nested());
+            }
+            NFTA_RULE_USERDATA => rule.comment = comment(&attribute),
+            _ => {}
+        }
+    }
+    Ok(rule)
+}
+
 fn read_set(message: &Message<'_>) -> Result<SeenSet, Malformed> {
     let (_, attributes) = message.split::<4>()?;
     let mut name = String::new();
@@ -386,7 +448,7 @@ mod tests {
         fn whatever_comes_is_read_or_refused(body in bodies()) {
             let message = Message { kind: 0, flags: 0, sequence: 0, body: &body };
             let _ = (read_table(&message), read_chain(&message), read_rule(&message));
-            let _ = (read_set(&message), read_elements(&message));
+            let _ = (read_set(&message), read_elements(&message), read_text(&message));
         }
     }
 }

@@ -5,13 +5,13 @@ use soute_sys::netlink::{Attribute, Malformed, Writer};
 
 use super::types::Family;
 
-const NFTA_LIST_ELEM: u16 = 1;
-const NFTA_EXPR_NAME: u16 = 1;
-const NFTA_EXPR_DATA: u16 = 2;
-const NFTA_DATA_VALUE: u16 = 1;
-const NFTA_DATA_VERDICT: u16 = 2;
-const NFTA_VERDICT_CODE: u16 = 1;
-const NFTA_VERDICT_CHAIN: u16 = 2;
+pub(super) const NFTA_LIST_ELEM: u16 = 1;
+pub(super) const NFTA_EXPR_NAME: u16 = 1;
+pub(super) const NFTA_EXPR_DATA: u16 = 2;
+pub(super) const NFTA_DATA_VALUE: u16 = 1;
+pub(super) const NFTA_DATA_VERDICT: u16 = 2;
+pub(super) const NFTA_VERDICT_CODE: u16 = 1;
+pub(super) const NFTA_VERDICT_CHAIN: u16 = 2;
 
 /// A register: 4 bytes (`NFT_REG32_*`). Longer values fill those that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,13 +105,17 @@ pub enum Meta {
     Oifkind = 27,
 }
 
-/// What is known of a packet's connection (`NFT_CT_*`), 4 bytes in the machine's order.
+/// What is known of a packet's connection (`NFT_CT_*`): 4 bytes in the machine's order, unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ct {
     /// One bit of `NF_CT_STATE_BIT`: 1 invalid, 2 established, 4 related, 8 new.
     State = 0,
     /// Bits of `IPS_*`: 0x10 its source is translated, 0x20 its destination is.
     Status = 2,
+    /// The source port of its first packet, before any translation: 2 bytes in the network's order.
+    OriginalSourcePort = 11,
+    /// The destination port of its first packet.
+    OriginalDestinationPort = 12,
 }
 
 /// What the routing table says (`NFT_FIB_RESULT_*`).
@@ -208,6 +212,10 @@ pub enum Expr {
     Masquerade,
     /// Counts packets and bytes.
     Counter,
+    /// Goes on for so many packets a second, and not for more.
+    AtMost(u32),
+    /// Has all further rules that the packet meets told to who listens ([`super::Tracer`]). The register is free then.
+    Trace(Reg),
 }
 
 impl Expr {
@@ -222,10 +230,11 @@ impl Expr {
     fn name(&self) -> &'static str {
         match self {
             Self::Payload { .. } => "payload",
-            Self::Meta(..) => "meta",
+            Self::Meta(..) | Self::Trace(..) => "meta",
             Self::Ct(..) => "ct",
             Self::Fib(..) => "fib",
             Self::Immediate(..) | Self::Verdict(..) => "immediate",
+            Self::AtMost(..) => "limit",
             Self::Bitwise { .. } => "bitwise",
             Self::Cmp(..) => "cmp",
             Self::InSet(..) | Self::NotInSet(..) | Self::Map { .. } | Self::VerdictMap(..) => {
@@ -256,6 +265,10 @@ impl Expr {
             }
             Self::Ct(key, reg) => {
                 to.be32(1, reg.number()).be32(2, *key as u32);
+                // NFTA_CT_DIRECTION, IP_CT_DIR_ORIGINAL
+                if matches!(key, Ct::OriginalSourcePort | Ct::OriginalDestinationPort) {
+                    to.u8(3, 0);
+                }
             }
             // NFT_FIB_RESULT_ADDRTYPE is 3; NFTA_FIB_F_SADDR 1, NFTA_FIB_F_DADDR 2.
             Self::Fib(what, reg) => {
@@ -318,6 +331,17 @@ impl Expr {
                 if *flags != 0 {
                     to.be32(7, *flags);
                 }
+            }
+            // Packets a second, of which as many at once: NFT_LIMIT_PKTS.
+            Self::AtMost(rate) => {
+                to.bytes(1, &u64::from(*rate).to_be_bytes())
+                    .bytes(2, &1u64.to_be_bytes())
+                    .be32(3, *rate)
+                    .be32(4, 0);
+            }
+            // NFT_META_NFTRACE, from a register.
+            Self::Trace(reg) => {
+                to.be32(2, 12).be32(3, reg.number());
             }
             Self::Masquerade | Self::Counter => {}
         }

@@ -9,17 +9,17 @@ use super::{AF_INET, AF_INET6, AF_UNSPEC, Link, Rtnetlink, address, family, malf
 use crate::Subnet;
 
 /// linux/rtnetlink.h
-const RTM_NEWROUTE: u16 = 24;
+pub(super) const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
-const RTM_GETROUTE: u16 = 26;
+pub(super) const RTM_GETROUTE: u16 = 26;
 
-const RTA_DST: u16 = 1;
-const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
+pub(super) const RTA_DST: u16 = 1;
+pub(super) const RTA_OIF: u16 = 4;
+pub(super) const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTA_MULTIPATH: u16 = 9;
 const RTA_TABLE: u16 = 15;
-const RTA_VIA: u16 = 18;
+pub(super) const RTA_VIA: u16 = 18;
 
 const RT_TABLE_MAIN: u32 = 254;
 const RTN_UNICAST: u8 = 1;
@@ -98,7 +98,7 @@ impl Route {
 }
 
 impl Hop {
-    fn read(link: Option<u32>, attributes: Attributes<'_>) -> Result<Self, Malformed> {
+    pub(super) fn read(link: Option<u32>, attributes: Attributes<'_>) -> Result<Self, Malformed> {
         let mut hop = Self {
             gateway: None,
             link,

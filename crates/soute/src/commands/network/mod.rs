@@ -1,6 +1,7 @@
 //! `soute network`: the networks that containers are joined to.
 
 mod carry;
+mod check;
 mod connect;
 mod create;
 mod inspect;
@@ -9,6 +10,8 @@ mod ls;
 mod map;
 mod ports;
 mod rm;
+mod target;
+mod why;
 
 use std::process::ExitCode;
 
@@ -47,6 +50,10 @@ enum Command {
     Map(map::MapArgs),
     /// Show each open and each published port, and whose it is
     Ports(ports::PortsArgs),
+    /// Tell step by step whether a container reaches another end
+    Check(check::Check),
+    /// Tell what becomes of a packet, rule by rule, and what stops it
+    Why(why::Why),
     /// Put back what a reload of the machine's firewall has wiped
     Reconcile,
 }
@@ -68,6 +75,8 @@ impl CommandLine for NetworkArgs {
             Command::Connect(connect) => connect.run(&engine()?),
             Command::Disconnect(disconnect) => disconnect.run(&engine()?),
             Command::Move(carry) => carry.run(&engine()?),
+            Command::Check(check) => check.run(&engine()?),
+            Command::Why(why) => why.run(&engine()?),
             Command::Reconcile => {
                 // As every command does in passing; it is the whole of this one.
                 engine()?.heal_networks()?;
