@@ -40,7 +40,8 @@ fn the_mount_table_is_the_same_before_during_and_after() {
 fn a_monitor_holds_what_it_needs_and_no_more() {
     let world = World::new();
     let script = "echo line; until test -e /go; do sleep 0.01; done; echo more; exec sleep 1000";
-    let id = world.detached(["-i", "busybox", "sh", "-c", script]);
+    let words = ["-i", "--network", "none", "busybox", "sh", "-c", script];
+    let id = world.detached(words);
     soute_tests::wait_until("the log is written", || {
         world.soute(["logs", &id]).stdout == "line\n"
     });

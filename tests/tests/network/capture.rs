@@ -598,7 +598,8 @@ for words in 'link set tun0 up', 'address add 10.9.0.1/24 dev tun0':
     subprocess.run(['ip'] + words.split(), check=True)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.sendto(b'hello', ('10.9.0.2', 9))
-s.sendto(b'hello', ('10.9.0.2', 10))";
+s.sendto(b'hello', ('10.9.0.2', 10))
+sys.stdin.read()";
 
 #[test]
 fn tunnels_have_no_ethernet() {
@@ -615,12 +616,16 @@ fn tunnels_have_no_ethernet() {
     let text = Capture::start(&world, &[&[&pid[..]], &filter[..]].concat());
     let write = ["-w", file.to_str().unwrap()];
     let kept = Capture::start(&world, &[&[&pid[..]], &filter[..], &write].concat());
-    outside.run("python3", &["-c", TUNNEL]).success();
+    // It is there until its input ends: an interface that is gone has no name any more.
+    let mut tunnel = outside.command("python3", &["-c", TUNNEL]);
+    let mut tunnel = Running::start(tunnel.stdin(Stdio::piped()));
     text.end()
         .success()
         .shows(" tun0 Out IP 10.9.0.1.")
         .shows(" > 10.9.0.2.9: UDP, length 5");
     kept.end().success();
+    tunnel.close();
+    tunnel.outcome().success();
     // Beside lo and eth0, which are Ethernet.
     let seen = fields(
         &file,
