@@ -97,7 +97,7 @@ impl Caller for Beside<'_> {
     }
 
     fn connect(&mut self, network: BorrowedFd<'_>) -> Result<(), Failure> {
-        self.upkeep = Upkeep::new(true);
+        self.upkeep = Upkeep::new(true, self.networks.heeds_firewall());
         self.names = crate::networks::connect(self.places, self.networks, network)
             .map_err(|e| Failure::setup("the container's networks", e))?;
         Ok(())
@@ -171,7 +171,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         begun,
         own: None,
         names: None,
-        upkeep: Upkeep::new(false),
+        upkeep: Upkeep::new(false, false),
     };
     let spawned = spawn(&plan, birth, &mut beside);
     let Beside {
@@ -355,11 +355,14 @@ impl Monitor {
                 }
                 Frame::Networks => {
                     if self.upkeep.is_idle() {
-                        self.upkeep = Upkeep::new(true);
+                        self.upkeep = Upkeep::new(true, false);
                     }
                     let published = crate::networks::noted(&self.places, &self.id);
                     let followed = published
-                        .and_then(|noted| self.ports.follow(&noted.published))
+                        .and_then(|noted| {
+                            self.upkeep.heed_firewall(noted.heeds_firewall());
+                            self.ports.follow(&noted.published)
+                        })
                         .and_then(|()| self.names.follow_networks());
                     let answer = match followed {
                         Ok(()) => Frame::Settled,

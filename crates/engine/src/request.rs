@@ -86,6 +86,9 @@ pub struct Request {
     /// All ports that the image names lead to it, from ones that are free.
     #[serde(default)]
     pub publish_all: bool,
+    /// `--publish-open`: whatever the machine's firewall says of what comes in.
+    #[serde(default)]
+    pub publish_open: bool,
     /// `--userns`; `None`: the engine's default.
     pub userns: Option<UserNamespace>,
     /// `--add-host`.

@@ -12,6 +12,8 @@ use crate::request::UserNamespace;
 pub struct Settings {
     /// `userns`: what a container without `--userns` gets.
     pub userns: Option<UserNamespace>,
+    /// `publish_open`: published ports are for everybody, whatever the machine's firewall says of what comes in.
+    pub publish_open: bool,
     /// `[log]`
     pub log: LogSettings,
 }
@@ -38,6 +40,8 @@ impl Default for LogSettings {
 #[serde(deny_unknown_fields)]
 struct File {
     userns: Option<String>,
+    #[serde(default)]
+    publish_open: bool,
     #[serde(default)]
     log: LogFile,
 }
@@ -79,7 +83,11 @@ impl Settings {
         if log.max_size == 0 || log.max_files == 0 {
             return Err("log: max_size and max_files start at 1".to_owned());
         }
-        Ok(Self { userns, log })
+        Ok(Self {
+            userns,
+            publish_open: file.publish_open,
+            log,
+        })
     }
 }
 
@@ -104,10 +112,12 @@ mod tests {
                 group: Some("bob".into())
             })
         );
-        assert_eq!(s.log.max_files, 1);
+        assert_eq!((s.log.max_files, s.publish_open), (1, false));
+        assert!(Settings::parse("publish_open = true").unwrap().publish_open);
         for bad in [
             "usernss = \"auto\"",
             "userns = \"none\"",
+            "publish_open = \"yes\"",
             "[log]\nmax_size = 0",
         ] {
             Settings::parse(bad).unwrap_err();

@@ -3,6 +3,7 @@
 //! - [`route`]: links, addresses and routes of one network namespace.
 //! - [`ruleset`]: the one table of nftables that soute has on a machine.
 //! - [`check`]: whether one end reaches another, step by step.
+//! - [`closed`]: which of the machine's own input chains keep a port from outside.
 //! - [`sockets`]: sockets that have a port.
 //! - [`conntrack`]: connections that outlive what they were translated by.
 //! - [`dns`]: the name server of a container.
@@ -16,6 +17,7 @@
 
 pub mod capture;
 pub mod check;
+pub mod closed;
 pub mod conntrack;
 pub mod dns;
 pub mod mac;

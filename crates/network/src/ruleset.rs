@@ -13,7 +13,7 @@
 //! | chain | hook, priority | |
 //! |---|---|---|
 //! | `guard` | prerouting, -300 | what comes from or goes to 127.0.0.0/8 by another interface than `lo` is dropped, before any translation |
-//! | `prerouting`, `output` | nat, -100 | what goes to an address of this machine goes through `publish` |
+//! | `prerouting`, `output` | nat, -100 | what goes to an address of this machine goes through `publish`, but from outside not to ports that are local ([`Published::local`]) |
 //! | `publish` | | translates the destination of published ports: an address's own first, then those of all addresses |
 //! | `forward` | filter, 0 | isolation of networks from each other and from outside |
 //! | `postrouting` | nat, 100 | translates sources |
@@ -46,7 +46,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use soute_sys::CallError;
 
-use crate::nft::{Batch, Listener, Nftables, Set, Table};
+use crate::nft::{Batch, Listener, Mapped, Nftables, Set, Table};
 use crate::{Protocol, Subnet};
 use elements::Elements;
 
@@ -88,6 +88,20 @@ pub struct Published {
     pub to: SocketAddr,
     /// Whose it is: shown by `nft list ruleset`, cut at 128 bytes.
     pub owner: String,
+    /// Whether it is translated for this machine and its containers only: what comes from elsewhere meets the machine's own
+    /// input chains, as what is for any program of the machine's does.
+    #[serde(default)]
+    pub local: bool,
+}
+
+impl Published {
+    /// Whether both lead from the same to the same, and are the same's, for whomever.
+    pub fn is(&self, other: &Self) -> bool {
+        let of_all = |port: &Self| port.address.filter(|address| !address.is_unspecified());
+        (self.protocol, self.port, self.to, &self.owner)
+            == (other.protocol, other.port, other.to, &other.owner)
+            && of_all(self) == of_all(other)
+    }
 }
 
 /// All that is in the table besides what is the same everywhere.
@@ -172,7 +186,7 @@ impl Ruleset {
         Ok(Self(Nftables::open_in(namespace)?))
     }
 
-    /// Hears of changes to the table, in the caller's network namespace.
+    /// Hears of changes to the table and to others, in the caller's network namespace.
     pub fn listen() -> Result<Listener, Error> {
         Ok(Listener::open(TABLE)?)
     }
@@ -254,7 +268,7 @@ impl Ruleset {
         self.change(&[&skeleton::CLOSED], &|seen| seen.close(closed))
     }
 
-    /// Publishes ports, all or none: one element each.
+    /// Publishes ports, all or none: one element each, and one more of each that is local.
     ///
     /// # Errors
     /// [`Error::Taken`]; [`Error::Missing`]; [`Error::Families`]; [`Error::Owner`]
@@ -265,7 +279,8 @@ impl Ruleset {
         }
         let mut batch = Batch::new(TABLE);
         for (set, elements) in added.iter() {
-            batch.add_elements(set, true, elements);
+            // What a local port may have left behind is no reason to refuse one.
+            batch.add_elements(set, set.to != Mapped::Nothing, elements);
         }
         match self.0.commit(&batch, None) {
             Err(e) if e.errno() == Errno::EXIST => Err(self.taken(ports, e)),
@@ -287,6 +302,10 @@ impl Ruleset {
                 if seen.is_some_and(|seen| seen.data == wanted.data) {
                     batch.delete_elements(set, [&wanted]);
                     found += 1;
+                    let (set, local) = elements::local(set, &wanted);
+                    if let Some(local) = table.0.element(TABLE, set, &local)? {
+                        batch.delete_elements(set, [&local]);
+                    }
                 }
             }
             table.0.commit(&batch, Some(generation))?;

@@ -4,6 +4,7 @@ mod addresses;
 mod capture;
 mod carry;
 mod check;
+mod closed_input;
 mod connect;
 mod host_gateway;
 mod ipvlan;

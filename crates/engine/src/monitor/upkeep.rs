@@ -1,4 +1,5 @@
-//! Whoever flushes the machine's rules flushes soute's as well: a monitor whose container is in networks hears of it.
+//! Whoever flushes the machine's rules flushes soute's as well: a monitor whose container is in networks hears of it. And
+//! whoever changes the machine's firewall changes who reaches published ports: that of a container that has some does, too.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
@@ -13,23 +14,36 @@ use crate::places::Places;
 
 /// A firewall's reload is several changes: it is over when nothing has been heard for so long.
 const CALM: Duration = Duration::from_millis(100);
+/// Whoever changes rules all the time is not waited for.
+const LONGEST: Duration = Duration::from_millis(500);
 /// When another monitor is at it, this one looks again.
 const AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Upkeep {
     listener: Option<Listener>,
+    /// Other tables are heeded as well: by what they say of ports.
+    heeds_firewall: bool,
+    /// When it was first told of what is due.
+    since: Instant,
     due: Option<Instant>,
 }
 
 impl Upkeep {
     /// Hears of changes from now on, if there are networks to be kept. A kernel that tells of none leaves it to the next
     /// command.
-    pub(super) fn new(on_networks: bool) -> Self {
+    pub(super) fn new(on_networks: bool, heeds_firewall: bool) -> Self {
         Self {
             listener: on_networks.then(|| Ruleset::listen().ok()).flatten(),
+            heeds_firewall,
+            since: Instant::now(),
             due: None,
         }
+    }
+
+    /// From now on other tables are heeded as well, or no longer.
+    pub(super) fn heed_firewall(&mut self, heeds: bool) {
+        self.heeds_firewall = heeds;
     }
 
     /// It hears of nothing.
@@ -49,8 +63,15 @@ impl Upkeep {
 
     /// Something was told.
     pub(super) fn ready(&mut self) {
-        match self.listener.as_mut().map(Listener::lost) {
-            Some(Ok(true)) => self.due = Some(Instant::now() + CALM),
+        let others = self.heeds_firewall;
+        match self.listener.as_mut().map(|one| one.lost(others)) {
+            Some(Ok(true)) => {
+                let now = Instant::now();
+                if self.due.is_none() {
+                    self.since = now;
+                }
+                self.due = Some((now + CALM).min(self.since + LONGEST));
+            }
             // It would be told without end.
             Some(Err(_)) => self.listener = None,
             _ => {}

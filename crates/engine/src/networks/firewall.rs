@@ -7,6 +7,7 @@ use soute_network::conntrack::Conntrack;
 use soute_network::nft::{Family, Hook, Nftables, SeenBase};
 use soute_network::ruleset::{self, Families, Healed, Published, Ruleset, State};
 
+use super::closed::Firewall;
 use super::ports::is_by_rules;
 use super::record::NetworkRecord;
 use super::upkeep::tended;
@@ -36,26 +37,41 @@ pub(super) fn admit(places: &Places, networks: &[&NetworkRecord]) -> Result<(), 
     Ok(())
 }
 
-/// Makes the table as it is to be, whatever became of it.
+/// Makes the table as it is to be, whatever became of it, and of the machine's own firewall.
 pub(super) fn heal(places: &Places) -> Result<Healed, Error> {
-    Ruleset::open()?.heal(|| wanted_of_all(places))
+    let mut turned = Vec::new();
+    let healed = Ruleset::open()?.heal(|| {
+        let (wanted, others) = wanted_and_turned(places)?;
+        turned = others;
+        Ok::<_, Error>(wanted)
+    })?;
+    forget_connections(&turned)?;
+    Ok(healed)
 }
 
-/// All networks, and the ports of all containers that run; and what else is there, which is another engine's.
 fn wanted_of_all(places: &Places) -> Result<State, Error> {
+    wanted_and_turned(places).map(|(wanted, _)| wanted)
+}
+
+/// All networks, and the ports of all containers that run; and what else is there, which is another engine's. And the ports
+/// that have become open to outside, or have been until now.
+fn wanted_and_turned(places: &Places) -> Result<(State, Vec<Published>), Error> {
     let networks = NetworkRecord::all(places)?;
     let noted = super::all_noted(places);
+    let mut firewall = Firewall::default();
+    let mut published = Vec::new();
+    for (_, noted) in noted {
+        for port in noted.published.iter().filter(|port| is_by_rules(port)) {
+            published.push(firewall.decided(port, noted.publish_open)?);
+        }
+    }
     let mut all = State {
         networks: networks
             .iter()
             .filter(|network| network.driver.is_bridge())
             .map(as_ruleset)
             .collect(),
-        published: noted
-            .into_iter()
-            .flat_map(|(_, noted)| noted.published)
-            .filter(is_by_rules)
-            .collect(),
+        published,
         closed: turned_on(places)?,
     };
     let seen = Ruleset::open()?.elements()?.unwrap_or_default();
@@ -64,14 +80,17 @@ fn wanted_of_all(places: &Places) -> Result<State, Error> {
             all.networks.push(network);
         }
     }
+    let mut turned = Vec::new();
     for port in seen.published {
-        if !all.published.contains(&port) {
-            all.published.push(port);
+        match all.published.iter().find(|own| own.is(&port)) {
+            Some(own) if own.local != port.local => turned.push(port),
+            Some(_) => {}
+            None => all.published.push(port),
         }
     }
     all.closed.ipv4 |= seen.closed.ipv4;
     all.closed.ipv6 |= seen.closed.ipv6;
-    Ok(all)
+    Ok((all, turned))
 }
 
 /// A network that is no more has no place in the table.
@@ -85,18 +104,25 @@ pub(super) fn forget(places: &Places, network: &NetworkRecord) -> Result<(), Err
 }
 
 /// Has ports of the machine's lead to a container.
-pub(super) fn publish(places: &Places, ports: &[Published]) -> Result<(), Error> {
+///
+/// `open`: for everybody, whatever the machine's firewall says of what comes in.
+pub(super) fn publish(places: &Places, ports: &[Published], open: bool) -> Result<(), Error> {
     let ports = by_rules(ports);
     if ports.is_empty() {
         return Ok(());
     }
-    tended(places, |table| Ok(table.publish(&ports)?))?;
+    tended(places, |table| {
+        // If the firewall changes after this, all is not taken to be well.
+        let mut firewall = Firewall::default();
+        let ports = ports.iter().map(|port| firewall.decided(port, open));
+        Ok(table.publish(&ports.collect::<Result<Vec<_>, _>>()?)?)
+    })?;
     forget_connections(&ports)
 }
 
 /// The same of ports that are noted already, so that a repair may have been first.
-pub(super) fn publish_noted(places: &Places, ports: &[Published]) -> Result<(), Error> {
-    match publish(places, ports) {
+pub(super) fn publish_noted(places: &Places, ports: &[Published], open: bool) -> Result<(), Error> {
+    match publish(places, ports, open) {
         Err(Error::Ruleset(ruleset::Error::Taken { .. } | ruleset::Error::Missing(_))) => {
             heal(places)?;
             forget_connections(&by_rules(ports))

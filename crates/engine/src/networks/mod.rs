@@ -1,6 +1,7 @@
 //! Networks: bridges of the machine's that containers are joined to by veth pairs, and interfaces that they share.
 
 mod carry;
+mod closed;
 mod connect;
 mod firewall;
 mod holder;
@@ -45,6 +46,8 @@ use crate::{Engine, ids};
 pub(crate) struct Wires {
     wires: Vec<(NetworkRecord, Wire)>,
     ports: Vec<Reserved>,
+    /// They are for everybody, whatever the machine's firewall says of what comes in.
+    publish_open: bool,
 }
 
 impl Wires {
@@ -77,7 +80,13 @@ impl Wires {
                 .iter()
                 .map(|port| port.published.clone())
                 .collect(),
+            publish_open: self.publish_open,
         }
+    }
+
+    /// What becomes of the machine's firewall changes who reaches its ports.
+    pub(crate) fn heeds_firewall(&self) -> bool {
+        !self.ports.is_empty() && !self.publish_open
     }
 }
 
@@ -86,8 +95,18 @@ impl Wires {
 pub struct Noted {
     /// To its networks.
     pub wires: Vec<Wire>,
-    /// What of the machine's leads to it.
+    /// What of the machine's leads to it. Whether from outside, the table `soute` has.
     pub published: Vec<Published>,
+    /// From outside, too, whatever the machine's firewall says of what comes in.
+    #[serde(default)]
+    pub publish_open: bool,
+}
+
+impl Noted {
+    /// What becomes of the machine's firewall changes who reaches its ports.
+    pub(crate) fn heeds_firewall(&self) -> bool {
+        !self.published.is_empty() && !self.publish_open
+    }
 }
 
 /// An address of a network's that a container has.
@@ -362,7 +381,11 @@ impl Engine {
         };
         let ports = ports::reserve(&self.places, record, &led_by, &record.request.published)?;
         let wires = networks.into_iter().zip(wires).collect();
-        Ok(Wires { wires, ports })
+        Ok(Wires {
+            wires,
+            ports,
+            publish_open: record.request.publish_open || self.settings.publish_open,
+        })
     }
 
     /// What joins the container to one network, besides `others` to other ones.
@@ -419,7 +442,9 @@ impl Engine {
     pub(crate) fn open_ways(&self, wires: &Wires) -> Result<Vec<String>, Error> {
         let networks: Vec<&NetworkRecord> =
             wires.wires.iter().map(|(network, _)| network).collect();
-        self.open_ways_of(&networks, false)
+        let mut notices = self.open_ways_of(&networks, false)?;
+        notices.extend(closed::told(&wires.noted())?);
+        Ok(notices)
     }
 
     /// `locked`: the caller has the [`lock`].
@@ -495,7 +520,7 @@ pub(crate) fn connect(
         let hairpin = !wanted.ports.is_empty();
         connect::join(&mut machine, network, container, wire, hairpin)?;
     }
-    firewall::publish(places, &wanted.noted().published)?;
+    firewall::publish(places, &wanted.noted().published, wanted.publish_open)?;
     Ok(match wanted.have_names() {
         true => Some(dns::place(container)?),
         false => None,

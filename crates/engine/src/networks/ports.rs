@@ -129,6 +129,7 @@ fn one(
                             port,
                             to: SocketAddr::new(container, map.container),
                             owner: format!("{} {}", record.name, short(&record.id)),
+                            local: false,
                         },
                         socket,
                     });

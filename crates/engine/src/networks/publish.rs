@@ -4,7 +4,7 @@ use soute_network::plan::ports::{PortOfMachine, Wanted};
 use soute_network::route::Rtnetlink;
 use soute_network::ruleset::Published;
 
-use super::{Noted, firewall, noted, parent, ports, upkeep, wires_path};
+use super::{Noted, closed, firewall, noted, parent, ports, upkeep, wires_path};
 use crate::error::Error;
 use crate::record::{Record, write_json};
 use crate::request::Network;
@@ -12,11 +12,16 @@ use crate::{Engine, Status};
 
 impl Engine {
     /// Takes ports back that lead to a container, and has others lead to it: now if it runs, and whenever it is started.
-    /// All of it is done, or nothing.
+    /// All of it is done, or nothing. Gives what the user is to know of them.
     ///
     /// # Errors
     /// One that is to be taken back is not published; those of a start that publishes the others.
-    pub fn update_ports(&self, name: &str, add: &[Wanted], remove: &[Wanted]) -> Result<(), Error> {
+    pub fn update_ports(
+        &self,
+        name: &str,
+        add: &[Wanted],
+        remove: &[Wanted],
+    ) -> Result<Vec<String>, Error> {
         let container = self.container(name)?;
         if !matches!(container.record.request.network, Network::Networks(_)) {
             return Err(Error::Impossible(format!(
@@ -26,10 +31,11 @@ impl Engine {
         }
         let Status::Running(_) = container.status else {
             let _lock = super::lock(&self.places)?;
-            return self.rewrite_stopped(&container, |record| {
+            self.rewrite_stopped(&container, |record| {
                 let gone: Vec<Published> = Vec::new();
                 change_record(record, add, remove, &gone)
-            });
+            })?;
+            return Ok(Vec::new());
         };
         let id = container.record.id.clone();
         let whole;
@@ -73,12 +79,16 @@ impl Engine {
         };
         let (gone, fresh) = (only_in(&old, &new), only_in(&new, &old));
         firewall::unpublish(&self.places, &gone)?;
-        firewall::publish_noted(&self.places, &fresh)?;
-        let commits = [gone, fresh]
+        firewall::publish_noted(&self.places, &fresh, new.publish_open)?;
+        let commits = [&gone, &fresh]
             .iter()
             .filter(|ports| !ports.is_empty())
             .count();
-        upkeep::resume(&self.places, whole, commits)
+        upkeep::resume(&self.places, whole, commits)?;
+        closed::told(&Noted {
+            published: fresh,
+            ..new
+        })
     }
 
     /// What a container sends to its own published ports may come back to it.
@@ -162,6 +172,7 @@ mod tests {
             port: number,
             to: to.parse().unwrap(),
             owner: String::new(),
+            local: false,
         }
     }
 

@@ -250,6 +250,7 @@ impl Engine {
         let mut new = Noted {
             published: led_elsewhere(&old.published, &gone, &left),
             wires: left,
+            publish_open: old.publish_open,
         };
         if !gone.is_empty() {
             self.take_over_ways(id, &mut new.wires)?;
@@ -261,7 +262,7 @@ impl Engine {
             firewall::unpublish(places, &changed(&old.published, &new.published))?;
             firewall::unpublish(places, &fresh)?;
             write_json(&wires_path(places, id), &new, false)?;
-            firewall::publish(places, &fresh)?;
+            firewall::publish(places, &fresh, new.publish_open)?;
         }
         names::forget(places, network, id)?;
         leases::free_in(places, network, id)?;
@@ -474,6 +475,7 @@ mod tests {
             port: 80,
             to: to.parse().unwrap(),
             owner: String::new(),
+            local: false,
         };
         let published = [port("10.0.0.2:80"), port("[fd00::2]:80")];
         let (gone, left) = ([wire(&["10.0.0.2", "fd00::2"])], [wire(&["10.0.1.2"])]);

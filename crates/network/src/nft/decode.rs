@@ -423,7 +423,7 @@ impl Reader {
 }
 
 /// The first word of a register: `NFT_REG_1` to `NFT_REG_4` of 16 bytes, or `NFT_REG32_00` and on.
-fn word(register: u32) -> Option<u32> {
+pub(super) fn word(register: u32) -> Option<u32> {
     match register {
         1..=4 => Some((register - 1) * 4),
         8..=23 => Some(register - 8),
@@ -431,15 +431,15 @@ fn word(register: u32) -> Option<u32> {
     }
 }
 
-fn find<'b>(of: &Attribute<'b>, kind: u16) -> Option<Attribute<'b>> {
+pub(super) fn find<'b>(of: &Attribute<'b>, kind: u16) -> Option<Attribute<'b>> {
     of.nested().find(kind).ok()?
 }
 
-fn number(of: &Attribute<'_>, kind: u16) -> Option<u32> {
+pub(super) fn number(of: &Attribute<'_>, kind: u16) -> Option<u32> {
     find(of, kind)?.be32().ok()
 }
 
-fn bytes(of: &Attribute<'_>, kind: u16) -> Option<Vec<u8>> {
+pub(super) fn bytes(of: &Attribute<'_>, kind: u16) -> Option<Vec<u8>> {
     let data = find(of, kind)?;
     Some(find(&data, NFTA_DATA_VALUE)?.value.to_vec())
 }

@@ -14,8 +14,9 @@ use super::batch::{
     NFTA_TABLE_USERDATA,
 };
 use super::element::{Element, comment};
-use super::objects::{Set, Table};
-use super::types::{self, Family};
+use super::objects::{NFT_SET_INTERVAL, Set, Table};
+use super::program::{Contents, Program, Sets};
+use super::types::{self, Family, Type};
 use super::{Nftables, header, kind, message};
 
 const NFTA_GEN_ID: u16 = 1;
@@ -207,6 +208,55 @@ impl Nftables {
         }
     }
 
+    /// The rules of anybody's table as what they do, and the chain of each; those of a chain in their order.
+    pub fn programs(
+        &mut self,
+        family: Family,
+        table: &str,
+    ) -> Result<Vec<(String, Program)>, CallError> {
+        let mut body = Writer::new(&header(family, 0));
+        body.text(NFTA_RULE_TABLE, table);
+        let call = || format!("NFT_MSG_GETRULE({family} {table})");
+        let (ask, answer) = (message::GETRULE, message::NEWRULE);
+        self.all(ask, answer, body, &call, &read_program)
+    }
+
+    /// What is in those of these sets of anybody's table that may hold ports, or protocols and ports: in no others of
+    /// thousands of addresses.
+    pub fn contents(
+        &mut self,
+        family: Family,
+        table: &str,
+        wanted: &[&str],
+    ) -> Result<Sets, CallError> {
+        let mut contents = Sets::new();
+        if wanted.is_empty() {
+            return Ok(contents);
+        }
+        let mut body = Writer::new(&header(family, 0));
+        body.text(NFTA_SET_TABLE, table);
+        let call = || format!("NFT_MSG_GETSET({family} {table})");
+        let (ask, answer) = (message::GETSET, message::NEWSET);
+        for set in self.all(ask, answer, body, &call, &read_set)? {
+            let key = set.key.1 as usize;
+            if !wanted.contains(&set.name.as_str()) || ![1, 2, 4, 8].contains(&key) {
+                continue;
+            }
+            // ipv4_addr
+            if set.key.0 == Type::Ipv4Addr.number() {
+                continue;
+            }
+            let elements = self.elements_of(family, table, &set.name)?;
+            let known = Contents {
+                intervals: set.flags & NFT_SET_INTERVAL != 0,
+                key,
+                elements: elements.unwrap_or_default(),
+            };
+            contents.insert(set.name, known);
+        }
+        Ok(contents)
+    }
+
     /// The sets and maps of a table.
     pub fn sets(&mut self, table: Table) -> Result<Vec<SeenSet>, CallError> {
         let mut body = Writer::new(&header(table.family, 0));
@@ -217,10 +267,19 @@ impl Nftables {
 
     /// The elements of a set or map. `None`: there is no such set, or no table.
     pub fn elements(&mut self, table: Table, set: &Set) -> Result<Option<Vec<Element>>, CallError> {
-        let mut body = Writer::new(&header(table.family, 0));
-        body.text(NFTA_SET_ELEM_LIST_TABLE, table.name)
-            .text(NFTA_SET_ELEM_LIST_SET, set.name);
-        let call = || format!("NFT_MSG_GETSETELEM({table} {})", set.name);
+        self.elements_of(table.family, table.name, set.name)
+    }
+
+    fn elements_of(
+        &mut self,
+        family: Family,
+        table: &str,
+        set: &str,
+    ) -> Result<Option<Vec<Element>>, CallError> {
+        let mut body = Writer::new(&header(family, 0));
+        body.text(NFTA_SET_ELEM_LIST_TABLE, table)
+            .text(NFTA_SET_ELEM_LIST_SET, set);
+        let call = || format!("NFT_MSG_GETSETELEM({family} {table} {set})");
         let (ask, answer) = (message::GETSETELEM, message::NEWSETELEM);
         match self.all(ask, answer, body, &call, &read_elements) {
             Ok(lists) => Ok(Some(lists.into_iter().flatten().collect())),
@@ -365,6 +424,20 @@ fn read_rule(message: &Message<'_>) -> Result<SeenRule, Malformed> {
     Ok(rule)
 }
 
+fn read_program(message: &Message<'_>) -> Result<(String, Program), Malformed> {
+    let (_, attributes) = message.split::<4>()?;
+    let (mut chain, mut program) = (String::new(), Program::default());
+    for attribute in attributes {
+        let attribute = attribute?;
+        match attribute.kind {
+            NFTA_RULE_CHAIN => chain = attribute.text()?,
+            NFTA_RULE_EXPRESSIONS => program = Program::read(attribute.nested()),
+            _ => {}
+        }
+    }
+    Ok((chain, program))
+}
+
 fn read_text(message: &Message<'_>) -> Result<RuleText, Malformed> {
     let (header, attributes) = message.split::<4>()?;
     let mut rule = RuleText {
@@ -423,6 +496,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::nft::Arriving;
 
     /// Attributes whose types and lengths are mostly such that they are looked into.
     fn bodies() -> impl Strategy<Value = Vec<u8>> {
@@ -449,6 +523,10 @@ mod tests {
             let message = Message { kind: 0, flags: 0, sequence: 0, body: &body };
             let _ = (read_table(&message), read_chain(&message), read_rule(&message));
             let _ = (read_set(&message), read_elements(&message), read_text(&message));
+            if let Ok((_, program)) = read_program(&message) {
+                let packet = Arriving { ipv4: true, protocol: 6, port: 80 };
+                let _ = program.run(packet, &Sets::new());
+            }
         }
     }
 }

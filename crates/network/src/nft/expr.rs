@@ -220,7 +220,7 @@ pub enum Expr {
 
 impl Expr {
     /// As an entry of `NFTA_RULE_EXPRESSIONS`.
-    pub(super) fn put(&self, list: &mut Writer) {
+    pub(crate) fn put(&self, list: &mut Writer) {
         list.nest(NFTA_LIST_ELEM, |expr| {
             expr.text(NFTA_EXPR_NAME, self.name());
             expr.nest(NFTA_EXPR_DATA, |data| self.data(data));

@@ -32,28 +32,36 @@ impl Listener {
     ///
     /// The caller's own changes are news, too.
     pub fn changed(&mut self) -> Result<bool, CallError> {
-        self.hear_of(&|_| true)
+        self.hear_of(&|is_ours, _| is_ours)
     }
 
     /// As [`Self::changed`], of all but elements that were added: whether what was there is there still is to be looked at.
-    pub fn lost(&mut self) -> Result<bool, CallError> {
-        self.hear_of(&|message| message != message::NEWSETELEM && message != message::NEWGEN)
+    /// With `others`, of whatever becomes of other tables as well.
+    pub fn lost(&mut self, others: bool) -> Result<bool, CallError> {
+        self.hear_of(&|is_ours, message| {
+            message != message::NEWGEN
+                && if is_ours {
+                    message != message::NEWSETELEM
+                } else {
+                    others
+                }
+        })
     }
 
-    fn hear_of(&mut self, matters: &dyn Fn(u16) -> bool) -> Result<bool, CallError> {
+    /// What `matters` is told whether the news is of the table, and which it is.
+    fn hear_of(&mut self, matters: &dyn Fn(bool, u16) -> bool) -> Result<bool, CallError> {
         let table = self.table;
-        let mut ours = false;
+        let mut heard = false;
         let whole = self.socket.hear(&mut |message| {
             let named = message.split::<4>().and_then(|(header, attributes)| {
                 let name = attributes.find(TABLE)?.map(|name| name.text());
                 Ok(header[0] == table.family.0 && name.transpose()?.as_deref() == Some(table.name))
             });
             // What cannot be read may be about it.
-            ours |= message.kind >> 8 == NFTABLES
-                && matters(message.kind & 0xff)
-                && named.unwrap_or(true);
+            heard |= message.kind >> 8 == NFTABLES
+                && matters(named.unwrap_or(true), message.kind & 0xff);
         })?;
-        Ok(ours || !whole)
+        Ok(heard || !whole)
     }
 }
 

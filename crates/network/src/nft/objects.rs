@@ -4,7 +4,7 @@ use super::element::{Element, show};
 use super::expr::Expr;
 use super::types::{self, ChainKind, Family, Hook, Mapped, Type};
 
-const NFT_SET_INTERVAL: u32 = 0x4;
+pub(super) const NFT_SET_INTERVAL: u32 = 0x4;
 const NFT_SET_MAP: u32 = 0x8;
 const NFT_SET_CONCAT: u32 = 0x80;
 const NFT_DATA_VERDICT: u32 = 0xffff_ff00;

@@ -8,7 +8,8 @@ use crate::subnet::{number, width};
 use crate::{Protocol, Subnet};
 
 use super::skeleton::{
-    ANY4, ANY6, BRIDGES, CLOSED, INTERNAL, MASQUERADED, PORTS4, PORTS6, SUBNETS4, SUBNETS6, WITHIN,
+    ANY4, ANY6, BRIDGES, CLOSED, INTERNAL, LOCAL_ANY4, LOCAL_ANY6, LOCAL_PORTS4, LOCAL_PORTS6,
+    MASQUERADED, PORTS4, PORTS6, SUBNETS4, SUBNETS6, WITHIN,
 };
 use super::{Error, Families, Network, Published, State, TABLE};
 
@@ -100,7 +101,22 @@ impl Published {
     }
 }
 
-/// The published port that an element of `set` is; `None` if it is no such one.
+/// The set that a local port of the map is in as well, and its element there.
+pub(super) fn local(map: &Set, element: &Element) -> (&'static Set, Element) {
+    let set = match map.name {
+        name if name == PORTS4.name => &LOCAL_PORTS4,
+        name if name == PORTS6.name => &LOCAL_PORTS6,
+        name if name == ANY4.name => &LOCAL_ANY4,
+        _ => &LOCAL_ANY6,
+    };
+    let local = Element {
+        data: None,
+        ..element.clone()
+    };
+    (set, local)
+}
+
+/// The published port that an element of `set` is; `None` if it is no such one. Whether it is local, another set tells.
 pub(super) fn published(set: &Set, element: &Element) -> Option<Published> {
     let Some(Data::Value(value)) = &element.data else {
         return None;
@@ -126,6 +142,7 @@ pub(super) fn published(set: &Set, element: &Element) -> Option<Published> {
         port: u16::from_be_bytes([port_high, port_low]),
         to: SocketAddr::new(to, u16::from_be_bytes([to_high, to_low])),
         owner: element.comment.clone().unwrap_or_default(),
+        local: false,
     })
 }
 
@@ -166,7 +183,7 @@ impl Elements {
                     by: published(set, there),
                 });
             }
-            all.add(set, element);
+            all.add_port(set, element, port.local);
         }
         all.close(state.closed);
         Ok(all)
@@ -232,8 +249,16 @@ impl Elements {
 
     pub(super) fn publish(&mut self, port: &Published) -> Result<(), Error> {
         let (set, element) = port.element()?;
-        self.add(set, element);
+        self.add_port(set, element, port.local);
         Ok(())
+    }
+
+    fn add_port(&mut self, map: &'static Set, element: Element, is_local: bool) {
+        if is_local {
+            let (set, local) = local(map, &element);
+            self.add(set, local);
+        }
+        self.add(map, element);
     }
 
     /// What makes of these the `wanted` ones: first what is to go, so that what overlaps it has room.
@@ -275,7 +300,15 @@ impl Elements {
             });
         }
         for set in [&PORTS4, &ANY4, &PORTS6, &ANY6] {
-            let ports = keys(set).filter_map(|element| published(set, element));
+            let (locals, _) = local(set, &Element::default());
+            let locals: BTreeSet<&[u8]> =
+                keys(locals).map(|element| element.key.as_slice()).collect();
+            let ports = keys(set).filter_map(|element| {
+                Some(Published {
+                    local: locals.contains(element.key.as_slice()),
+                    ..published(set, element)?
+                })
+            });
             state.published.extend(ports);
         }
         state.closed =
@@ -338,6 +371,14 @@ mod tests {
             port,
             to: to.parse().unwrap(),
             owner: "web".into(),
+            local: false,
+        }
+    }
+
+    fn local(port: Published) -> Published {
+        Published {
+            local: true,
+            ..port
         }
     }
 
@@ -364,6 +405,30 @@ mod tests {
     #[test]
     fn a_state_reads_back() {
         assert_eq!(Elements::of(&state()).unwrap().state(), state());
+    }
+
+    /// Whichever of them are for this machine only: of one address and of all, of both families.
+    #[test]
+    fn local_ports_read_back() {
+        for which in 0..16 {
+            let mut state = state();
+            for (at, port) in state.published.iter_mut().enumerate() {
+                port.local = which & 1 << at != 0;
+            }
+            let elements = Elements::of(&state).unwrap();
+            assert_eq!(elements.state(), state);
+            let others = Elements::of(&self::state()).unwrap();
+            assert_eq!(elements.batch_to(&others).is_empty(), which == 0);
+        }
+    }
+
+    /// A port is one, whomever it is for.
+    #[test]
+    fn a_local_port_is_the_same_port() {
+        let any = port(Some("0.0.0.0"), 80, "10.1.0.2:8080");
+        assert!(local(any.clone()).is(&port(None, 80, "10.1.0.2:8080")));
+        assert!(!any.is(&port(Some("10.0.0.1"), 80, "10.1.0.2:8080")));
+        assert!(!any.is(&port(None, 80, "10.1.0.3:8080")));
     }
 
     #[test]

@@ -49,6 +49,35 @@ pub(super) fn rules() -> Vec<Rule> {
         &[not_from_lo(), loopback(IPV4.source), drop()],
     );
 
+    for (comment, key) in [
+        (
+            "local ports of one address",
+            local_of_one(&IPV4, "local_ports4"),
+        ),
+        (
+            "local ports of all addresses",
+            local_of_all(&IPV4, "local_any4"),
+        ),
+        (
+            "local ports of one address, IPv6",
+            local_of_one(&IPV6, "local_ports6"),
+        ),
+        (
+            "local ports of all addresses, IPv6",
+            local_of_all(&IPV6, "local_any6"),
+        ),
+    ] {
+        rule(
+            "prerouting",
+            comment,
+            &[
+                not_from_lo(),
+                vec![Expr::NotInSet(FIRST, "bridges")],
+                key,
+                vec![Expr::Verdict(Verdict::Return)],
+            ],
+        );
+    }
     for chain in ["prerouting", "output"] {
         let jump = Expr::Verdict(Verdict::Jump("publish".into()));
         rule(
@@ -239,7 +268,8 @@ fn source(ip: &Ip) -> Vec<Expr> {
     expressions
 }
 
-fn one_address(ip: &Ip, map: &'static str) -> Vec<Expr> {
+/// The address, the protocol and the port, to registers.
+fn port_of_one(ip: &Ip) -> Vec<Expr> {
     let words = (ip.length / 4) as u8;
     let mut expressions = family(ip.family);
     expressions.push(Expr::Payload {
@@ -249,6 +279,30 @@ fn one_address(ip: &Ip, map: &'static str) -> Vec<Expr> {
         to: FIRST,
     });
     expressions.extend(port(words));
+    expressions
+}
+
+/// The protocol and the port.
+fn port_of_all(ip: &Ip) -> Vec<Expr> {
+    let mut expressions = family(ip.family);
+    expressions.extend(port(0));
+    expressions
+}
+
+fn local_of_one(ip: &Ip, set: &'static str) -> Vec<Expr> {
+    let mut expressions = port_of_one(ip);
+    expressions.push(Expr::InSet(FIRST, set));
+    expressions
+}
+
+fn local_of_all(ip: &Ip, set: &'static str) -> Vec<Expr> {
+    let mut expressions = port_of_all(ip);
+    expressions.push(Expr::InSet(FIRST, set));
+    expressions
+}
+
+fn one_address(ip: &Ip, map: &'static str) -> Vec<Expr> {
+    let mut expressions = port_of_one(ip);
     expressions.extend(translate(ip, map));
     expressions
 }
@@ -267,8 +321,7 @@ fn not_to_local() -> Vec<Expr> {
 }
 
 fn all_addresses(ip: &Ip, map: &'static str) -> Vec<Expr> {
-    let mut expressions = family(ip.family);
-    expressions.extend(port(0));
+    let mut expressions = port_of_all(ip);
     expressions.extend(translate(ip, map));
     expressions
 }

@@ -57,9 +57,14 @@ pub(super) static PORTS6: Set = map(
 /// Ports of all addresses.
 pub(super) static ANY4: Set = map("any4", &[InetProto, InetService], &[Ipv4Addr, InetService]);
 pub(super) static ANY6: Set = map("any6", &[InetProto, InetService], &[Ipv6Addr, InetService]);
+/// Those of them that are for this machine and its containers only.
+pub(super) static LOCAL_PORTS4: Set = set("local_ports4", &[Ipv4Addr, InetProto, InetService]);
+pub(super) static LOCAL_PORTS6: Set = set("local_ports6", &[Ipv6Addr, InetProto, InetService]);
+pub(super) static LOCAL_ANY4: Set = set("local_any4", &[InetProto, InetService]);
+pub(super) static LOCAL_ANY6: Set = set("local_any6", &[InetProto, InetService]);
 
 /// All sets and maps.
-pub(super) static SETS: [&Set; 11] = [
+pub(super) static SETS: [&Set; 15] = [
     &BRIDGES,
     &INTERNAL,
     &WITHIN,
@@ -71,6 +76,10 @@ pub(super) static SETS: [&Set; 11] = [
     &ANY4,
     &PORTS6,
     &ANY6,
+    &LOCAL_PORTS4,
+    &LOCAL_PORTS6,
+    &LOCAL_ANY4,
+    &LOCAL_ANY6,
 ];
 
 const fn base(name: &'static str, kind: ChainKind, hook: Hook, priority: i32) -> Chain {

@@ -7,7 +7,7 @@ use soute_sys::net::IcmpError;
 
 use super::*;
 use crate::nft::{Hook, Met, Packet, Said, SeenBase, TracedHeader};
-use crate::route::{Hop, LinkFlags, Reached, RouteKind};
+use crate::route::{Hop, LinkFlags, Reached, RouteKind, State};
 
 const TABLE: &str = "soute-why-1";
 const PORT: u16 = 40000;
@@ -79,6 +79,7 @@ fn link(index: u32, name: &str, kind: &str) -> Link {
     Link {
         index,
         name: name.to_owned(),
+        hardware: 1,
         flags: LinkFlags(LinkFlags::UP | LinkFlags::LOWER_UP),
         mtu: 1500,
         master: None,
@@ -86,8 +87,7 @@ fn link(index: u32, name: &str, kind: &str) -> Link {
         link_index: None,
         link_netnsid: None,
         address: Vec::new(),
-        hardware: 1,
-        state: Default::default(),
+        state: State::Up,
         tag: None,
     }
 }

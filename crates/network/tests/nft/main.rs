@@ -584,6 +584,11 @@ fn a_listener_hears_of_its_table_alone() {
         assert!(listener.changed().unwrap(), "{change}");
         assert!(!listener.changed().unwrap());
     }
+    // Of other tables, whoever asks.
+    nft_script("add table ip t; add chain ip t c; add rule ip t c counter");
+    assert!(!listener.lost(false).unwrap());
+    nft_script("delete table ip t");
+    assert!(listener.lost(true).unwrap() && !listener.lost(true).unwrap());
     // More news than there is room for: it may have been among what is lost.
     let mut elements = batch();
     elements.add_set(&PORTS);

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use soute_network::conntrack::{Connection, Conntrack};
-use soute_network::ruleset::{Families, State};
+use soute_network::ruleset::{Families, Healed, State};
 
 use crate::common::{Namespace, Test, act_inside, ip, nft_script, sysctl};
 use crate::world::{
@@ -28,6 +28,10 @@ pub const TESTS: &[Test] = &[
     (
         "a_port_of_one_address_is_not_one_of_others",
         a_port_of_one_address_is_not_one_of_others,
+    ),
+    (
+        "a_local_port_is_led_for_the_machine_alone",
+        a_local_port_is_led_for_the_machine_alone,
     ),
     (
         "the_machine_reaches_published_ports",
@@ -129,6 +133,53 @@ fn a_port_of_one_address_is_not_one_of_others() {
         tcp(outside, "192.0.2.1:8081"),
         "Connection refused (os error 111)"
     );
+}
+
+fn a_local_port_is_led_for_the_machine_alone() {
+    let mut world = World::new();
+    let mut ports = [
+        published(Some("192.0.2.1"), 8080, "10.1.0.2"),
+        published(None, 8081, "10.1.0.2"),
+        udp_published(None, 8081, "10.1.0.2"),
+        published(None, 8081, "fd00:0::2"),
+    ];
+    ports.iter_mut().for_each(|port| port.local = true);
+    // Others are as they were.
+    let other = published(None, 8082, "10.1.0.2");
+    world.table.publish(&ports).unwrap();
+    world.table.publish(std::slice::from_ref(&other)).unwrap();
+    let outside = Some(&world.outside);
+    for port in [8080, 8081] {
+        let to = format!("192.0.2.1:{port}");
+        let refused = "Connection refused (os error 111)";
+        assert_eq!(tcp(outside, &to), refused, "{to}");
+        assert_eq!(tcp(None, &to), "a 192.0.2.1");
+        assert_eq!(tcp(Some(&world.c), &to), "a 10.1.1.2");
+        assert_eq!(tcp(Some(&world.a), &to), "a 10.1.0.1");
+    }
+    assert_eq!(udp(None, "192.0.2.1:8081"), "a 192.0.2.1");
+    assert_ne!(udp(outside, "192.0.2.1:8081"), "a 192.0.2.2");
+    assert_eq!(tcp(outside, "192.0.2.1:8082"), "a 192.0.2.2");
+    // They are opened by a repair, and nothing else is changed.
+    let mut wanted = networks();
+    wanted.published = ports.to_vec();
+    wanted.published.push(other);
+    assert_eq!(heal(&mut world.table, &wanted), Healed::Nothing);
+    wanted
+        .published
+        .iter_mut()
+        .for_each(|port| port.local = false);
+    assert_eq!(heal(&mut world.table, &wanted), Healed::Elements);
+    assert_eq!(tcp(outside, "192.0.2.1:8080"), "a 192.0.2.2");
+    assert_eq!(tcp(outside, "192.0.2.1:8081"), "a 192.0.2.2");
+    // Nothing of a local port is left behind.
+    wanted
+        .published
+        .iter_mut()
+        .for_each(|port| port.local = true);
+    assert_eq!(heal(&mut world.table, &wanted), Healed::Elements);
+    assert_eq!(world.table.unpublish(&wanted.published).unwrap(), 5);
+    assert_eq!(heal(&mut world.table, &networks()), Healed::Nothing);
 }
 
 fn the_machine_reaches_published_ports() {

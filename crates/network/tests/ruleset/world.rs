@@ -76,6 +76,7 @@ pub fn published(at: Option<&str>, port: u16, to: &str) -> Published {
         port,
         to: SocketAddr::new(address(to), 80),
         owner: "web".into(),
+        local: false,
     }
 }
 

@@ -60,6 +60,10 @@ pub struct NetworkArgs {
     /// All ports that the image names, by ones of the machine's that are free
     #[arg(short = 'P', long)]
     publish_all: bool,
+
+    /// Published ports are open to outside also where an input chain of the machine's firewall drops what comes to them
+    #[arg(long)]
+    publish_open: bool,
 }
 
 impl NetworkArgs {
@@ -74,6 +78,7 @@ impl NetworkArgs {
     /// Files the network under `request`.
     pub fn apply(self, request: &mut Request) -> Result<()> {
         request.publish_all = self.publish_all;
+        request.publish_open = self.publish_open;
         for text in &self.publish {
             let wanted = ports::parse(text).context("--publish")?;
             request.published.extend(wanted);

@@ -9,6 +9,7 @@ use soute_network::plan::ports::{self, Wanted};
 
 use super::each::each;
 use crate::cli::CommandLine;
+use crate::error::warn;
 
 /// Containers become others while they run.
 #[derive(Debug, Args)]
@@ -38,7 +39,8 @@ impl CommandLine for Update {
         let remove = parsed(&self.publish_rm, "--publish-rm")?;
         let engine = super::open(places)?;
         each(&self.containers, |name| {
-            engine.update_ports(name, &add, &remove)?;
+            let notices = engine.update_ports(name, &add, &remove)?;
+            notices.iter().for_each(|notice| warn(notice));
             Ok(name.to_owned())
         })
     }

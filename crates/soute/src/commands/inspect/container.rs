@@ -99,6 +99,7 @@ fn networks(joined: &Noted) -> Value {
         }
     }
     settings["Ports"] = Value::Object(ports);
+    settings["PublishOpen"] = json!(joined.publish_open);
     settings
 }
 
@@ -176,6 +177,7 @@ fn host_config(record: &Record) -> Value {
     let asked = json!({
         "AutoRemove": request.remove,
         "NetworkMode": request.network.to_string(),
+        "PublishOpen": request.publish_open,
         "PidMode": share(&request.pid),
         "IpcMode": share(&request.ipc),
         "UTSMode": share(&request.uts),

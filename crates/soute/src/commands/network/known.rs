@@ -132,7 +132,13 @@ fn joined(in_table: &[Published], containers: &[Container]) -> Vec<PublishedPort
     };
     let mut all: Vec<PublishedPort> = in_table
         .iter()
-        .map(|port| describe(port, of(port), port.rule().ok()))
+        .map(|port| {
+            let rule = port.rule().ok().map(|rule| match port.local {
+                true => format!("{rule}, for this machine alone"),
+                false => rule,
+            });
+            describe(port, of(port), rule)
+        })
         .collect();
     for container in containers {
         for port in &container.noted.published {
@@ -216,6 +222,7 @@ mod tests {
             port,
             to: to.parse().unwrap(),
             owner: "elsewhere 0123".into(),
+            local: false,
         }
     }
 
@@ -229,6 +236,7 @@ mod tests {
             pid: 4613,
             monitor: 4612,
             noted: Noted {
+                publish_open: false,
                 wires: vec![Wire {
                     network: "bridge".into(),
                     interface: "eth1".into(),

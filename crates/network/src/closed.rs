@@ -1,0 +1,344 @@
+//! Which of the machine's own input chains keep a port from outside.
+//!
+//! What a published port translates never crosses them: to have their say all the same, they are asked here what they would
+//! do with the first packet of a connection from anywhere. A rule that asks for more than is known of such a packet (an
+//! interface, a source) decides nothing: what only some may reach is closed to others.
+
+use std::collections::HashMap;
+
+use soute_sys::CallError;
+
+use crate::nft::{Arriving, Family, Hook, Nftables, Program, SeenChain, Sets, Verdict};
+
+/// More rules than a packet meets on its way.
+const MOST: usize = 1 << 16;
+/// `NFT_JUMP_STACK_SIZE`
+const DEEPEST: usize = 16;
+
+/// The machine's input chains but those of the table `soute`, and all that they lead to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// The base chains.
+    chains: Vec<SeenChain>,
+    tables: HashMap<(u8, String), Rules>,
+}
+
+/// What is in a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Rules {
+    chains: HashMap<String, Vec<Program>>,
+    sets: Sets,
+}
+
+impl Inputs {
+    /// Those of a network namespace, as they are now.
+    pub fn read(nftables: &mut Nftables) -> Result<Self, CallError> {
+        let mut inputs = Self::default();
+        for family in [Family::INET, Family::IPV4, Family::IPV6] {
+            let chains = nftables.chains(family)?.into_iter().filter(|chain| {
+                let base = chain.base.as_ref();
+                let own = chain.table == crate::ruleset::TABLE.name && family == Family::INET;
+                base.is_some_and(|base| base.hook == Hook::Input as u32) && !own
+            });
+            inputs.chains.extend(chains);
+        }
+        for chain in &inputs.chains {
+            let key = (chain.family.0, chain.table.clone());
+            if inputs.tables.contains_key(&key) {
+                continue;
+            }
+            let mut rules = Rules::default();
+            for (name, program) in nftables.programs(chain.family, &chain.table)? {
+                rules.chains.entry(name).or_default().push(program);
+            }
+            let all = rules.chains.values().flatten();
+            let asked: Vec<&str> = all.flat_map(Program::sets).collect();
+            rules.sets = nftables.contents(chain.family, &chain.table, &asked)?;
+            inputs.tables.insert(key, rules);
+        }
+        Ok(inputs)
+    }
+
+    /// The chain that drops what comes to a port from anywhere. `None`: none does.
+    pub fn closes(&self, packet: Arriving) -> Option<&SeenChain> {
+        self.chains.iter().find(|chain| {
+            let base = chain.base.as_ref();
+            let sees = match chain.family {
+                Family::IPV4 => packet.ipv4,
+                Family::IPV6 => !packet.ipv4,
+                _ => true,
+            };
+            let Some(rules) = self.tables.get(&(chain.family.0, chain.table.clone())) else {
+                return false;
+            };
+            let mut left = MOST;
+            let drops = || base.is_some_and(|base| base.drops);
+            sees && rules
+                .judge(&chain.name, packet, DEEPEST, &mut left)
+                .map_or_else(drops, |passes| !passes)
+        })
+    }
+}
+
+impl Rules {
+    /// Whether the packet passes by this chain. `None`: it does not say.
+    fn judge(&self, chain: &str, packet: Arriving, deep: usize, left: &mut usize) -> Option<bool> {
+        for program in self.chains.get(chain).into_iter().flatten() {
+            *left = left.saturating_sub(1);
+            if *left == 0 || deep == 0 {
+                return Some(false);
+            }
+            match program.run(packet, &self.sets) {
+                None => {}
+                Some(Verdict::Accept) => return Some(true),
+                Some(Verdict::Drop) => return Some(false),
+                Some(Verdict::Return) => return None,
+                Some(Verdict::Jump(to)) => {
+                    let passes = self.judge(&to, packet, deep - 1, left);
+                    if passes.is_some() {
+                        return passes;
+                    }
+                }
+                Some(Verdict::Goto(to)) => return self.judge(&to, packet, deep - 1, left),
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use soute_sys::netlink::{Attributes, Writer};
+
+    use super::*;
+    use crate::nft::{
+        Compare, Contents, Ct, Data, Element, Expr, Fib, Header, Key, Meta, Reg, SeenBase,
+    };
+
+    const AT: Reg = Reg::word(0);
+
+    fn program(expressions: &[Expr]) -> Program {
+        let mut list = Writer::default();
+        for expression in expressions {
+            expression.put(&mut list);
+        }
+        Program::read(Attributes::new(&list.finish().unwrap()))
+    }
+
+    fn is(compare: Compare, value: &[u8]) -> Expr {
+        Expr::Cmp(AT, compare, value.to_vec())
+    }
+
+    fn payload(base: Header, offset: u32, length: u32) -> Expr {
+        Expr::Payload {
+            base,
+            offset,
+            length,
+            to: AT,
+        }
+    }
+
+    fn protocol(number: u8) -> Vec<Expr> {
+        vec![Expr::Meta(Meta::L4proto, AT), is(Compare::Equal, &[number])]
+    }
+
+    fn port(number: u16) -> Vec<Expr> {
+        vec![
+            payload(Header::Transport, 2, 2),
+            is(Compare::Equal, &number.to_be_bytes()),
+        ]
+    }
+
+    fn state(bits: u32) -> Vec<Expr> {
+        vec![
+            Expr::Ct(Ct::State, AT),
+            Expr::Bitwise {
+                reg: AT,
+                mask: bits.to_ne_bytes().to_vec(),
+                xor: vec![0; 4],
+            },
+            is(Compare::Unequal, &[0; 4]),
+        ]
+    }
+
+    fn verdict(verdict: Verdict) -> Vec<Expr> {
+        vec![Expr::Counter, Expr::Verdict(verdict)]
+    }
+
+    /// One table of `family`, its base chain `input` with that policy, and these rules.
+    fn inputs(family: Family, drops: bool, rules: &[(&str, Vec<Vec<Expr>>)]) -> Inputs {
+        let mut all = Rules::default();
+        for (chain, parts) in rules {
+            let chain = all.chains.entry((*chain).to_owned()).or_default();
+            chain.push(program(&parts.concat()));
+        }
+        Inputs {
+            chains: vec![SeenChain {
+                family,
+                table: "filter".into(),
+                name: "input".into(),
+                base: Some(SeenBase {
+                    kind: "filter".into(),
+                    hook: Hook::Input as u32,
+                    priority: 0,
+                    drops,
+                }),
+            }],
+            tables: [((family.0, "filter".to_owned()), all)].into(),
+        }
+    }
+
+    fn tcp(ipv4: bool) -> Arriving {
+        Arriving {
+            ipv4,
+            protocol: 6,
+            port: 8080,
+        }
+    }
+
+    fn is_closed(rules: &[(&str, Vec<Vec<Expr>>)]) -> bool {
+        let inputs = inputs(Family::INET, true, rules);
+        assert_eq!(
+            inputs.closes(tcp(true)).is_some(),
+            inputs.closes(tcp(false)).is_some()
+        );
+        inputs.closes(tcp(true)).is_some()
+    }
+
+    #[test]
+    fn a_policy_is_of_its_family_alone() {
+        for (family, ipv4, ipv6) in [
+            (Family::IPV4, true, false),
+            (Family::IPV6, false, true),
+            (Family::INET, true, true),
+        ] {
+            let inputs = inputs(family, true, &[]);
+            assert_eq!(inputs.closes(tcp(true)).is_some(), ipv4);
+            assert_eq!(inputs.closes(tcp(false)).is_some(), ipv6);
+        }
+        assert!(inputs(Family::INET, false, &[]).closes(tcp(true)).is_none());
+        assert!(Inputs::default().closes(tcp(true)).is_none());
+    }
+
+    #[test]
+    fn a_rule_that_says_no_more_than_the_port_decides() {
+        let accept = || verdict(Verdict::Accept);
+        let opens = |parts: Vec<Vec<Expr>>| !is_closed(&[("input", parts)]);
+        assert!(opens(vec![accept()]));
+        assert!(opens(vec![protocol(6), accept()]));
+        assert!(opens(vec![protocol(6), port(8080), accept()]));
+        assert!(opens(vec![protocol(6), port(8080), state(8 | 2), accept()]));
+        let local = vec![
+            Expr::Fib(Fib::DestinationType, AT),
+            is(Compare::Equal, &2u32.to_ne_bytes()),
+        ];
+        assert!(opens(vec![local, port(8080), accept()]));
+
+        assert!(!opens(vec![protocol(17), port(8080), accept()]));
+        assert!(!opens(vec![protocol(6), port(8081), accept()]));
+        assert!(!opens(vec![
+            protocol(6),
+            port(8080),
+            state(2 | 4),
+            accept()
+        ]));
+        // Who comes by which interface, and from where, is not known, nor is the port that it comes from.
+        let by_lo = vec![Expr::Meta(Meta::Iifname, AT), is(Compare::Equal, b"lo")];
+        assert!(!opens(vec![by_lo, accept()]));
+        let source = vec![payload(Header::Network, 12, 1), is(Compare::Equal, &[10])];
+        assert!(!opens(vec![source, port(8080), accept()]));
+        let sport = vec![
+            payload(Header::Transport, 0, 2),
+            is(Compare::Equal, &8080u16.to_be_bytes()),
+        ];
+        assert!(!opens(vec![sport, accept()]));
+    }
+
+    #[test]
+    fn rules_are_asked_in_their_order_through_jumps() {
+        let accept = || verdict(Verdict::Accept);
+        let jump = |to: &str| vec![verdict(Verdict::Jump(to.into()))];
+        assert!(!is_closed(&[
+            ("input", jump("before")),
+            ("before", jump("user")),
+            ("user", vec![protocol(6), port(8080), accept()]),
+        ]));
+        // Nobody goes there.
+        assert!(is_closed(&[("user", vec![accept()])]));
+        assert!(is_closed(&[
+            ("input", vec![protocol(17), jump("user").concat()]),
+            ("user", vec![accept()]),
+        ]));
+        assert!(is_closed(&[
+            ("input", vec![port(8080), verdict(Verdict::Drop)]),
+            ("input", vec![accept()]),
+        ]));
+        assert!(is_closed(&[
+            ("input", vec![verdict(Verdict::Goto("user".into()))]),
+            ("input", vec![accept()]),
+        ]));
+        assert!(is_closed(&[
+            ("input", jump("user")),
+            ("user", vec![verdict(Verdict::Return)]),
+            ("user", vec![accept()]),
+        ]));
+        // What goes round and round, which the kernel lets nobody make.
+        assert!(is_closed(&[("input", jump("input"))]));
+        // A drop at the end is as good as a policy.
+        let dropping = [("input", vec![verdict(Verdict::Drop)])];
+        assert!(
+            inputs(Family::INET, false, &dropping)
+                .closes(tcp(true))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn ports_are_found_in_sets_and_intervals() {
+        let lookup = vec![payload(Header::Transport, 2, 2), Expr::InSet(AT, "ports")];
+        let rules = [("input", vec![lookup, verdict(Verdict::Accept)])];
+        let element = |port: u16, is_end| Element {
+            is_end,
+            ..Element::new(Key::new().port(port))
+        };
+        let closed = |intervals, elements: Vec<Element>| {
+            let mut inputs = inputs(Family::INET, true, &rules);
+            for table in inputs.tables.values_mut() {
+                let contents = Contents {
+                    intervals,
+                    key: 2,
+                    elements: elements.clone(),
+                };
+                table.sets.insert("ports".into(), contents);
+            }
+            inputs.closes(tcp(true)).is_some()
+        };
+        assert!(closed(false, vec![]));
+        assert!(!closed(
+            false,
+            vec![element(22, false), element(8080, false)]
+        ));
+        assert!(closed(
+            false,
+            vec![element(22, false), element(8081, false)]
+        ));
+        let from_to =
+            |first, end| vec![element(0, true), element(end, true), element(first, false)];
+        assert!(!closed(true, from_to(8000, 8081)));
+        assert!(closed(true, from_to(8000, 8080)));
+        assert!(!closed(
+            true,
+            [from_to(8000, 8080), from_to(8080, 8090)].concat()
+        ));
+        assert!(!closed(true, vec![element(8000, false)]));
+        // One that is not known, such as of addresses.
+        assert!(
+            inputs(Family::INET, true, &rules)
+                .closes(tcp(true))
+                .is_some()
+        );
+        let mut led = element(8080, false);
+        led.data = Some(Data::Value(vec![1]));
+        assert!(!closed(false, vec![led]));
+    }
+}
