@@ -183,14 +183,6 @@ impl Engine {
         let Status::Running(running) = &container.status else {
             return Err(not_running());
         };
-        let pid = rustix::process::Pid::from_raw(running.pid).ok_or_else(not_running)?;
-        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-            .map_err(|_| not_running())?;
-        // Checked after the descriptor is open: a number that was given out anew shows another start time.
-        if self.first_process_lives(running) {
-            Ok(pidfd)
-        } else {
-            Err(not_running())
-        }
+        proc_stat::hold(running.pid, running.start_time).ok_or_else(not_running)
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{OFlags, ResolveFlags};
 use soute_runtime::idmap::IdMaps;
 use soute_runtime::plan::MountSource;
 use soute_sys::Called;
@@ -143,10 +143,7 @@ pub(crate) fn rewrite(
 ) -> Result<(), Error> {
     let owner = record.id_maps.as_ref().and_then(IdMaps::root);
     let owner = owner.unwrap_or((0, 0)).0;
-    let root = PathBuf::from(format!("/proc/{pid}/root"));
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(&root, flags, Mode::empty())
-        .called(|| format!("open({})", root.display()))?;
+    let root = crate::networks::root_of(pid)?;
     for (path, text) in texts(record, machine, wires, gateways) {
         let mut file = own_file(root.as_fd(), path, owner)?;
         let written = file
@@ -162,8 +159,8 @@ pub(crate) fn rewrite(
 fn own_file(root: BorrowedFd<'_>, path: &str, owner: u32) -> Result<std::fs::File, Error> {
     let call = || format!("openat2({path:?}) in the container");
     let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::openat2(root, path, flags, Mode::empty(), within).called(call)?;
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+    let file = soute_runtime::mounts::openat2(root, path, flags, within).called(call)?;
     let stat = rustix::fs::fstat(&file).called(call)?;
     let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
     let in_memory = rustix::fs::fstatfs(&file).called(call)?.f_type == tmpfs();

@@ -19,7 +19,7 @@ use crate::frame::{Connection, Frame, Received};
 use crate::lock::Lock;
 use crate::monitor::{self, Home, Prepared};
 use crate::networks::Wires;
-use crate::places::Places;
+use crate::places::{Places, remove_if_there};
 use crate::plan::{Joined, Joins, Machine};
 use crate::record::Record;
 use crate::remove::Remains;
@@ -291,6 +291,23 @@ impl Engine {
         })?;
         Ok(Connection::new(socket))
     }
+
+    /// Has the monitor of a container that runs do something, and waits until it has. `false`: the container has ended.
+    ///
+    /// # Errors
+    /// The monitor's; it knows of no such order.
+    pub(crate) fn order(&self, id: &str, order: &Frame) -> Result<bool, Error> {
+        let connection = self.connect(id)?;
+        connection.send(order)?;
+        match connection.receive()? {
+            Received::Frame(Frame::Settled) => Ok(true),
+            Received::Frame(Frame::Exited(_)) => Ok(false),
+            Received::Frame(Frame::Failed(failure)) => Err(Error::Start(failure)),
+            _ => Err(Error::Impossible(
+                "the container's monitor is of a soute that cannot do that".to_owned(),
+            )),
+        }
+    }
 }
 
 fn packets() -> Result<OwnedFd, CallError> {
@@ -320,12 +337,7 @@ pub(crate) fn listen_in(places: &Places, record: &Record) -> Result<OwnedFd, Err
     let socket = packets()?;
     // A file, not an abstract name: those are open to whoever shares the network namespace (CVE-2020-15257).
     // Its folder lets only root in; connecting needs the right to write.
-    match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return io("removing the old socket", &path, Err(e));
-        }
-        _ => {}
-    }
+    remove_if_there("removing the old socket", &path)?;
     at_path(&path, |address| {
         bind(&socket, address).called(|| format!("bind(\"{}\")", path.display()))
     })?;

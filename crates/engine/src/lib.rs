@@ -43,7 +43,7 @@ pub use frame::{CHUNK, Connection, Frame, Received};
 pub use launch::{Start, Started, exit_code};
 pub use networks::{
     DEFAULT as DEFAULT_NETWORK, Driver, Inside, Located, Member, NetworkRecord, NewNetwork,
-    NewRange, Noted, Range, Side, Vlan, Wire, network_of,
+    NewRange, Noted, Range, Side, Vlan, Wire, is_same_network, network_of, own_network,
 };
 pub use places::Places;
 pub use record::{LastRun, Record, Running};

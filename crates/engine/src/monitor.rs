@@ -97,7 +97,7 @@ impl Caller for Beside<'_> {
     }
 
     fn connect(&mut self, network: BorrowedFd<'_>) -> Result<(), Failure> {
-        self.upkeep = Upkeep::new(true, self.networks.heeds_firewall());
+        self.upkeep = Upkeep::new(true, self.networks.noted().heeds_firewall());
         self.names = crate::networks::connect(self.places, self.networks, network)
             .map_err(|e| Failure::setup("the container's networks", e))?;
         Ok(())
@@ -215,11 +215,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
         signals,
         clients: Clients::new(listener, connection),
         streams: Streams::new(pipes, terminal, log),
-        names: NameServer::new(
-            names,
-            pid,
-            Names::new(&places, &record.id, &record.request.dns),
-        ),
+        names: NameServer::new(names, Names::new(&places, &record.id, &record.request.dns)),
         upkeep,
         luggage: Luggage::default(),
         pid,
@@ -347,33 +343,35 @@ impl Monitor {
                 Frame::Signal(signal) => self.send(signal),
                 Frame::Carry(order) => {
                     let carried = self.luggage.carry(&order, &self.places, &self.id, self.pid);
-                    let answer = match carried {
-                        Ok(()) => Frame::Settled,
-                        Err(e) => Frame::Failed(Failure::setup("the container's networks", e)),
-                    };
-                    self.clients.tell(number, &answer);
+                    self.answer(number, carried);
                 }
                 Frame::Networks => {
-                    if self.upkeep.is_idle() {
-                        self.upkeep = Upkeep::new(true, false);
-                    }
-                    let published = crate::networks::noted(&self.places, &self.id);
-                    let followed = published
-                        .and_then(|noted| {
-                            self.upkeep.heed_firewall(noted.heeds_firewall());
-                            self.ports.follow(&noted.published)
-                        })
-                        .and_then(|()| self.names.follow_networks());
-                    let answer = match followed {
-                        Ok(()) => Frame::Settled,
-                        Err(e) => Frame::Failed(Failure::setup("the container's networks", e)),
-                    };
-                    self.clients.tell(number, &answer);
+                    let followed = self.follow_networks();
+                    self.answer(number, followed);
                 }
                 // Anything else is not a client's to say.
                 _ => {}
             }
         }
+    }
+
+    fn answer(&mut self, number: usize, done: Result<(), Error>) {
+        let answer = match done {
+            Ok(()) => Frame::Settled,
+            Err(e) => Frame::Failed(Failure::setup("the container's networks", e)),
+        };
+        self.clients.tell(number, &answer);
+    }
+
+    /// The container is in other networks, or has other ports, than before.
+    fn follow_networks(&mut self) -> Result<(), Error> {
+        if self.upkeep.is_idle() {
+            self.upkeep = Upkeep::new(true, false);
+        }
+        let noted = crate::networks::noted(&self.places, &self.id)?;
+        self.upkeep.heed_firewall(noted.heeds_firewall());
+        self.ports.follow(&noted.published)?;
+        self.names.follow_networks(self.pid)
     }
 
     /// The machine shuts down, or somebody means the container: its program shall end in its own way.

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, fstatfs, open};
 use soute_sys::{Called, nsfs};
 
 use crate::error::{Error, io};
+use crate::networks::{is_same_network, own_network};
 use crate::plan::Joined;
 
 /// `CLONE_NEW*` (linux/sched.h), and the kinds that they make.
@@ -61,11 +61,8 @@ pub(crate) fn open_network(path: &Path) -> Result<Joined, Error> {
         let kind = kind.map_or("another", |(_, kind)| kind);
         return Err(other(&format!("it is a namespace of the kind {kind}")));
     }
-    let own = Path::new("/proc/self/ns/net");
-    let own = io("looking at the namespace", own, std::fs::metadata(own))?;
-    let found = io("looking at the namespace", path, file.metadata())?;
     // The machine's own is shared as with `--network host`.
-    match (found.dev(), found.ino()) == (own.dev(), own.ino()) {
+    match is_same_network(&file, own_network()?)? {
         true => Ok(Joined::Machines),
         false => Ok(Joined::Own(file.into())),
     }

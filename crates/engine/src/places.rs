@@ -150,6 +150,26 @@ pub(crate) fn make_folder(folder: &Path, mode: u32) -> Result<(), Error> {
     }
 }
 
+/// What is in a folder, each with its path: nothing, if there is no such folder.
+pub(crate) fn entries(
+    folder: &Path,
+) -> Result<impl Iterator<Item = Result<PathBuf, Error>>, Error> {
+    let found = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        other => Some(io("reading the folder", folder, other)?),
+    };
+    let found = found.into_iter().flatten();
+    Ok(found.map(move |entry| Ok(io("reading the folder", folder, entry)?.path())))
+}
+
+/// Removes a file that may be gone already; `what` is done by that, if it fails.
+pub(crate) fn remove_if_there(what: &'static str, file: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(file) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => io(what, file, Err(e)),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -109,14 +109,7 @@ fn lost(places: &Places, id: &str) -> String {
 }
 
 pub(crate) fn kill(running: &Running) {
-    let Some(pid) = rustix::process::Pid::from_raw(running.pid) else {
-        return;
-    };
-    let Ok(pidfd) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else {
-        return;
-    };
-    // The number may be another's by now; the descriptor stays with whom it was opened on.
-    if proc_stat::start_time(running.pid) == Some(running.start_time) {
+    if let Some(pidfd) = proc_stat::hold(running.pid, running.start_time) {
         let _ =
             soute_sys::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL.as_raw());
     }

@@ -8,7 +8,7 @@ use soute_runtime::idmap::IdMaps;
 
 use crate::error::{Error, io};
 use crate::lock::Lock;
-use crate::places::Places;
+use crate::places::{Places, remove_if_there};
 use crate::request::Request;
 
 /// What `create` settled; it does not change afterwards.
@@ -125,10 +125,7 @@ impl Record {
     /// Removes the record of `id`; that there is none is fine.
     pub(crate) fn remove(places: &Places, id: &str, ephemeral: bool) -> Result<(), Error> {
         let record = record_path(places, id, ephemeral);
-        match std::fs::remove_file(&record) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => io("removing", &record, Err(e)),
-            _ => Ok(()),
-        }
+        remove_if_there("removing", &record)
     }
 
     /// Reads the record of `id`.

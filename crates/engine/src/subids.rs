@@ -8,7 +8,7 @@ use soute_runtime::idmap::{IdMaps, IdRange};
 
 use crate::error::{Error, io};
 use crate::ids;
-use crate::places::Places;
+use crate::places::{Places, remove_if_there};
 
 /// Where the ranges of `--userns auto` start: ids that no distribution and no system tool gives out (systemd's
 /// "UIDS-GIDS" calls 0x70000000 to 0x7fffffff unused).
@@ -17,6 +17,8 @@ const POOL: u32 = 0x7000_0000;
 const RANGE: u32 = 65_536;
 /// How many ranges the pool has.
 const RANGES: u32 = 4096;
+/// What is being done when a range cannot be given up.
+const FREEING: &str = "freeing the id range";
 
 /// Takes a range that no other container has, for container `id`.
 ///
@@ -84,7 +86,7 @@ pub(crate) fn free_range(places: &Places, id: &str, maps: &IdMaps) -> Result<(),
         return Ok(());
     };
     // The share first: once it is gone, nobody can hand the range to this container any more.
-    remove_if_there(&share_of(&link, id))?;
+    remove_if_there(FREEING, &share_of(&link, id))?;
     match std::fs::read_link(&link) {
         Ok(holder) if holder == Path::new(id) => hand_on(&link),
         _ => Ok(()),
@@ -96,7 +98,9 @@ pub(crate) fn free_ranges(places: &Places, id: &str) -> Result<(), Error> {
     let (shares, held): (Vec<_>, Vec<_>) = ids::links_to(&places.ranges(), id)?
         .into_iter()
         .partition(|link| is_share(link));
-    shares.iter().try_for_each(|share| remove_if_there(share))?;
+    shares
+        .iter()
+        .try_for_each(|share| remove_if_there(FREEING, share))?;
     held.iter().try_for_each(|link| hand_on(link))
 }
 
@@ -113,7 +117,7 @@ fn hand_on(link: &Path) -> Result<(), Error> {
             }
         }
     }
-    remove_if_there(link)
+    remove_if_there(FREEING, link)
 }
 
 /// The link that says that container `id` shares the range that `link` reserves.
@@ -123,13 +127,6 @@ fn share_of(link: &Path, id: &str) -> PathBuf {
 
 fn is_share(link: &Path) -> bool {
     link.extension().is_some()
-}
-
-fn remove_if_there(link: &Path) -> Result<(), Error> {
-    match std::fs::remove_file(link) {
-        Err(e) if e.kind() != ErrorKind::NotFound => io("freeing the id range", link, Err(e)),
-        _ => Ok(()),
-    }
 }
 
 fn link_of(places: &Places, maps: &IdMaps) -> Result<Option<PathBuf>, Error> {

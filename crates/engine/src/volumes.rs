@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use soute_image::ImageConfig;
 
 use crate::error::{Error, io};
-use crate::places::{Places, make_folder};
+use crate::places::{Places, entries, make_folder};
 use crate::record::Record;
 use crate::request::{MountKind, MountRequest};
 use crate::{copy, ids, tree};
@@ -213,13 +213,10 @@ pub(crate) fn remove(places: &Places, name: &str) -> Result<(), Error> {
 /// Removes the volumes that came with container `id`, of which no record tells.
 pub(crate) fn remove_unrecorded(places: &Places, id: &str) -> Result<(), Error> {
     let journal = journal(places, id);
-    let entries = match std::fs::read_dir(&journal) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-        other => io("reading the folder", &journal, other)?,
-    };
-    for entry in entries {
-        let name = io("reading the folder", &journal, entry)?.file_name();
-        if let Some(name) = name.to_str().filter(|name| ids::is_id(name)) {
+    for volume in entries(&journal)? {
+        let volume = volume?;
+        let name = volume.file_name().and_then(|name| name.to_str());
+        if let Some(name) = name.filter(|name| ids::is_id(name)) {
             remove(places, name)?;
         }
     }

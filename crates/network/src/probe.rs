@@ -13,8 +13,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname, recv,
-    send, socket_with, sockopt,
+    RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname, recv, send,
+    socket_with, sockopt,
 };
 use soute_sys::net::{IcmpError, icmp_error, keep_icmp_errors};
 use soute_sys::{CallError, Called, inside};
@@ -175,10 +175,7 @@ fn open(
     kind: SocketType,
     protocol: Option<rustix::net::Protocol>,
 ) -> Result<OwnedFd, CallError> {
-    let family = match to {
-        IpAddr::V4(_) => AddressFamily::INET,
-        IpAddr::V6(_) => AddressFamily::INET6,
-    };
+    let family = soute_sys::net::family(to);
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let open = || {
         socket_with(family, kind, flags, protocol)

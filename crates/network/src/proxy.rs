@@ -14,7 +14,6 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 /// Bytes that are on their way in one direction of one connection.
 const ROOM: usize = 64 << 10;
@@ -179,7 +178,7 @@ impl Door {
         client.set_nonblocking(true).ok()?;
         Some(Pair {
             client,
-            server: connecting(self.to).ok()?,
+            server: soute_sys::net::connecting(self.to).ok()?,
             up: Flow::default(),
             down: Flow::default(),
             over: false,
@@ -257,19 +256,6 @@ fn may_go_on(e: &std::io::Error) -> bool {
         e.kind(),
         ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected
     )
-}
-
-fn connecting(server: SocketAddr) -> Result<TcpStream, Errno> {
-    let family = match server {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
-    match connect(&socket, &server) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(TcpStream::from(socket)),
-        Err(e) => Err(e),
-    }
 }
 
 #[cfg(test)]

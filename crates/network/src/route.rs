@@ -17,7 +17,7 @@ use soute_sys::netlink::{Attribute, Malformed, Protocol, Socket, Writer, flags};
 use soute_sys::{CallError, Called};
 
 pub use addresses::Address;
-pub use carry::{Carried, CarryError, Place, carry};
+pub use carry::{Carried, CarryError, Place, carry, unless_there};
 pub use decision::{Decision, Kind as RouteKind, Question};
 pub use links::{Link, LinkFlags, State};
 pub use make::End;
@@ -99,4 +99,16 @@ fn unless_missing<T>(asked: Result<Option<T>, CallError>) -> Result<Option<T>, C
         Err(e) if e.errno() == Errno::NODEV => Ok(None),
         other => other,
     }
+}
+
+/// The body of a message of which the last bytes are cut off.
+#[cfg(test)]
+fn cut_body(header: &[u8], attributes: &[(u16, Vec<u8>)], cut: usize) -> Vec<u8> {
+    let mut writer = Writer::new(header);
+    for (kind, value) in attributes {
+        writer.bytes(*kind, value);
+    }
+    let mut body = writer.finish().unwrap();
+    body.truncate(body.len() - cut.min(body.len()));
+    body
 }

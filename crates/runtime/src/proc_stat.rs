@@ -1,5 +1,8 @@
 //! What tells one process from another that has its number later.
 
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use soute_sys::proc_stat::ProcStat;
 
 /// When the process `pid` started, in clock ticks after boot (proc_pid_stat(5), field 22).
@@ -17,6 +20,14 @@ pub fn runs_since(pid: i32, start_time: u64) -> bool {
                 .field(3)
                 .is_some_and(|state| !matches!(state, "Z" | "X"))
     })
+}
+
+/// A descriptor of the process `pid`, if that is the one that started at this time.
+pub fn hold(pid: i32, start_time: u64) -> Option<OwnedFd> {
+    let held = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    // Looked at after it is open: a number that was given out anew shows another time, and the descriptor stays with whom it
+    // was opened on.
+    (self::start_time(pid) == Some(start_time)).then_some(held)
 }
 
 fn started(stat: &ProcStat) -> Option<u64> {

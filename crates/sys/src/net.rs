@@ -1,14 +1,32 @@
 //! Network interfaces by ioctl: all that a namespace without a network needs. And what a socket hears of packets of its
 //! own that did not arrive.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket, socket_with};
 
 use crate::mount::last_errno;
 use crate::{CallError, Called};
+
+/// The family of sockets that reach an address.
+pub fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::INET,
+        IpAddr::V6(_) => AddressFamily::INET6,
+    }
+}
+
+/// A TCP stream, not waited for, to `server`: writable (poll(2)) when it is made, or has failed.
+pub fn connecting(server: SocketAddr) -> rustix::io::Result<TcpStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family(server.ip()), SocketType::STREAM, flags, None)?;
+    match connect(&socket, &server) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket.into()),
+        Err(e) => Err(e),
+    }
+}
 
 /// Brings `lo` of this network namespace up (netdevice(7), SIOCSIFFLAGS).
 pub fn loopback_up() -> Result<(), CallError> {

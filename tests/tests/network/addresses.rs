@@ -4,11 +4,7 @@ use std::collections::HashSet;
 
 use soute_tests::{Running, World};
 
-#[track_caller]
-fn address(world: &World, id: &str) -> String {
-    let address = &world.inspect(id)["NetworkSettings"]["IPAddress"];
-    address.as_str().expect("an address").to_owned()
-}
+use crate::address;
 
 #[test]
 fn the_wanted_one() {

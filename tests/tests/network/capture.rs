@@ -237,19 +237,24 @@ fn a_file_is_read_by_others() {
     assert_eq!(theirs, ours);
 }
 
+/// The command for a shell.
+fn line(command: &Command) -> String {
+    let words = [command.get_program()]
+        .into_iter()
+        .chain(command.get_args());
+    words
+        .map(|word| format!("'{}'", word.to_str().unwrap()))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// To a program that reads while it goes on.
 #[test]
 fn standard_output_takes_a_file() {
     let world = World::new();
     let [(one, _), (_, to)] = two(&world);
     let command = world.command(["capture", "other", "-w", "-", "--count", "2", "icmp"]);
-    let words = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args());
-    let line = words
-        .map(|word| format!("'{}'", word.to_str().unwrap()))
-        .collect::<Vec<_>>()
-        .join(" ");
+    let line = line(&command);
     let script = format!("{line} | tshark -n -l -r -");
     let mut reader = Running::start(
         Command::new("sh")
@@ -322,13 +327,7 @@ fn it_ends_as_it_is_told() {
     );
     // A reader that has read enough, though nothing more comes.
     let command = world.command(["capture", "other", "icmp"]);
-    let words = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args());
-    let line = words
-        .map(|word| format!("'{}'", word.to_str().unwrap()))
-        .collect::<Vec<_>>()
-        .join(" ");
+    let line = line(&command);
     let script = format!("{line} | head -n 1");
     let reader = Running::start(
         Command::new("bash")

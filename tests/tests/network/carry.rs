@@ -4,6 +4,8 @@ use std::process::Command;
 
 use soute_tests::{Outcome, World, output, wait_until};
 
+use crate::{exec, sleeper};
+
 #[track_caller]
 fn ip(words: &str) -> Outcome {
     let outcome = output(Command::new("ip").args(words.split(' ')));
@@ -29,24 +31,6 @@ fn vpn() {
 }
 
 #[track_caller]
-fn sleeper(world: &World, name: &str) -> String {
-    world.detached([
-        "--network",
-        "none",
-        "--name",
-        name,
-        "busybox",
-        "sleep",
-        "1000",
-    ])
-}
-
-#[track_caller]
-fn exec(world: &World, id: &str, script: &str) -> Outcome {
-    world.soute(["exec", id, "sh", "-c", script])
-}
-
-#[track_caller]
 fn there_with_all_it_had(told: &Outcome) {
     told.success()
         .shows("inet 198.51.100.2/24")
@@ -63,7 +47,10 @@ const TELL: &str = "ip addr show dev vpn0; ip route; ip -6 route";
 fn an_interface_goes_to_a_container_and_comes_back_when_that_ends() {
     let world = World::new();
     vpn();
-    let (one, two) = (sleeper(&world, "one"), sleeper(&world, "two"));
+    let (one, two) = (
+        sleeper(&world, &["--network", "none", "--name", "one"]),
+        sleeper(&world, &["--network", "none", "--name", "two"]),
+    );
     let others = ip("-o address show vpn1").stdout;
     world
         .soute(["network", "move", "vpn0", "host", "one"])
@@ -90,7 +77,7 @@ fn an_interface_goes_to_a_container_and_comes_back_when_that_ends() {
 fn the_machine_takes_one_out_of_a_container_or_a_process() {
     let world = World::new();
     vpn();
-    let id = sleeper(&world, "one");
+    let id = sleeper(&world, &["--network", "none", "--name", "one"]);
     world
         .soute(["network", "move", "vpn0", "host", "one"])
         .success();
@@ -115,7 +102,7 @@ fn the_machine_takes_one_out_of_a_container_or_a_process() {
 fn one_whose_name_was_taken_comes_back_under_another() {
     let world = World::new();
     vpn();
-    sleeper(&world, "one");
+    sleeper(&world, &["--network", "none", "--name", "one"]);
     world
         .soute(["network", "move", "vpn0", "host", "one"])
         .success();
@@ -128,7 +115,7 @@ fn one_whose_name_was_taken_comes_back_under_another() {
 fn one_that_is_lost_is_told() {
     let world = World::new();
     vpn();
-    let id = sleeper(&world, "one");
+    let id = sleeper(&world, &["--network", "none", "--name", "one"]);
     world
         .soute(["network", "move", "vpn0", "host", "one"])
         .success();
@@ -147,7 +134,7 @@ fn one_that_is_lost_is_told() {
 fn what_cannot_be_carried_stays() {
     let world = World::new();
     vpn();
-    sleeper(&world, "one");
+    sleeper(&world, &["--network", "none", "--name", "one"]);
     let host = world.detached([
         "--network",
         "host",

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use soute_tests::{Outcome, Running, World, output, set_file, wait_until};
 
+use crate::address_in;
 use crate::names::RESOLVER;
 use crate::neighbour::{Neighbour, SERVER};
 
@@ -32,12 +33,6 @@ fn sleeper(world: &World, image: &str, name: &str, flags: &[&str]) {
     world.detached([&["--name", name], flags, &[image, "sleep", "1000"]].concat());
 }
 
-#[track_caller]
-fn address(world: &World, name: &str, network: &str) -> String {
-    let told = &world.inspect(name)["NetworkSettings"]["Networks"][network]["IPAddress"];
-    told.as_str().expect("an address").to_owned()
-}
-
 fn check(world: &World, words: &[&str]) -> Outcome {
     world.soute([&["network", "check", "--timeout", "1"], words].concat())
 }
@@ -48,8 +43,8 @@ fn a_neighbour_is_reached_by_its_name() {
     world.soute(["network", "create", "net"]).success();
     server(&world, "web", "net");
     sleeper(&world, "debian", "one", &["--network", "net"]);
-    let web = address(&world, "web", "net");
-    let one = address(&world, "one", "net");
+    let web = address_in(&world, "web", "net");
+    let one = address_in(&world, "one", "net");
     check(&world, &["one", "web:80"])
         .success()
         .shows("name       web: /etc/hosts: not in it")
@@ -117,7 +112,7 @@ fn what_is_not_reached_is_told_with_its_reason() {
     sleeper(&world, "busybox", "one", &["--network", "bridge"]);
     sleeper(&world, "busybox", "two", &["--network", "net"]);
     sleeper(&world, "busybox", "alone", &["--network", "none"]);
-    let two = address(&world, "two", "net");
+    let two = address_in(&world, "two", "net");
     check(&world, &["alone", &two])
         .code(1)
         .shows(&format!("no way from alone to {two}: no route leads there"))
@@ -131,7 +126,7 @@ fn what_is_not_reached_is_told_with_its_reason() {
             "'soute network why --from one {two}:80' tells what stops it"
         ));
     // An address of its own network that nobody has.
-    let own = address(&world, "one", "bridge");
+    let own = address_in(&world, "one", "bridge");
     let (subnet, last) = own.rsplit_once('.').unwrap();
     let free = format!("{subnet}.{}", if last == "250" { 251 } else { 250 });
     check(&world, &["one", &free])

@@ -2,19 +2,10 @@
 
 use std::process::Command;
 
-use soute_tests::{Killer, World, output};
+use soute_tests::{World, output};
 
 use crate::neighbour::{CLIENT, Neighbour, SERVER};
-
-#[track_caller]
-fn sleeper(world: &World, flags: &[&str]) -> String {
-    world.detached([flags, &["busybox", "sleep", "1000"]].concat())
-}
-
-#[track_caller]
-fn exec(world: &World, id: &str, script: &str) -> soute_tests::Outcome {
-    world.soute(["exec", id, "sh", "-c", script])
-}
+use crate::{exec, killed_at_every, sleeper};
 
 #[test]
 fn a_container_joins_and_leaves_while_it_runs() {
@@ -182,45 +173,23 @@ fn what_cannot_be_joined_is_refused_and_left_alone() {
 /// `kill -9` at some of the system calls of a connect and of a disconnect: the next command makes it one or the other.
 #[test]
 fn a_killed_command_leaves_nothing_half_done() {
-    killed_at_every(11);
+    a_command_is_killed(11);
 }
 
 mod slow {
     /// The same at each of them.
     #[test]
     fn a_command_killed_anywhere_leaves_nothing_half_done() {
-        super::killed_at_every(1);
+        super::a_command_is_killed(1);
     }
 }
 
 #[track_caller]
-fn killed_at_every(step: usize) {
+fn a_command_is_killed(at_every: usize) {
     let world = World::new();
     world.soute(["network", "create", "net"]).success();
     let id = sleeper(&world, &["--network", "none", "--name", "box"]);
-    let killer = Killer::new(&world.path(""));
-    for deed in ["connect", "disconnect"] {
-        let mut number = 1;
-        loop {
-            let command = world.command(["network", deed, "net", "box"]);
-            let outcome = output(&mut killer.command(number, &command));
-            let joined = consistent(&world, &id);
-            if outcome.code != Killer::HAS_KILLED {
-                outcome.success();
-                assert_eq!(joined, deed == "connect");
-                break;
-            }
-            number += step;
-            // To begin again where it began.
-            if joined == (deed == "connect") {
-                let back = if joined { "disconnect" } else { "connect" };
-                world.soute(["network", back, "net", "box"]).success();
-            }
-        }
-        eprintln!("{deed}: killed before one in {step} of its {number} system calls");
-        assert!(number > 100);
-    }
-    world.soute(["network", "rm", "net"]).success();
+    killed_at_every(at_every, 100, &world, "net", || consistent(&world, &id));
 }
 
 /// Whether the container is in the network; all that tells of it tells the same.

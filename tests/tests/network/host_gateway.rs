@@ -2,8 +2,9 @@
 
 use soute_tests::{Running, World};
 
-use crate::lan::{Lan, ON_LAN, create, exec, sleeper};
+use crate::lan::{Lan, ON_LAN, create};
 use crate::neighbour::{CLIENT, SERVER};
+use crate::{exec, sleeper};
 
 const NAME: &str = "host.docker.internal:host-gateway";
 

@@ -2,7 +2,8 @@
 
 use soute_tests::World;
 
-use crate::lan::{BEYOND, Lan, ON_LAN, create, exec, ip, ip_in, sleeper};
+use crate::lan::{BEYOND, Lan, ON_LAN, create, ip, ip_in};
+use crate::{exec, sleeper};
 
 /// Whether the kernel makes a link of this kind, by the words behind it.
 #[track_caller]

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use soute_tests::{Outcome, World, output, own_folders};
 
-use crate::lan::{exec, ip, sleeper};
+use crate::lan::ip;
+use crate::{exec, sleeper};
 
 /// A namespace that a file leads to, with an interface `inside0` (10.5.0.2) whose other end the machine has (10.5.0.1).
 struct Named {

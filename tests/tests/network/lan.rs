@@ -68,18 +68,6 @@ pub fn create(world: &World, driver: &str, words: &[&str]) -> Outcome {
     world.soute([&create[..], words, &["lan"]].concat())
 }
 
-/// A container that sleeps, and its id.
-#[track_caller]
-pub fn sleeper(world: &World, flags: &[&str]) -> String {
-    world.detached([flags, &["busybox", "sleep", "1000"]].concat())
-}
-
-/// A script in a container.
-#[track_caller]
-pub fn exec(world: &World, id: &str, script: &str) -> Outcome {
-    world.soute(["exec", id, "sh", "-c", script])
-}
-
 /// `ip WORDS` of the machine's in a container's network.
 #[track_caller]
 pub fn ip_in(world: &World, id: &str, words: &str) -> Outcome {

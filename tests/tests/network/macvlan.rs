@@ -2,17 +2,11 @@
 
 use std::process::Command;
 
-use soute_tests::{Killer, Running, World, output};
+use soute_tests::{Running, World, output};
 
-use crate::lan::{BEYOND, Lan, ON_LAN, PARENT, create, exec, ip, ip_in, sleeper};
+use crate::lan::{BEYOND, Lan, ON_LAN, PARENT, create, ip, ip_in};
 use crate::neighbour::{CLIENT, SERVER};
-
-#[track_caller]
-fn address(world: &World, id: &str) -> String {
-    let told = world.inspect(id);
-    let address = &told["NetworkSettings"]["Networks"]["lan"]["IPAddress"];
-    address.as_str().expect("an address").to_owned()
-}
+use crate::{address_in, exec, killed_at_every, sleeper};
 
 /// The machine's own subnet is the network's, its link the way out, and no rule of the machine's is asked.
 #[test]
@@ -22,7 +16,7 @@ fn a_container_is_on_the_machines_link() {
     create(&world, "macvlan", &ON_LAN).success();
     let words = ["--network", "lan", "--name", "web", "debian", "python3"];
     let id = world.detached([&words[..], &["-c", SERVER, "80"]].concat());
-    let own = address(&world, &id);
+    let own = address_in(&world, &id, "lan");
     let last: u8 = own.strip_prefix("198.51.100.").unwrap().parse().unwrap();
     assert!(last >= 128, "{own}");
     ip_in(&world, &id, "-d link show eth0")
@@ -82,7 +76,7 @@ fn it_is_told_as_docker_tells_it() {
     assert_eq!(told["IPAM"]["Config"][0]["Gateway"], "198.51.100.1");
     assert_eq!(told["IPAM"]["Config"][0]["IPRange"], "198.51.100.128/25");
     assert_eq!(told["IPAM"]["Config"][1]["Gateway"], "2001:db8:100::1");
-    let own = format!("{}/24", address(&world, &id));
+    let own = format!("{}/24", address_in(&world, &id, "lan"));
     assert_eq!(told["Containers"][&id]["IPv4Address"], own);
     let link = ip_in(&world, &id, "-d link show eth0");
     link.success().shows("mode private").shows("mtu 1300");
@@ -111,7 +105,10 @@ fn the_mode_says_whom_a_container_reaches() {
         let there = sleeper(&world, &["--network", "lan", "--name", "there"]);
         let lan = ["--network", "lan"];
         world
-            .sh(&lan, &format!("ping -c 1 -W 2 {}", address(&world, &there)))
+            .sh(
+                &lan,
+                &format!("ping -c 1 -W 2 {}", address_in(&world, &there, "lan")),
+            )
             .code(reached);
         world.sh(&lan, "ping -c 1 -W 2 198.51.100.1").success();
         world.soute(["rm", "--force", "there"]).success();
@@ -247,29 +244,7 @@ fn a_killed_command_leaves_nothing_half_done() {
     let _lan = Lan::new();
     create(&world, "macvlan", &ON_LAN).success();
     let id = sleeper(&world, &["--network", "none", "--name", "box"]);
-    let killer = Killer::new(&world.path(""));
-    for deed in ["connect", "disconnect"] {
-        let mut number = 1;
-        loop {
-            let command = world.command(["network", deed, "lan", "box"]);
-            let outcome = output(&mut killer.command(number, &command));
-            let joined = consistent(&world, &id);
-            if outcome.code != Killer::HAS_KILLED {
-                outcome.success();
-                assert_eq!(joined, deed == "connect");
-                break;
-            }
-            number += 9;
-            // To begin again where it began.
-            if joined == (deed == "connect") {
-                let back = if joined { "disconnect" } else { "connect" };
-                world.soute(["network", back, "lan", "box"]).success();
-            }
-        }
-        eprintln!("{deed}: killed before one in 9 of its {number} system calls");
-        assert!(number > 90);
-    }
-    world.soute(["network", "rm", "lan"]).success();
+    killed_at_every(9, 90, &world, "lan", || consistent(&world, &id));
 }
 
 /// Whether the container is in the network; all that tells of it tells the same.
@@ -318,7 +293,7 @@ fn ports_are_published_on_bridges() {
     client(&lan.neighbour.machine(), "8080")
         .success()
         .prints(&format!("you are {}", lan.neighbour.address()));
-    client(&address(&world, &id), "80").success();
+    client(&address_in(&world, &id, "lan"), "80").success();
     let told = world.soute(["network", "disconnect", "net", &id]);
     assert!(told.success().stderr.contains("lead nowhere"), "{told}");
     client(&lan.neighbour.machine(), "8080").code(1);

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal};
-use soute_tests::{World, wait_until};
+use soute_tests::{Killer, Outcome, World, output, wait_until};
 
 #[track_caller]
 fn monitor(world: &World, id: &str) -> Pid {
@@ -52,6 +52,66 @@ fn kill_monitor(world: &World, id: &str) {
     wait_until("it is gone", || {
         rustix::process::test_kill_process(monitor).is_err()
     });
+}
+
+/// The IPv4 address of a container by the first bridge.
+#[track_caller]
+fn address(world: &World, id: &str) -> String {
+    let address = &world.inspect(id)["NetworkSettings"]["IPAddress"];
+    address.as_str().expect("an address").to_owned()
+}
+
+/// The IPv4 address of a container in a network.
+#[track_caller]
+fn address_in(world: &World, id: &str, network: &str) -> String {
+    let address = &world.inspect(id)["NetworkSettings"]["Networks"][network]["IPAddress"];
+    address.as_str().expect("an address").to_owned()
+}
+
+/// A container that does nothing; its id.
+#[track_caller]
+fn sleeper(world: &World, flags: &[&str]) -> String {
+    world.detached([flags, &["busybox", "sleep", "1000"]].concat())
+}
+
+#[track_caller]
+fn exec(world: &World, id: &str, script: &str) -> Outcome {
+    world.soute(["exec", id, "sh", "-c", script])
+}
+
+/// `kill -9` before every `step`th system call of a connect and of a disconnect of the container box, which is in no other
+/// network. `consistent`: whether it is in this one, of which all that tells of it tells the same.
+#[track_caller]
+fn killed_at_every(
+    step: usize,
+    least: usize,
+    world: &World,
+    network: &str,
+    consistent: impl Fn() -> bool,
+) {
+    let killer = Killer::new(&world.path(""));
+    for deed in ["connect", "disconnect"] {
+        let mut number = 1;
+        loop {
+            let command = world.command(["network", deed, network, "box"]);
+            let outcome = output(&mut killer.command(number, &command));
+            let joined = consistent();
+            if outcome.code != Killer::HAS_KILLED {
+                outcome.success();
+                assert_eq!(joined, deed == "connect");
+                break;
+            }
+            number += step;
+            // To begin again where it began.
+            if joined == (deed == "connect") {
+                let back = if joined { "disconnect" } else { "connect" };
+                world.soute(["network", back, network, "box"]).success();
+            }
+        }
+        eprintln!("{deed}: killed before one in {step} of its {number} system calls");
+        assert!(number > least);
+    }
+    world.soute(["network", "rm", network]).success();
 }
 
 /// `soute WORDS` by a user who is nobody, in a copy of the binary that everybody may execute.

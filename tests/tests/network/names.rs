@@ -5,6 +5,7 @@ use std::process::Command;
 use soute_tests::{Outcome, Running, World, output, set_file};
 
 use crate::neighbour::Neighbour;
+use crate::{address, sleeper};
 
 /// A name server that tells every name's address to be 203.0.113.7, by UDP and TCP, and prints each name that it is asked:
 /// `python3 -c RESOLVER ADDRESS`. What begins with "big" it tells by TCP alone.
@@ -51,12 +52,6 @@ for _ in range(2):
     a = b''
     while len(a) < n: a += s.recv(n - len(a))
     print('.'.join(map(str, a[-4:])))";
-
-#[track_caller]
-fn address(world: &World, id: &str) -> String {
-    let address = &world.inspect(id)["NetworkSettings"]["IPAddress"];
-    address.as_str().expect("an address").to_owned()
-}
 
 #[track_caller]
 fn lookup(world: &World, flags: &[&str], name: &str) -> Outcome {
@@ -251,15 +246,7 @@ fn an_internal_network_asks_nobody() {
 fn a_container_may_serve_port_53() {
     let world = World::new();
     world.soute(["network", "create", "net"]).success();
-    let id = world.detached([
-        "--network",
-        "net",
-        "--name",
-        "me",
-        "busybox",
-        "sleep",
-        "1000",
-    ]);
+    let id = sleeper(&world, &["--network", "net", "--name", "me"]);
     let bind = "import socket
 for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
     s = socket.socket(socket.AF_INET, kind)
@@ -284,15 +271,7 @@ fn a_killed_monitor_leaves_no_name() {
 fn rubbish_harms_nobody() {
     let world = World::new();
     world.soute(["network", "create", "net"]).success();
-    let id = world.detached([
-        "--network",
-        "net",
-        "--name",
-        "me",
-        "busybox",
-        "sleep",
-        "1000",
-    ]);
+    let id = sleeper(&world, &["--network", "net", "--name", "me"]);
     let rubbish = "import os, random, socket
 u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 random.seed(1)

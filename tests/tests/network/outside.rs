@@ -4,16 +4,11 @@ use std::process::Command;
 
 use soute_tests::{Outcome, Running, World, output};
 
+use crate::address;
 use crate::neighbour::{Neighbour, SERVER};
 
 fn ping(address: &str) -> String {
     format!("ping -c 1 -W 2 {address}")
-}
-
-#[track_caller]
-fn address(world: &World, id: &str) -> String {
-    let address = &world.inspect(id)["NetworkSettings"]["IPAddress"];
-    address.as_str().expect("an address").to_owned()
 }
 
 #[track_caller]

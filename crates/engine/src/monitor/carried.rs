@@ -1,13 +1,11 @@
 //! Interfaces that were carried into the container, and go back when it ends.
 
-use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::path::PathBuf;
 
 use soute_network::route::{Carried, Place};
 
-use crate::error::{Error, io};
-use crate::networks::Order;
+use crate::error::Error;
+use crate::networks::{Order, network_of};
 use crate::places::Places;
 use crate::record::write_json;
 
@@ -41,8 +39,7 @@ impl Luggage {
             Some(network) => network,
             none => {
                 // The number is the container's as long as nobody but us waits for it.
-                let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
-                none.insert(io("opening the namespace", &path, File::open(&path))?.into())
+                none.insert(network_of(pid)?)
             }
         };
         let (carried, from) = order.carry(network)?;

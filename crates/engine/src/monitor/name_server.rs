@@ -1,40 +1,36 @@
 //! The container's name server, where it has one.
 
-use std::fs::File;
 use std::os::fd::{AsFd, RawFd};
-use std::path::PathBuf;
 use std::time::Instant;
 
 use rustix::event::PollFd;
 use soute_network::dns::{self, Server, Sockets, Token};
 
 use super::Source;
-use crate::error::{Error, io};
+use crate::error::Error;
 use crate::networks::names::Names;
+use crate::networks::network_of;
 
 #[derive(Debug)]
 pub(super) struct NameServer {
     server: Option<Server>,
-    /// The container's first process.
-    pid: i32,
     names: Names,
 }
 
 impl NameServer {
-    pub(super) fn new(sockets: Option<Sockets>, pid: i32, names: Names) -> Self {
+    pub(super) fn new(sockets: Option<Sockets>, names: Names) -> Self {
         Self {
             server: sockets.map(Server::new),
-            pid,
             names,
         }
     }
 
-    /// The container is in other networks now: it gets a name server with the first that has names.
-    pub(super) fn follow_networks(&mut self) -> Result<(), Error> {
+    /// The container, whose first process is `pid`, is in other networks now: it gets a name server with the first that has
+    /// names.
+    pub(super) fn follow_networks(&mut self, pid: i32) -> Result<(), Error> {
         if self.server.is_none() && self.names.are_any() {
             // The number is the container's as long as nobody but us waits for it.
-            let path = PathBuf::from(format!("/proc/{}/ns/net", self.pid));
-            let network = io("opening the namespace", &path, File::open(&path))?;
+            let network = network_of(pid)?;
             self.server = Some(Server::new(dns::place(network.as_fd())?));
         }
         Ok(())

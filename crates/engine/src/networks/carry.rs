@@ -3,17 +3,15 @@
 //! Where it goes to a container, that one's monitor carries it, and back when the container ends: it holds both network
 //! namespaces, so that the kernel does not destroy with one what came from the other.
 
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use soute_network::route::{self, Carried, Place};
 use soute_runtime::proc_stat;
 
-use crate::error::{Error, io};
-use crate::frame::{Frame, Received};
+use super::inside::{is_same_network, network_of, own_network};
+use crate::error::Error;
+use crate::frame::Frame;
 use crate::{Container, Engine, Status};
 
 /// Where an interface is, or is to be.
@@ -78,18 +76,11 @@ impl Engine {
                 order.carry(&own).map(drop)
             }
             Some(container) => {
-                let connection = self.connect(&container.record.id)?;
                 let text = serde_json::to_vec(&order).expect("plain data");
-                connection.send(&Frame::Carry(text))?;
-                match connection.receive()? {
-                    Received::Frame(Frame::Settled) => Ok(()),
-                    Received::Frame(Frame::Failed(failure)) => Err(Error::Start(failure)),
-                    Received::Frame(Frame::Exited(_)) => Err(Error::Impossible(format!(
+                match self.order(&container.record.id, &Frame::Carry(text))? {
+                    true => Ok(()),
+                    false => Err(Error::Impossible(format!(
                         "container {} has ended",
-                        container.record.name
-                    ))),
-                    _ => Err(Error::Impossible(format!(
-                        "the monitor of container {} is of a soute that carries nothing",
                         container.record.name
                     ))),
                 }
@@ -112,31 +103,19 @@ fn started(pid: i32) -> Result<(i32, u64), Error> {
     Ok((pid, started))
 }
 
-/// The network namespace of whoever calls this.
-pub(crate) fn own_network() -> Result<OwnedFd, Error> {
-    let path = PathBuf::from("/proc/self/ns/net");
-    let file = io("opening the namespace", &path, File::open(&path))?;
-    Ok(file.into())
-}
-
 impl Order {
     /// Carries it into the network namespace `to`. Gives where it came from, too.
     pub(crate) fn carry(&self, to: &OwnedFd) -> Result<(Carried, OwnedFd), Error> {
         let from = match self.from {
             None => own_network()?,
             Some((pid, start_time)) => {
-                let gone = || Error::Impossible(format!("{} has ended", self.told));
-                let raw = Pid::from_raw(pid).ok_or_else(gone)?;
-                let _held = pidfd_open(raw, PidfdFlags::empty()).map_err(|_| gone())?;
-                if proc_stat::start_time(pid) != Some(start_time) {
-                    return Err(gone());
-                }
-                let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
-                io("opening the namespace", &path, File::open(&path))?.into()
+                let held = proc_stat::hold(pid, start_time);
+                let _held =
+                    held.ok_or_else(|| Error::Impossible(format!("{} has ended", self.told)))?;
+                network_of(pid)?
             }
         };
-        let inode = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| stat.st_ino);
-        if inode(&from) == inode(to) {
+        if is_same_network(&from, to)? {
             return Err(Error::Impossible(format!(
                 "{} is in the same network already",
                 self.told

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use soute_network::route::{End, Hop, Link, Rtnetlink};
+use soute_network::route::{End, Hop, Link, Rtnetlink, unless_there};
 use soute_network::{Mac, Subnet};
 use soute_sys::CallError;
 
@@ -102,11 +102,8 @@ pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result
                 mtu,
                 ..End::default()
             };
-            match machine.make_bridge(&end) {
-                // Another container of the network has just made it.
-                Err(e) if e.errno() == Errno::EXIST => {}
-                other => other?,
-            }
+            // Another container of the network may have just made it.
+            unless_there(machine.make_bridge(&end))?;
             machine
                 .link(&network.bridge)?
                 .ok_or_else(|| gone(network))?
@@ -119,18 +116,12 @@ pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result
         )));
     }
     for range in &network.subnets {
-        match machine.add_address(found.index, range.gateway, range.subnet.prefix()) {
-            Err(e) if e.errno() == Errno::EXIST => {}
-            other => other?,
-        }
+        unless_there(machine.add_address(found.index, range.gateway, range.subnet.prefix()))?;
     }
     if network.subnets.iter().any(|range| !range.subnet.is_ipv4()) {
         // Without one that is usable at once, the first packets to a container wait until one is.
         let own = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
-        match machine.add_address(found.index, IpAddr::V6(own), 64) {
-            Err(e) if e.errno() == Errno::EXIST => {}
-            other => other?,
-        }
+        unless_there(machine.add_address(found.index, IpAddr::V6(own), 64))?;
     }
     super::firewall::allow_local(&network.bridge)?;
     super::firewall::heed_no_router(&network.bridge)?;
@@ -170,17 +161,31 @@ fn wire(
         }
         other => other?,
     }
-    if hairpin && let Some(port) = machine.link(&connection.peer)? {
-        machine.set_hairpin(port.index, true)?;
+    if hairpin {
+        let_come_back(machine, connection)?;
     }
     settle(container, connection)
 }
 
+/// What the container sends by this wire may come back to it.
+pub(super) fn let_come_back(machine: &mut Rtnetlink, connection: &Wire) -> Result<(), CallError> {
+    match machine.link(&connection.peer)? {
+        Some(port) => machine.set_hairpin(port.index, true),
+        None => Ok(()),
+    }
+}
+
+/// Opens a container's network, and finds an interface that it has.
+fn inside(container: BorrowedFd<'_>, interface: &str) -> Result<(Rtnetlink, Link), CallError> {
+    let mut inside = Rtnetlink::open_in(container)?;
+    let missing = || CallError::new(interface.to_owned(), Errno::NODEV);
+    let link = inside.link(interface)?.ok_or_else(missing)?;
+    Ok((inside, link))
+}
+
 /// Gives a container's interface its addresses and routes, and brings it up.
 pub(super) fn settle(container: BorrowedFd<'_>, connection: &Wire) -> Result<(), CallError> {
-    let mut inside = Rtnetlink::open_in(container)?;
-    let missing = || CallError::new(connection.interface.clone(), Errno::NODEV);
-    let link = inside.link(&connection.interface)?.ok_or_else(missing)?;
+    let (mut inside, link) = inside(container, &connection.interface)?;
     for &(address, prefix) in &connection.addresses {
         // An ipvlan's is no other's on its parent.
         patiently(Errno::ADDRINUSE, || {
@@ -198,9 +203,7 @@ pub(super) fn lead_out(
     interface: &str,
     gateway: IpAddr,
 ) -> Result<(), CallError> {
-    let mut inside = Rtnetlink::open_in(container)?;
-    let missing = || CallError::new(interface.to_owned(), Errno::NODEV);
-    let link = inside.link(interface)?.ok_or_else(missing)?;
+    let (mut inside, link) = inside(container, interface)?;
     lead_everywhere(&mut inside, &link, gateway)
 }
 

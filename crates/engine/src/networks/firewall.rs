@@ -103,7 +103,7 @@ pub(super) fn forget(places: &Places, network: &NetworkRecord) -> Result<(), Err
     })
 }
 
-/// Has ports of the machine's lead to a container.
+/// Has ports of the machine's, which are noted, lead to a container.
 ///
 /// `open`: for everybody, whatever the machine's firewall says of what comes in.
 pub(super) fn publish(places: &Places, ports: &[Published], open: bool) -> Result<(), Error> {
@@ -111,24 +111,25 @@ pub(super) fn publish(places: &Places, ports: &[Published], open: bool) -> Resul
     if ports.is_empty() {
         return Ok(());
     }
-    tended(places, |table| {
+    let done = tended(places, |table| {
         // If the firewall changes after this, all is not taken to be well.
         let mut firewall = Firewall::default();
         let ports = ports.iter().map(|port| firewall.decided(port, open));
         Ok(table.publish(&ports.collect::<Result<Vec<_>, _>>()?)?)
-    })?;
+    });
+    match done {
+        // What is noted is brought back by every repair: one was first.
+        Err(Error::Ruleset(ruleset::Error::Taken { .. })) if are_published(&ports)? => {}
+        // Somebody has flushed it all.
+        Err(Error::Ruleset(ruleset::Error::Missing(_))) => drop(heal(places)?),
+        other => other?,
+    }
     forget_connections(&ports)
 }
 
-/// The same of ports that are noted already, so that a repair may have been first.
-pub(super) fn publish_noted(places: &Places, ports: &[Published], open: bool) -> Result<(), Error> {
-    match publish(places, ports, open) {
-        Err(Error::Ruleset(ruleset::Error::Taken { .. } | ruleset::Error::Missing(_))) => {
-            heal(places)?;
-            forget_connections(&by_rules(ports))
-        }
-        other => other,
-    }
+fn are_published(ports: &[Published]) -> Result<bool, Error> {
+    let seen = Ruleset::open()?.elements()?.unwrap_or_default().published;
+    Ok(ports.iter().all(|port| seen.iter().any(|one| one.is(port))))
 }
 
 fn by_rules(ports: &[Published]) -> Vec<Published> {

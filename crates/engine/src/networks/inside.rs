@@ -9,6 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use soute_network::Protocol;
 use soute_network::ruleset::Published;
+use soute_sys::Called as _;
 
 use crate::Engine;
 use crate::container::Status;
@@ -56,10 +57,7 @@ impl Engine {
             });
         };
         let network = network_of(running.pid)?;
-        let path = PathBuf::from(format!("/proc/{}/root", running.pid));
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&path, flags, Mode::empty());
-        let root = io("opening the root", &path, root.map_err(Into::into))?;
+        let root = root_of(running.pid)?;
         // What was opened is the container's.
         self.first_process(&container)?;
         Ok(Inside {
@@ -114,9 +112,38 @@ impl Engine {
 /// # Errors
 /// There is no such process.
 pub fn network_of(pid: i32) -> Result<OwnedFd, Error> {
-    let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
-    let file = io("opening the namespace", &path, std::fs::File::open(&path))?;
+    open_network(&format!("/proc/{pid}/ns/net"))
+}
+
+/// The network namespace of whoever calls this.
+pub fn own_network() -> Result<OwnedFd, Error> {
+    open_network("/proc/self/ns/net")
+}
+
+fn open_network(path: &str) -> Result<OwnedFd, Error> {
+    let path = Path::new(path);
+    let file = io("opening the namespace", path, std::fs::File::open(path))?;
     Ok(file.into())
+}
+
+/// Whether two descriptors are of the same network namespace.
+pub fn is_same_network(one: impl AsFd, other: impl AsFd) -> Result<bool, Error> {
+    let inode = |fd: BorrowedFd<'_>| {
+        let stat = rustix::fs::fstat(fd).called(|| "fstat(a network namespace)".to_owned())?;
+        Ok::<_, Error>((stat.st_dev, stat.st_ino))
+    };
+    Ok(inode(one.as_fd())? == inode(other.as_fd())?)
+}
+
+/// The root of a process, as a place to look from.
+///
+/// # Errors
+/// There is no such process.
+pub(crate) fn root_of(pid: i32) -> Result<OwnedFd, Error> {
+    let path = PathBuf::from(format!("/proc/{pid}/root"));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(&path, flags, Mode::empty());
+    io("opening the root", &path, root.map_err(Into::into))
 }
 
 impl Inside {

@@ -15,7 +15,7 @@ use super::record::{Driver, NetworkRecord, Range};
 use super::subnets::impossible;
 use crate::error::{Error, io, short};
 use crate::ids;
-use crate::places::{Places, make_folder};
+use crate::places::{Places, entries, make_folder, remove_if_there};
 
 /// How many addresses are tried: more than any network has containers, fewer than an IPv6 subnet has addresses.
 const MOST: u128 = 1 << 17;
@@ -77,13 +77,8 @@ pub(super) fn holder(places: &Places, network: &str, address: IpAddr) -> Option<
 /// Frees all addresses and names that container `id` has, in whatever network.
 pub(super) fn free(places: &Places, id: &str) -> Result<(), Error> {
     let all = places.leases();
-    let networks = match std::fs::read_dir(&all) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-        other => io("reading the folder", &all, other)?,
-    };
-    for network in networks {
-        let network = io("reading the folder", &all, network)?.file_name();
-        if let Some(name) = network.to_str() {
+    for network in entries(&all)? {
+        if let Some(name) = network?.file_name().and_then(|name| name.to_str()) {
             super::names::forget(places, name, id)?;
             free_in(places, name, id)?;
         }
@@ -98,31 +93,35 @@ pub(super) fn free_in(places: &Places, network: &str, id: &str) -> Result<(), Er
         return Ok(());
     }
     for link in ids::links_to(&folder, id)? {
-        match std::fs::remove_file(&link) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return io("freeing the address", &link, Err(e));
-            }
-            _ => {}
-        }
+        remove_if_there("freeing the address", &link)?;
     }
     Ok(())
+}
+
+/// Whether anybody has an address of the network.
+pub(super) fn are_any(places: &Places, name: &str) -> Result<bool, Error> {
+    let folder = folder(places, name);
+    for link in entries(&folder)? {
+        if address_of(&link?).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a link reserves. `None`: it is no lease, but the folder of names.
+fn address_of(link: &Path) -> Option<IpAddr> {
+    link.file_name()?.to_str()?.parse().ok()
 }
 
 /// Who has addresses of the network: address and container.
 pub(super) fn of(places: &Places, name: &str) -> Result<Vec<(IpAddr, String)>, Error> {
     let folder = folder(places, name);
-    let entries = match std::fs::read_dir(&folder) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        other => io("reading the folder", &folder, other)?,
-    };
     let mut leases = Vec::new();
-    for entry in entries {
-        let link = io("reading the folder", &folder, entry)?.path();
-        let address = link
-            .file_name()
-            .and_then(|name| name.to_str()?.parse().ok());
+    for link in entries(&folder)? {
+        let link = link?;
         let holder = std::fs::read_link(&link).ok();
-        if let (Some(address), Some(holder)) = (address, holder) {
+        if let (Some(address), Some(holder)) = (address_of(&link), holder) {
             leases.push((address, holder.to_string_lossy().into_owned()));
         }
     }
@@ -169,4 +168,26 @@ fn reserve(folder: &Path, address: IpAddr, id: &str) -> Result<Option<String>, E
 fn check(range: &Range, address: IpAddr) -> Result<(), NoAddress> {
     let own = Addresses::new(range.subnet, Some(range.gateway), range.pool)?;
     own.check(address, &BTreeSet::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_names_is_no_lease() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places {
+            run: folder.path().to_owned(),
+            ..Places::default()
+        };
+        let network = places.leases().join("net");
+        assert!(!are_any(&places, "net").unwrap());
+        make_folder(&network.join("names"), 0o700).unwrap();
+        assert!(!are_any(&places, "net").unwrap());
+        let own = "10.0.0.2".parse().unwrap();
+        assert_eq!(reserve(&network, own, "id").unwrap(), None);
+        assert!(are_any(&places, "net").unwrap());
+        assert_eq!(of(&places, "net").unwrap(), [(own, "id".to_owned())]);
+    }
 }

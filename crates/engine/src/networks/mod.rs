@@ -30,13 +30,14 @@ use soute_network::{Mac, Subnet, dns};
 pub(crate) use carry::Order;
 pub use carry::Side;
 pub use connect::Wire;
-pub use inside::{Inside, Located, network_of};
+pub(crate) use inside::root_of;
+pub use inside::{Inside, Located, is_same_network, network_of, own_network};
 use ports::Reserved;
 pub use record::{Driver, NetworkRecord, Range, Vlan};
 pub(crate) use upkeep::{Kept, keep};
 
 use crate::error::{Error, io, short};
-use crate::places::{Places, make_folder};
+use crate::places::{Places, make_folder, remove_if_there};
 use crate::record::{Record, read_json, write_json};
 use crate::request::{Endpoint, Network};
 use crate::{Engine, ids};
@@ -72,7 +73,7 @@ impl Wires {
         self.ports
     }
 
-    fn noted(&self) -> Noted {
+    pub(crate) fn noted(&self) -> Noted {
         Noted {
             wires: self.wires(),
             published: self
@@ -82,11 +83,6 @@ impl Wires {
                 .collect(),
             publish_open: self.publish_open,
         }
-    }
-
-    /// What becomes of the machine's firewall changes who reaches its ports.
-    pub(crate) fn heeds_firewall(&self) -> bool {
-        !self.ports.is_empty() && !self.publish_open
     }
 }
 
@@ -106,6 +102,13 @@ impl Noted {
     /// What becomes of the machine's firewall changes who reaches its ports.
     pub(crate) fn heeds_firewall(&self) -> bool {
         !self.published.is_empty() && !self.publish_open
+    }
+
+    /// Its published ports that the other one has not.
+    fn published_only(&self, other: &Self) -> Vec<Published> {
+        let own = self.published.iter();
+        let own = own.filter(|port| !other.published.contains(port));
+        own.cloned().collect()
     }
 }
 
@@ -575,10 +578,7 @@ pub(crate) fn release(places: &Places, id: &str) -> Result<(), Error> {
     let published = noted(places, id)?.published;
     // The note first: a repair in between brings nothing back that is not noted.
     let note = wires_path(places, id);
-    match std::fs::remove_file(&note) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return io("removing", &note, Err(e)),
-        _ => {}
-    }
+    remove_if_there("removing", &note)?;
     firewall::unpublish(places, &published)?;
     leases::free(places, id)
 }

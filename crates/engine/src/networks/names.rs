@@ -4,7 +4,7 @@
 //! share a name, and one look into a folder finds all who do. The default network has none, as Docker's has none.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use soute_network::dns::{Directory, Others};
@@ -13,7 +13,7 @@ use super::record::NetworkRecord;
 use super::{DEFAULT, Wire};
 use crate::error::{Error, io};
 use crate::ids;
-use crate::places::{Places, make_folder};
+use crate::places::{Places, entries, make_folder, remove_if_there};
 
 /// More name servers than a resolver heeds (resolv.conf(5)).
 const MOST_SERVERS: usize = 4;
@@ -67,12 +67,7 @@ pub(super) fn write(places: &Places, id: &str, wire: &Wire) -> Result<(), Error>
 /// All names of container `id` in the network lead nowhere.
 pub(super) fn forget(places: &Places, network: &str, id: &str) -> Result<(), Error> {
     for (link, _) in matching(&folder(places, network), |_, holder| holder == id)? {
-        match std::fs::remove_file(&link) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return io("removing the name", &link, Err(e));
-            }
-            _ => {}
-        }
+        remove_if_there("removing the name", &link)?;
     }
     Ok(())
 }
@@ -97,19 +92,15 @@ fn matching(
     folder: &Path,
     wanted: impl Fn(&str, &str) -> bool,
 ) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        other => io("reading the folder", folder, other)?,
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = io("reading the folder", folder, entry)?;
-        let name = entry.file_name();
-        let parts = name.to_str().and_then(|name| name.rsplit_once('@'));
+    for link in entries(folder)? {
+        let link = link?;
+        let name = link.file_name().and_then(|name| name.to_str());
+        let parts = name.and_then(|name| name.rsplit_once('@'));
         if parts.is_some_and(|(name, id)| wanted(name, id)) {
             // One that was removed meanwhile leads nowhere.
-            let target = std::fs::read_link(entry.path()).unwrap_or_default();
-            found.push((entry.path(), target));
+            let target = std::fs::read_link(&link).unwrap_or_default();
+            found.push((link, target));
         }
     }
     Ok(found)
@@ -196,25 +187,14 @@ impl Directory for Names {
     }
 }
 
-/// The name servers of a resolv.conf.
+/// The name servers of the machine's resolv.conf.
 fn servers(text: &str) -> Vec<SocketAddr> {
-    let words = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        (words.next()? == "nameserver").then(|| words.next())?
-    });
-    words.filter_map(server).take(MOST_SERVERS).collect()
-}
-
-/// An address, one of a link perhaps with its interface: `fe80::1%eth0`.
-fn server(word: &str) -> Option<SocketAddr> {
-    let Some((address, interface)) = word.split_once('%') else {
-        return Some((word.parse::<IpAddr>().ok()?, PORT).into());
-    };
-    let index = interface.parse().ok().or_else(|| {
+    let mut index = |interface: &str| {
         let file = Path::new("/sys/class/net").join(interface).join("ifindex");
         std::fs::read_to_string(file).ok()?.trim().parse().ok()
-    })?;
-    Some(SocketAddrV6::new(address.parse().ok()?, PORT, 0, index).into())
+    };
+    let all = soute_network::probe::names::servers(text, &mut index);
+    all.take(MOST_SERVERS).collect()
 }
 
 #[cfg(test)]
@@ -265,7 +245,7 @@ mod tests {
             found,
             ["127.0.0.53:53", "[2001:db8::1]:53", "[fe80::1%7]:53"]
         );
-        assert!(server("fe80::1%no-such-interface").is_none());
+        assert!(servers("nameserver fe80::1%no-such-interface").is_empty());
     }
 
     #[test]

@@ -5,8 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, listen, socket_with,
-    sockopt,
+    SocketFlags, SocketType, bind, getsockname, ipproto, listen, socket_with, sockopt,
 };
 use soute_network::Protocol;
 use soute_network::plan::ports::{PortOfMachine, Wanted};
@@ -178,10 +177,7 @@ pub(crate) fn hold(
         Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
         Protocol::Sctp => (SocketType::STREAM, ipproto::SCTP),
     };
-    let family = match address {
-        IpAddr::V4(_) => AddressFamily::INET,
-        IpAddr::V6(_) => AddressFamily::INET6,
-    };
+    let family = soute_sys::net::family(address);
     let called = |call: &str, e: Errno| {
         let to = SocketAddr::new(address, port);
         CallError::new(format!("{call}({to}/{})", protocol), e)

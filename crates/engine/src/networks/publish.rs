@@ -4,7 +4,7 @@ use soute_network::plan::ports::{PortOfMachine, Wanted};
 use soute_network::route::Rtnetlink;
 use soute_network::ruleset::Published;
 
-use super::{Noted, closed, firewall, noted, parent, ports, upkeep, wires_path};
+use super::{Noted, closed, connect, firewall, noted, parent, ports, upkeep, wires_path};
 use crate::error::Error;
 use crate::record::{Record, write_json};
 use crate::request::Network;
@@ -72,14 +72,9 @@ impl Engine {
                 .and_then(|()| old_record.write(&self.places));
             return Err(e.undone(undone));
         }
-        let only_in = |one: &Noted, other: &Noted| -> Vec<Published> {
-            let ports = one.published.iter();
-            let ports = ports.filter(|port| !other.published.contains(port));
-            ports.cloned().collect()
-        };
-        let (gone, fresh) = (only_in(&old, &new), only_in(&new, &old));
+        let (gone, fresh) = (old.published_only(&new), new.published_only(&old));
         firewall::unpublish(&self.places, &gone)?;
-        firewall::publish_noted(&self.places, &fresh, new.publish_open)?;
+        firewall::publish(&self.places, &fresh, new.publish_open)?;
         let commits = [&gone, &fresh]
             .iter()
             .filter(|ports| !ports.is_empty())
@@ -95,9 +90,7 @@ impl Engine {
     fn let_come_back(&self, noted: &Noted) -> Result<(), Error> {
         let mut machine = Rtnetlink::open()?;
         for wire in noted.wires.iter().filter(|wire| wire.is_bridged()) {
-            if let Some(port) = machine.link(&wire.peer)? {
-                machine.set_hairpin(port.index, true)?;
-            }
+            connect::let_come_back(&mut machine, wire)?;
         }
         Ok(())
     }

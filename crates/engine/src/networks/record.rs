@@ -10,7 +10,7 @@ use soute_network::Subnet;
 use soute_network::route::{IpvlanFlag, IpvlanMode, MacvlanMode};
 
 use crate::error::{Error, io};
-use crate::places::{Places, make_folder};
+use crate::places::{Places, entries, make_folder};
 use crate::record::{read_json, write_json};
 
 /// What joins containers to a network.
@@ -145,13 +145,9 @@ impl NetworkRecord {
     /// All networks, by name.
     pub(crate) fn all(places: &Places) -> Result<Vec<Self>, Error> {
         let folder = places.networks();
-        let entries = match std::fs::read_dir(&folder) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => io("reading the folder", &folder, other)?,
-        };
         let mut networks = Vec::new();
-        for entry in entries {
-            let path = io("reading the folder", &folder, entry)?.path();
+        for path in entries(&folder)? {
+            let path = path?;
             if path
                 .extension()
                 .is_some_and(|extension| extension == "json")

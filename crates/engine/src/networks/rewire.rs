@@ -10,13 +10,14 @@ use std::path::PathBuf;
 use soute_network::route::Rtnetlink;
 use soute_network::ruleset::Published;
 
+use super::inside::network_of;
 use super::record::NetworkRecord;
 use super::{Noted, Wire, connect, firewall, leases, names, noted, parent, upkeep, wires_path};
 use crate::error::{Error, io};
 use crate::etc_files::MachineFiles;
-use crate::frame::{Frame, Received};
+use crate::frame::Frame;
 use crate::lock::Lock;
-use crate::places::{Places, make_folder};
+use crate::places::{Places, entries, make_folder, remove_if_there};
 use crate::record::{Record, write_json};
 use crate::request::{Endpoint, Network};
 use crate::{Container, Engine, Status};
@@ -123,12 +124,10 @@ impl Engine {
             return Ok(None);
         };
         let process = self.first_process(container)?;
-        let path = PathBuf::from(format!("/proc/{}/ns/net", running.pid));
-        let network = io("opening the namespace", &path, std::fs::File::open(&path))?;
         let alive = Alive {
             pid: running.pid,
             process,
-            network: network.into(),
+            network: network_of(running.pid)?,
         };
         // What was opened is the container's.
         alive.check(container)?;
@@ -254,15 +253,9 @@ impl Engine {
         };
         if !gone.is_empty() {
             self.take_over_ways(id, &mut new.wires)?;
-            let changed = |all: &[Published], others: &[Published]| -> Vec<Published> {
-                let changed = all.iter().filter(|port| !others.contains(port));
-                changed.cloned().collect()
-            };
-            let fresh = changed(&new.published, &old.published);
-            firewall::unpublish(places, &changed(&old.published, &new.published))?;
-            firewall::unpublish(places, &fresh)?;
+            firewall::unpublish(places, &old.published_only(&new))?;
             write_json(&wires_path(places, id), &new, false)?;
-            firewall::publish(places, &fresh, new.publish_open)?;
+            firewall::publish(places, &new.published_only(&old), new.publish_open)?;
         }
         names::forget(places, network, id)?;
         leases::free_in(places, network, id)?;
@@ -343,15 +336,8 @@ impl Engine {
     }
 
     pub(super) fn tell_monitor(&self, id: &str) -> Result<(), Error> {
-        let connection = self.connect(id)?;
-        connection.send(&Frame::Networks)?;
-        match connection.receive()? {
-            Received::Frame(Frame::Settled | Frame::Exited(_)) => Ok(()),
-            Received::Frame(Frame::Failed(failure)) => Err(Error::Start(failure)),
-            _ => Err(Error::Impossible(
-                "its monitor is of a soute that does not serve them".to_owned(),
-            )),
-        }
+        // One that has ended has nothing left to change.
+        self.order(id, &Frame::Networks).map(drop)
     }
 }
 
@@ -421,13 +407,9 @@ impl Mark {
 
     fn all(places: &Places) -> Result<Vec<Self>, Error> {
         let folder = places.rewiring();
-        let entries = match std::fs::read_dir(&folder) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => io("reading the folder", &folder, other)?,
-        };
         let mut marks = Vec::new();
-        for entry in entries {
-            let path = io("reading the folder", &folder, entry)?.path();
+        for path in entries(&folder)? {
+            let path = path?;
             let id = path.file_name().unwrap_or_default().to_string_lossy();
             marks.push(Self {
                 id: id.into_owned(),
@@ -440,12 +422,7 @@ impl Mark {
     }
 
     fn remove(self) -> Result<(), Error> {
-        match std::fs::remove_file(&self.path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                io("removing", &self.path, Err(e))
-            }
-            _ => Ok(()),
-        }
+        remove_if_there("removing", &self.path)
     }
 }
 

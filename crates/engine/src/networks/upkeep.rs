@@ -1,7 +1,6 @@
 //! Networks are put back as they should be, whoever changed them.
 
 use std::fs::TryLockError;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use soute_network::route::Rtnetlink;
@@ -10,7 +9,7 @@ use soute_network::ruleset::{Healed, Ruleset};
 use super::record::NetworkRecord;
 use super::{connect, firewall, leases};
 use crate::error::{Error, io};
-use crate::places::Places;
+use crate::places::{Places, remove_if_there};
 
 /// How often the table is looked at until nothing is amiss in it.
 const MOST_LOOKS: usize = 4;
@@ -78,11 +77,7 @@ pub(super) fn tended<T>(
 pub(super) fn suspend(places: &Places) -> Result<Option<u32>, Error> {
     let generation = Ruleset::open()?.generation()?;
     let whole = seen_whole(places) == Some(generation);
-    let path = whole_path(places);
-    match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => io("removing", &path, Err(e))?,
-        _ => {}
-    }
+    remove_if_there("removing", &whole_path(places))?;
     Ok(whole.then_some(generation))
 }
 
@@ -122,7 +117,7 @@ fn whole_path(places: &Places) -> PathBuf {
 pub(super) fn mend_bridges(places: &Places) -> Result<(), Error> {
     let mut machine = None;
     for network in NetworkRecord::all(places)? {
-        if !network.driver.is_bridge() || leases::of(places, &network.name)?.is_empty() {
+        if !network.driver.is_bridge() || !leases::are_any(places, &network.name)? {
             continue;
         }
         let machine = match &mut machine {

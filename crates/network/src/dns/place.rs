@@ -12,8 +12,8 @@ use soute_sys::{CallError, Called, inside};
 use super::ADDRESS;
 use crate::Protocol;
 use crate::nft::{
-    Base, Batch, Chain, ChainKind, Compare, Expr, Family, Header, Hook, Meta, Nat, Nftables, Reg,
-    Rule, Table,
+    Batch, Chain, ChainKind, Compare, Expr, Family, Header, Hook, Meta, Nat, Nftables, Reg, Rule,
+    Table,
 };
 
 /// The table of the container's network namespace.
@@ -21,14 +21,7 @@ const TABLE: Table = Table {
     family: Family::IPV4,
     name: "soute-dns",
 };
-const OUTPUT: Chain = Chain {
-    name: "output",
-    base: Some(Base {
-        kind: ChainKind::Nat,
-        hook: Hook::Output,
-        priority: -100,
-    }),
-};
+const OUTPUT: Chain = Chain::base("output", ChainKind::Nat, Hook::Output, -100);
 const PORT: u16 = 53;
 
 /// Where the queries of one container come in.

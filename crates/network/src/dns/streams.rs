@@ -7,8 +7,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 use super::answer::{self, By, Reply};
 use super::datagrams::{has_failed, is_answer};
@@ -125,7 +123,7 @@ impl Client {
     fn ask(&mut self, query: Vec<u8>, mut left: VecDeque<SocketAddr>) {
         self.asked = None;
         while let Some(server) = left.pop_front() {
-            if let Ok(stream) = connecting(server) {
+            if let Ok(stream) = soute_sys::net::connecting(server) {
                 self.asked = Some(Asked {
                     stream,
                     write: framed(&query),
@@ -180,19 +178,6 @@ impl Client {
             }
             None => self.over = true,
         }
-    }
-}
-
-fn connecting(server: SocketAddr) -> Result<TcpStream, Errno> {
-    let family = match server {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
-    match connect(&socket, &server) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(TcpStream::from(socket)),
-        Err(e) => Err(e),
     }
 }
 

@@ -33,6 +33,20 @@ pub struct Chain {
     pub base: Option<Base>,
 }
 
+impl Chain {
+    /// A base chain.
+    pub const fn base(name: &'static str, kind: ChainKind, hook: Hook, priority: i32) -> Self {
+        Self {
+            name,
+            base: Some(Base {
+                kind,
+                hook,
+                priority,
+            }),
+        }
+    }
+}
+
 /// What makes a chain a base chain. Packets that no rule decides on are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Base {

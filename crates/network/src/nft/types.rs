@@ -49,6 +49,17 @@ pub enum Hook {
 }
 
 impl Hook {
+    /// As nft(8) calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prerouting => "prerouting",
+            Self::Input => "input",
+            Self::Forward => "forward",
+            Self::Output => "output",
+            Self::Postrouting => "postrouting",
+        }
+    }
+
     /// From the kernel's number. `None`: one of another family's.
     pub fn numbered(number: u32) -> Option<Self> {
         [

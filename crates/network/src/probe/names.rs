@@ -49,13 +49,11 @@ pub struct Resolver {
 impl Resolver {
     /// From its text; `index` knows interfaces' numbers. Without a server, this machine's own is asked.
     pub fn read(text: &str, index: &mut dyn FnMut(&str) -> Option<u32>) -> Self {
-        let (mut servers, mut search, mut ndots) = (Vec::new(), Vec::new(), 1);
+        let mut servers: Vec<SocketAddr> = servers(text, index).take(MOST_SERVERS).collect();
+        let (mut search, mut ndots) = (Vec::new(), 1);
         for line in text.lines() {
             let mut words = line.split_whitespace();
             match words.next() {
-                Some("nameserver") if servers.len() < MOST_SERVERS => {
-                    servers.extend(words.next().and_then(|word| server(word, index)));
-                }
                 // The last one counts.
                 Some("search" | "domain") => {
                     search = words.take(MOST_SEARCHED).map(str::to_owned).collect();
@@ -96,6 +94,18 @@ impl Resolver {
         }
         all
     }
+}
+
+/// The name servers of a resolv.conf, in its order: all of them. `index` knows interfaces' numbers, of those of a link.
+pub fn servers(
+    text: &str,
+    index: &mut dyn FnMut(&str) -> Option<u32>,
+) -> impl Iterator<Item = SocketAddr> {
+    text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let word = (words.next()? == "nameserver").then(|| words.next())??;
+        server(word, index)
+    })
 }
 
 fn server(word: &str, index: &mut dyn FnMut(&str) -> Option<u32>) -> Option<SocketAddr> {

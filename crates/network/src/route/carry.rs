@@ -188,7 +188,8 @@ impl Carried {
     }
 }
 
-fn unless_there(added: Result<(), CallError>) -> Result<(), CallError> {
+/// That it was there already is fine.
+pub fn unless_there(added: Result<(), CallError>) -> Result<(), CallError> {
     match added {
         Err(e) if e.errno() == Errno::EXIST => Ok(()),
         other => other,

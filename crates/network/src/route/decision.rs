@@ -146,12 +146,7 @@ mod tests {
             header: [u8; 12],
             cut in 0usize..16,
         ) {
-            let mut writer = Writer::new(&header);
-            for (kind, value) in &attributes {
-                writer.bytes(*kind, value);
-            }
-            let mut body = writer.finish().unwrap();
-            body.truncate(body.len() - cut.min(body.len()));
+            let body = crate::route::cut_body(&header, &attributes, cut);
             let message = Message { kind: 0, flags: 0, sequence: 0, body: &body };
             let _ = Decision::read(&message);
         }

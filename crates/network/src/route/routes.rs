@@ -245,12 +245,7 @@ mod tests {
             // A route of IPv4 or IPv6 to other machines: the rest is not looked into.
             (header[0], header[7]) = (if cut % 2 == 0 { AF_INET } else { AF_INET6 }, RTN_UNICAST);
             header[8..].fill(0);
-            let mut writer = Writer::new(&header);
-            for (kind, value) in &attributes {
-                writer.bytes(*kind, value);
-            }
-            let mut body = writer.finish().unwrap();
-            body.truncate(body.len() - cut.min(body.len()));
+            let body = crate::route::cut_body(&header, &attributes, cut);
             let message = Message { kind: 0, flags: 0, sequence: 0, body: &body };
             let _ = Route::read(&message);
         }

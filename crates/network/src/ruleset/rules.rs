@@ -258,10 +258,18 @@ fn to_this_machine() -> Vec<Expr> {
 }
 
 fn source(ip: &Ip) -> Vec<Expr> {
+    address(ip, ip.source)
+}
+
+fn destination(ip: &Ip) -> Vec<Expr> {
+    address(ip, ip.destination)
+}
+
+fn address(ip: &Ip, offset: u32) -> Vec<Expr> {
     let mut expressions = family(ip.family);
     expressions.push(Expr::Payload {
         base: Header::Network,
-        offset: ip.source,
+        offset,
         length: ip.length,
         to: FIRST,
     });
@@ -270,15 +278,8 @@ fn source(ip: &Ip) -> Vec<Expr> {
 
 /// The address, the protocol and the port, to registers.
 fn port_of_one(ip: &Ip) -> Vec<Expr> {
-    let words = (ip.length / 4) as u8;
-    let mut expressions = family(ip.family);
-    expressions.push(Expr::Payload {
-        base: Header::Network,
-        offset: ip.destination,
-        length: ip.length,
-        to: FIRST,
-    });
-    expressions.extend(port(words));
+    let mut expressions = destination(ip);
+    expressions.extend(port((ip.length / 4) as u8));
     expressions
 }
 
@@ -309,13 +310,7 @@ fn one_address(ip: &Ip, map: &'static str) -> Vec<Expr> {
 
 fn not_to_local() -> Vec<Expr> {
     let local = std::net::Ipv6Addr::LOCALHOST.octets().to_vec();
-    let mut expressions = family(IPV6.family);
-    expressions.push(Expr::Payload {
-        base: Header::Network,
-        offset: IPV6.destination,
-        length: IPV6.length,
-        to: FIRST,
-    });
+    let mut expressions = destination(&IPV6);
     expressions.push(Expr::Cmp(FIRST, Compare::Unequal, local));
     expressions
 }

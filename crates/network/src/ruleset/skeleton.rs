@@ -1,6 +1,6 @@
 //! What of the table is the same on every machine: sets and maps without their elements, chains, rules.
 
-use crate::nft::{Base, Batch, Chain, ChainKind, Hook, Mapped, Set, Type};
+use crate::nft::{Batch, Chain, ChainKind, Hook, Mapped, Set, Type};
 
 use super::TABLE;
 use super::rules::rules;
@@ -82,28 +82,17 @@ pub(super) static SETS: [&Set; 15] = [
     &LOCAL_ANY6,
 ];
 
-const fn base(name: &'static str, kind: ChainKind, hook: Hook, priority: i32) -> Chain {
-    Chain {
-        name,
-        base: Some(Base {
-            kind,
-            hook,
-            priority,
-        }),
-    }
-}
-
 /// All chains. Their priorities have names in linux/netfilter_ipv4.h: raw, nat's two, filter.
 pub(super) const CHAINS: [Chain; 6] = [
     Chain {
         name: "publish",
         base: None,
     },
-    base("guard", ChainKind::Filter, Hook::Prerouting, -300),
-    base("prerouting", ChainKind::Nat, Hook::Prerouting, -100),
-    base("output", ChainKind::Nat, Hook::Output, -100),
-    base("forward", ChainKind::Filter, Hook::Forward, 0),
-    base("postrouting", ChainKind::Nat, Hook::Postrouting, 100),
+    Chain::base("guard", ChainKind::Filter, Hook::Prerouting, -300),
+    Chain::base("prerouting", ChainKind::Nat, Hook::Prerouting, -100),
+    Chain::base("output", ChainKind::Nat, Hook::Output, -100),
+    Chain::base("forward", ChainKind::Filter, Hook::Forward, 0),
+    Chain::base("postrouting", ChainKind::Nat, Hook::Postrouting, 100),
 ];
 
 /// Sets, chains and rules, without the table.

@@ -106,7 +106,7 @@ fn walk(recorded: &Recorded, passage: &Passage<'_>, steps: &mut Vec<Step>) {
     for event in &passage.events {
         let stage = mark(seen, event);
         if let Some(told) = stage
-            .map(|stage| tell::hook(stage.hook).to_owned())
+            .map(|stage| stage.hook.name().to_owned())
             .or_else(|| hook_of(seen, event))
         {
             // Whatever changed it did so where it was before.
@@ -173,7 +173,7 @@ fn hook_of(seen: &Seen, event: &Event) -> Option<String> {
         chain.family == event.family && chain.table == event.table && chain.name == event.chain
     })?;
     let number = chain.base.as_ref()?.hook;
-    let name = tell::hook(Hook::numbered(number)?);
+    let name = Hook::numbered(number)?.name();
     match event.family {
         Family::INET | Family::IPV4 | Family::IPV6 => Some(name.to_owned()),
         // A bridge's hooks have the same numbers.

@@ -94,7 +94,7 @@ fn last_seen(recorded: &Recorded, passage: &Passage<'_>) -> Verdict {
     let Some(Stage { hook, through }) = passage.stage() else {
         return said(End::Lost, format!("{it} was lost in {place}"), [""]);
     };
-    let name = tell::hook(hook);
+    let name = hook.name();
     if !through {
         let legacy = match passage.seen.unseen.is_empty() {
             true => "something that tracing does not show drops it there",

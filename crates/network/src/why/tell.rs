@@ -5,19 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use rustix::io::Errno;
 use soute_sys::net::IcmpError;
 
-use crate::nft::{Hook, Said};
+use crate::nft::Said;
 
 use super::{Known, Recorded, Way, What};
-
-pub(super) fn hook(hook: Hook) -> &'static str {
-    match hook {
-        Hook::Prerouting => "prerouting",
-        Hook::Input => "input",
-        Hook::Forward => "forward",
-        Hook::Output => "output",
-        Hook::Postrouting => "postrouting",
-    }
-}
 
 pub(super) fn said(said: &Said) -> String {
     match said {

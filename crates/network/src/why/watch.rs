@@ -12,8 +12,8 @@ use soute_sys::{CallError, Called, inside};
 
 use crate::Protocol;
 use crate::nft::{
-    Base, Batch, Chain, ChainKind, Compare, Ct, Event, Expr, Family, Header, Hook, Met, Meta,
-    Nftables, Reg, Rule, Table, Tracer,
+    Batch, Chain, ChainKind, Compare, Ct, Event, Expr, Family, Header, Hook, Met, Meta, Nftables,
+    Reg, Rule, Table, Tracer,
 };
 use crate::probe::{Outcome, Probe, timespec};
 use crate::route::{Link, Rtnetlink};
@@ -167,15 +167,7 @@ fn trace(
 }
 
 fn chain(name: &'static str, hook: Hook, priority: i32) -> Chain {
-    let kind = ChainKind::Filter;
-    Chain {
-        name,
-        base: Some(Base {
-            kind,
-            hook,
-            priority,
-        }),
-    }
+    Chain::base(name, ChainKind::Filter, hook, priority)
 }
 
 fn batch(table: Table, protocol: Protocol, own: u16, to: u16, translates: bool) -> Batch {

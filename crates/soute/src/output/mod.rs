@@ -8,9 +8,11 @@ mod visible;
 use std::io::{self, IsTerminal as _, Write as _};
 
 pub use human::{age, decimal_size, duration};
+use serde::Serialize;
 pub use table::{Format, Rows};
 pub use template::Template;
-pub use visible::{visible, visible_json, visible_text};
+use visible::visible_json;
+pub use visible::{visible, visible_text};
 
 /// Writes `text` to standard output.
 ///
@@ -21,6 +23,12 @@ pub fn print(text: &str) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
+}
+
+/// A value as JSON, with nothing in it that a terminal obeys, and a line's end.
+pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string_pretty(value)?;
+    Ok(visible_json(&text).into_owned() + "\n")
 }
 
 /// Writes `text` to standard error. That nobody reads it is no reason to fail, or to fail otherwise than said.

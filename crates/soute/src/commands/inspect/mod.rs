@@ -12,7 +12,7 @@ use soute_engine::{Engine, Error, Places};
 
 use crate::cli::CommandLine;
 use crate::error;
-use crate::output::{Template, print_foreign, visible_json};
+use crate::output::{Template, json, print_foreign};
 
 /// All that is known of containers and images, as JSON in Docker's form.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ impl CommandLine for Inspect {
             }
         }
         let text = match &self.format {
-            None => visible_json(&serde_json::to_string_pretty(&found)?).into_owned() + "\n",
+            None => json(&found)?,
             Some(template) => {
                 let lines = found.iter().map(|value| template.line(value));
                 lines.collect::<Result<String, _>>()?

@@ -10,7 +10,7 @@ use soute_engine::{Engine, Error};
 use soute_network::check::{self, Checked, Named, Tried, Way};
 
 use super::target::{Host, Target, target, timeout};
-use crate::output::{print, visible, visible_json};
+use crate::output::{json, print, visible};
 
 /// Whether a container reaches something, from within its network, with no program of its image.
 #[derive(Debug, Args)]
@@ -55,8 +55,7 @@ impl Check {
         };
         let checked = check::check(&request)?;
         if self.json {
-            let text = serde_json::to_string_pretty(&checked)?;
-            print(&(visible_json(&text).into_owned() + "\n"))?;
+            print(&json(&checked)?)?;
         } else {
             print(&text(
                 &checked,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use soute_engine::{Driver, Engine, Member, NetworkRecord};
 
 use crate::error;
-use crate::output::{print, visible_json};
+use crate::output::{json, print};
 
 /// All that is known of networks, as Docker tells it.
 #[derive(Debug, Args)]
@@ -28,8 +28,7 @@ impl Inspect {
                 Err(failure) => code = error::report(&failure, 1),
             }
         }
-        let text = serde_json::to_string_pretty(&found)?;
-        print(&(visible_json(&text).into_owned() + "\n"))?;
+        print(&json(&found)?)?;
         Ok(code)
     }
 }

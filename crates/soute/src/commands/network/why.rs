@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use soute_engine::{Engine, Error, Located, network_of};
+use soute_engine::{Engine, Error, Located, is_same_network, network_of, own_network};
 use soute_network::why::{
     End, Explanation, Known, Place, Request, Step, Way, What, explain, watch,
 };
 
 use super::target::{Host, Target, target, timeout};
-use crate::output::{print, visible, visible_json};
+use crate::output::{json, print, visible};
 
 /// What becomes of a packet, rule by rule, and what stops it.
 #[derive(Debug, Args)]
@@ -91,8 +91,7 @@ impl Why {
         };
         let explanation = explain(&watch(&request)?);
         if self.json {
-            let text = serde_json::to_string_pretty(&explanation)?;
-            print(&(visible_json(&text).into_owned() + "\n"))?;
+            print(&json(&explanation)?)?;
         } else {
             print(&text(&explanation))?;
         }
@@ -159,10 +158,10 @@ fn start(engine: &Engine, from: &str) -> Result<Option<Held>> {
         }
     };
     // A process of the machine, or a container of --network host.
-    let own = rustix::fs::stat("/proc/self/ns/net").context("/proc/self/ns/net")?;
-    let other = held.network.as_ref().map(rustix::fs::fstat).transpose()?;
-    let is_own =
-        other.is_some_and(|other| (other.st_dev, other.st_ino) == (own.st_dev, own.st_ino));
+    let is_own = match &held.network {
+        Some(network) => is_same_network(network, own_network()?)?,
+        None => true,
+    };
     Ok((!is_own).then_some(held))
 }
 

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use soute_lens::view::{ContainerName, Table, cut};
 
-use crate::output::{complain, visible_json};
+use crate::output::complain;
 
 /// `soute ns …`
 #[derive(Debug, Args)]
@@ -108,9 +108,7 @@ fn exists(pid: u32) -> bool {
 }
 
 pub(super) fn json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)?;
-    writeln!(out, "{}", visible_json(&text))?;
-    Ok(())
+    Ok(out.write_all(crate::output::json(value)?.as_bytes())?)
 }
 
 /// Writes `table`, in lines no longer than the terminal's if there is one.

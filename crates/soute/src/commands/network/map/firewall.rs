@@ -172,14 +172,7 @@ fn hook(family: Family, number: u32) -> String {
         "inet" | "ip" | "ip6" | "bridge" => Hook::numbered(number),
         _ => None,
     };
-    match named {
-        Some(Hook::Prerouting) => "prerouting".to_owned(),
-        Some(Hook::Input) => "input".to_owned(),
-        Some(Hook::Forward) => "forward".to_owned(),
-        Some(Hook::Output) => "output".to_owned(),
-        Some(Hook::Postrouting) => "postrouting".to_owned(),
-        None => format!("hook {number}"),
-    }
+    named.map_or_else(|| format!("hook {number}"), |hook| hook.name().to_owned())
 }
 
 #[cfg(test)]

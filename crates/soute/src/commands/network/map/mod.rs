@@ -21,7 +21,7 @@ use soute_lens::{Kind, Scope};
 
 use super::super::ns::{ResolvedContainer, Target, notes, target, terminal_width};
 use super::known::{Container, Known};
-use crate::output::{print, visible_json};
+use crate::output::{json, print};
 use choose::{Chosen, choose};
 use firewall::Firewall;
 use model::Map;
@@ -64,8 +64,7 @@ impl MapArgs {
             map = choose(map, &chosen);
         }
         if self.json {
-            let json = serde_json::to_string_pretty(&map)?;
-            print(&(visible_json(&json).into_owned() + "\n"))?;
+            print(&json(&map)?)?;
         } else if self.svg {
             print(&svg::draw(&map))?;
             notes(&map.notes);
