@@ -16,6 +16,7 @@ use super::failure::{Failure, Step};
 use super::gate::Gate;
 use super::privileges::Door;
 use super::program::Program;
+use super::reaper::Role;
 use super::spawn::{Birth, HOOKS, MOUNTS, NETWORK, READY, TERMINAL};
 use super::{console, privileges, reaper, stdio, sysctl, user};
 use crate::cgroups::Cgroup;
@@ -256,17 +257,13 @@ impl Ready {
             door.become_program(process, &self.identity, self.program, self.label)
         }
         // PID 1 stays ours and reaps; the program is its child.
-        match soute_sys::process::fork() {
-            Ok(soute_sys::process::Cloned::Child) => {
+        match reaper::start() {
+            Ok(Role::Program) => {
                 reaper::take_foreground(process.terminal.is_some());
                 door.become_program(process, &self.identity, self.program, None)
             }
-            Ok(soute_sys::process::Cloned::Parent { pid, pidfd }) => {
-                drop(channel);
-                reaper::run(pid, pidfd)
-            }
-            Err(e) => {
-                let failure = Failure::setup("starting the program below --init", e);
+            Ok(Role::Reaper(reaper)) => reaper.run(),
+            Err(failure) => {
                 let _ = channel.send(&failure.encode(), &[]);
                 exit_now(1)
             }
