@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use soute_runtime::process::Failure;
 
+use crate::networks::RulesHookError;
+
 /// An engine operation that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -108,6 +110,9 @@ pub enum Error {
     /// The table of nftables.
     #[error(transparent)]
     Ruleset(#[from] soute_network::ruleset::Error),
+    /// The user's own rules are not in place.
+    #[error("the user's own rules: {0} (rules_hook in the settings)")]
+    RulesHook(RulesHookError),
     /// A cgroup.
     #[error(transparent)]
     Cgroup(#[from] soute_runtime::cgroups::CgroupError),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use soute_runtime::hooks::Hook;
 
 use crate::error::Error;
 use crate::request::UserNamespace;
@@ -14,6 +15,8 @@ pub struct Settings {
     pub userns: Option<UserNamespace>,
     /// `publish_open`: published ports are for everybody, whatever the machine's firewall says of what comes in.
     pub publish_open: bool,
+    /// `[rules_hook]`: what puts the user's own rules in place as soute puts its own.
+    pub rules_hook: Option<Hook>,
     /// `[log]`
     pub log: LogSettings,
 }
@@ -42,8 +45,32 @@ struct File {
     userns: Option<String>,
     #[serde(default)]
     publish_open: bool,
+    rules_hook: Option<HookFile>,
     #[serde(default)]
     log: LogFile,
+}
+
+/// As runtime-spec's hooks are written (config.md, "POSIX-platform Hooks").
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HookFile {
+    path: String,
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default = "hook_environment")]
+    env: Vec<String>,
+    #[serde(default = "hook_timeout")]
+    timeout: i64,
+}
+
+/// Where the programs are that change rules.
+fn hook_environment() -> Vec<String> {
+    vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()]
+}
+
+/// Seconds: a container's start waits for it, and so does a monitor that has other things to do.
+fn hook_timeout() -> i64 {
+    10
 }
 
 #[derive(Deserialize, Default)]
@@ -83,9 +110,19 @@ impl Settings {
         if log.max_size == 0 || log.max_files == 0 {
             return Err("log: max_size and max_files start at 1".to_owned());
         }
+        let rules_hook = file.rules_hook.map(|hook| Hook {
+            path: hook.path,
+            args: hook.args,
+            env: hook.env,
+            timeout: Some(hook.timeout),
+        });
+        if let Some(hook) = &rules_hook {
+            hook.check().map_err(|e| format!("rules_hook: {e}"))?;
+        }
         Ok(Self {
             userns,
             publish_open: file.publish_open,
+            rules_hook,
             log,
         })
     }
@@ -114,7 +151,18 @@ mod tests {
         );
         assert_eq!((s.log.max_files, s.publish_open), (1, false));
         assert!(Settings::parse("publish_open = true").unwrap().publish_open);
+        let s = Settings::parse("[rules_hook]\npath = \"/etc/soute/rules\"").unwrap();
+        let hook = s.rules_hook.unwrap();
+        assert_eq!(
+            (hook.path.as_str(), hook.args.len(), hook.timeout),
+            ("/etc/soute/rules", 0, Some(10))
+        );
+        assert!(hook.env[0].starts_with("PATH="), "{:?}", hook.env);
         for bad in [
+            "[rules_hook]\npath = \"rules\"",
+            "[rules_hook]\nargs = [\"rules\"]",
+            "[rules_hook]\npath = \"/rules\"\ntimeout = 0",
+            "[rules_hook]\npath = \"/rules\"\nwhen = \"always\"",
             "usernss = \"auto\"",
             "userns = \"none\"",
             "publish_open = \"yes\"",
@@ -122,5 +170,18 @@ mod tests {
         ] {
             Settings::parse(bad).unwrap_err();
         }
+    }
+    #[test]
+    fn the_documented_ones_are_the_defaults() {
+        let page = include_str!("../../../docs/settings.md");
+        let example = page.split("```").nth(1).unwrap();
+        let mut documented = Settings::parse(example.strip_prefix("toml").unwrap()).unwrap();
+        let hook = documented.rules_hook.take().unwrap();
+        assert_eq!(
+            (&hook.env, hook.timeout),
+            (&hook_environment(), Some(hook_timeout()))
+        );
+        assert_eq!(documented.userns.take(), Some(UserNamespace::Auto));
+        assert_eq!(documented, Settings::default());
     }
 }

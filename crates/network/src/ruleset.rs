@@ -197,6 +197,11 @@ impl Ruleset {
         Ok(self.0.generation()?)
     }
 
+    /// The table's number, by which it is told from one that is made after it; `None`: there is no table.
+    pub fn handle(&mut self) -> Result<Option<u64>, Error> {
+        Ok(self.0.table(TABLE)?.map(|table| table.handle))
+    }
+
     /// Makes the table as it is to be, if it is not, with all elements that are in it. Nothing is changed if nothing is
     /// amiss.
     pub fn ensure(&mut self) -> Result<Healed, Error> {

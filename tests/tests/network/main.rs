@@ -18,6 +18,7 @@ mod neighbour;
 mod open_ports;
 mod outside;
 mod ports;
+mod rules_hook;
 mod why;
 mod wires;
 

@@ -13,6 +13,7 @@ pub(crate) mod ports;
 mod publish;
 mod record;
 mod rewire;
+mod rules_hook;
 mod subnets;
 mod upkeep;
 
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use soute_network::route::Rtnetlink;
-use soute_network::ruleset::Published;
+use soute_network::ruleset::{Published, Ruleset};
 use soute_network::{Mac, Subnet, dns};
 
 pub(crate) use carry::Order;
@@ -34,6 +35,7 @@ pub(crate) use inside::root_of;
 pub use inside::{Inside, Located, is_same_network, network_of, own_network};
 use ports::Reserved;
 pub use record::{Driver, NetworkRecord, Range, Vlan};
+pub use rules_hook::RulesHookError;
 pub(crate) use upkeep::{Kept, keep};
 
 use crate::error::{Error, io, short};
@@ -310,6 +312,9 @@ impl Engine {
         }
         network.remove(&self.places)?;
         leases::forget(&self.places, &network.name)?;
+        if network.driver.is_bridge() && Ruleset::open()?.handle()?.is_some() {
+            rules_hook::tell(&self.places, self.settings.rules_hook.as_ref())?;
+        }
         Ok(network)
     }
 
@@ -334,7 +339,7 @@ impl Engine {
         match self.places.leases().exists() {
             true => {
                 upkeep::mend_bridges(&self.places)?;
-                upkeep::make_whole(&self.places)
+                upkeep::make_whole(&self.places, self.settings.rules_hook.as_ref())
             }
             // No container has been in a network since the machine started.
             false => Ok(false),
@@ -463,6 +468,7 @@ impl Engine {
             return Ok(notices);
         }
         firewall::admit(&self.places, &networks)?;
+        rules_hook::tell(&self.places, self.settings.rules_hook.as_ref())?;
         notices.extend(firewall::forward(&self.places, &networks, locked)?);
         if networks.iter().any(|network| !network.internal) {
             notices.extend(firewall::obstacles()?);

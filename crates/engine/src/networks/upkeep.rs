@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use soute_network::route::Rtnetlink;
 use soute_network::ruleset::{Healed, Ruleset};
+use soute_runtime::hooks::Hook;
 
 use super::record::NetworkRecord;
-use super::{connect, firewall, leases};
+use super::{connect, firewall, leases, rules_hook};
 use crate::error::{Error, io};
 use crate::places::{Places, remove_if_there};
+use crate::settings::Settings;
 
 /// How often the table is looked at until nothing is amiss in it.
 const MOST_LOOKS: usize = 4;
@@ -32,13 +34,14 @@ pub(crate) fn keep(places: &Places) -> Result<Kept, Error> {
         Err(TryLockError::Error(e)) => return io("locking", &folder, Err(e)),
         Ok(()) => {}
     }
-    make_whole(places)?;
+    let settings = Settings::read(&places.config)?;
+    make_whole(places, settings.rules_hook.as_ref())?;
     Ok(Kept::Whole)
 }
 
 /// Puts back what of the table is not as it should be; whether anything was. As long as nobody has changed any rules since
 /// all was seen to be well, that is known without a look at the table, which may have thousands of elements.
-pub(super) fn make_whole(places: &Places) -> Result<bool, Error> {
+pub(super) fn make_whole(places: &Places, hook: Option<&Hook>) -> Result<bool, Error> {
     let mut table = Ruleset::open()?;
     let mut amiss = false;
     for _ in 0..MOST_LOOKS {
@@ -46,11 +49,12 @@ pub(super) fn make_whole(places: &Places) -> Result<bool, Error> {
         if seen_whole(places) == Some(generation) {
             break;
         }
-        if firewall::heal(places)? == Healed::Nothing {
+        if firewall::heal(places)? != Healed::Nothing {
+            amiss = true;
+        } else if !rules_hook::tell(places, hook)? {
             note_whole(places, generation)?;
             break;
         }
-        amiss = true;
     }
     Ok(amiss)
 }
@@ -104,7 +108,7 @@ fn note_whole(places: &Places, generation: u32) -> Result<(), Error> {
 }
 
 /// The network namespace, of which the number is.
-fn own_namespace() -> String {
+pub(super) fn own_namespace() -> String {
     let link = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
     link.to_string_lossy().into_owned()
 }

@@ -15,6 +15,7 @@ const NFNL_BATCH_GENID: u16 = 1;
 
 pub(super) const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_TABLE_FLAGS: u16 = 2;
+pub(super) const NFTA_TABLE_HANDLE: u16 = 4;
 const NFT_TABLE_F_OWNER: u32 = 2;
 pub(super) const NFTA_TABLE_USERDATA: u16 = 6;
 

@@ -10,8 +10,8 @@ use super::batch::{
     NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
     NFTA_RULE_HANDLE, NFTA_RULE_TABLE, NFTA_RULE_USERDATA, NFTA_SET_DATA_LEN, NFTA_SET_DATA_TYPE,
     NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_FLAGS,
-    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_TABLE_NAME,
-    NFTA_TABLE_USERDATA,
+    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_TABLE_HANDLE,
+    NFTA_TABLE_NAME, NFTA_TABLE_USERDATA,
 };
 use super::element::{Element, comment};
 use super::objects::{NFT_SET_INTERVAL, Set, Table};
@@ -33,6 +33,8 @@ pub struct SeenTable {
     pub name: String,
     /// What its maker says of it.
     pub comment: Option<String>,
+    /// Its number, which no other table of this network namespace has had or will have.
+    pub handle: u64,
 }
 
 /// A chain that is there.
@@ -357,10 +359,12 @@ fn read_table(message: &Message<'_>) -> Result<SeenTable, Malformed> {
         family: Family(header[0]),
         name: String::new(),
         comment: None,
+        handle: 0,
     };
     for attribute in attributes {
         let attribute = attribute?;
         match attribute.kind {
+            NFTA_TABLE_HANDLE => table.handle = attribute.be64()?,
             NFTA_TABLE_NAME => table.name = attribute.text()?,
             NFTA_TABLE_USERDATA => table.comment = comment(&attribute),
             _ => {}
