@@ -6,7 +6,10 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use super::layout::Layout;
+use super::left_out::LeftOut;
+use super::limit::{self, LIMIT};
 use super::peers;
+use super::subjects::{CRUN, DOCKER, PODMAN, RUNC, YOUKI};
 use crate::cargo::root;
 use crate::image::{self, Images};
 use crate::shell::{command, output, run};
@@ -147,17 +150,24 @@ impl Bed {
     }
 
     /// What each program says of its version.
-    pub fn versions(&self) -> Result<Vec<String>> {
+    pub fn versions(&self, left_out: &mut LeftOut) -> Result<Vec<String>> {
         let mut versions = Vec::new();
         let soute = output(Command::new(self.path("soute")).arg("version"))?;
         let number = soute
             .lines()
             .find_map(|line| line.trim().strip_prefix("Version:"));
         versions.push(format!("soute {}", number.unwrap_or(&soute).trim()));
-        let peers = ["crun", "runc", "podman", "/usr/bin/docker"].map(Command::new);
-        for mut peer in peers.into_iter().chain([self.youki()]) {
-            let text = output(peer.arg("--version"))?;
-            versions.push(text.lines().next().unwrap_or_default().to_owned());
+        for (name, mut peer) in [
+            (CRUN, Command::new("crun")),
+            (RUNC, Command::new("runc")),
+            (PODMAN, Command::new("podman")),
+            (DOCKER, Command::new("/usr/bin/docker")),
+            (YOUKI, self.youki()),
+        ] {
+            let tell = || limit::output(peer.arg("--version"), LIMIT);
+            if let Some(text) = left_out.attempt(name, "Versions", tell)? {
+                versions.push(text.lines().next().unwrap_or_default().to_owned());
+            }
         }
         Ok(versions)
     }

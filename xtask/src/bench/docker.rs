@@ -1,16 +1,17 @@
 //! A Docker daemon of the bench's own.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use super::bed::Bed;
-use crate::shell::{self, command, output};
+use super::limit::{LIMIT, Running, output};
+use crate::shell::{self, command};
 
 /// `dockerd` with all its folders in the bed; it and its containerd end on drop.
 pub struct Docker {
-    daemon: Child,
+    daemon: Running,
 }
 
 impl Docker {
@@ -28,7 +29,8 @@ impl Docker {
     fn start_with(bed: &Bed, flags: &[&str]) -> Result<Self> {
         let log = bed.path("docker.log");
         let file = std::fs::File::create(&log)?;
-        let daemon = Command::new("dockerd")
+        let mut daemon = Command::new("dockerd");
+        daemon
             .arg("--storage-driver=overlay2")
             .args(flags)
             .arg("--data-root")
@@ -41,13 +43,12 @@ impl Docker {
             .arg(format!("unix://{}", bed.path("docker.sock").display()))
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
-            .stderr(file)
-            .spawn()
-            .context("cannot run dockerd (package docker.io)")?;
+            .stderr(file);
+        let daemon = Running::start(&mut daemon).context("package docker.io")?;
         let mut docker = Self { daemon };
         let end = Instant::now() + Duration::from_secs(60);
-        while output(bed.docker().arg("version")).is_err() {
-            let ended = docker.daemon.try_wait()?;
+        while output(bed.docker().arg("version"), LIMIT).is_err() {
+            let ended = docker.daemon.wait(Duration::from_millis(200))?;
             if ended.is_some() || Instant::now() > end {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 bail!(
@@ -55,7 +56,6 @@ impl Docker {
                     last_lines(&log, 15)
                 );
             }
-            std::thread::sleep(Duration::from_millis(200));
         }
         import(bed.docker(), bed)?;
         Ok(docker)
@@ -74,7 +74,7 @@ pub fn import(mut engine: Command, bed: &Bed) -> Result<()> {
                 .arg("."),
         )?;
     }
-    output(engine.arg("import").arg(&tar).arg("busybox")).map(drop)
+    output(engine.arg("import").arg(&tar).arg("busybox"), LIMIT).map(drop)
 }
 
 fn last_lines(text: &str, count: usize) -> String {
@@ -84,9 +84,9 @@ fn last_lines(text: &str, count: usize) -> String {
 
 impl Drop for Docker {
     fn drop(&mut self) {
-        // Asked to end, it ends its containerd too.
+        // Asked to end, it ends its containerd too. If it does not, it is killed.
         let asked = shell::kill("TERM", &self.daemon.id().to_string());
-        if let Err(error) = asked.and_then(|()| Ok(self.daemon.wait()?)) {
+        if let Err(error) = asked.and_then(|()| self.daemon.wait(LIMIT)) {
             eprintln!("xtask: {error:#}");
         }
     }

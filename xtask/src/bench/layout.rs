@@ -1,6 +1,5 @@
 //! One cgroup layout at a time, in namespaces that show nothing else.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
@@ -13,13 +12,24 @@ use serde_json::{Value, json};
 use super::Options;
 use super::bed::Bed;
 use super::docker::{Docker, import};
+use super::left_out::{EVERYTHING, LeftOut};
+use super::limit::LIMIT;
 use super::measure::{Pace, measure as sample};
-use super::subjects::{self, usable};
+use super::subjects::{self, DOCKER, PODMAN};
 use super::{bundle, cost, idle, peers, rates};
 use crate::cgroups::Parents;
-use crate::shell::{command, run, step};
+use crate::shell::{command, run};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// As the report calls the measurements.
+pub const RUN: &str = "One container, back to back";
+/// See [`RUN`].
+pub const IDLE: &str = "One container, each after 50 ms idle";
+/// See [`RUN`].
+pub const EXEC: &str = "exec in a running container";
+/// See [`RUN`].
+pub const LIFE: &str = "create, start and delete --force";
 
 /// A version of cgroups, alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +97,14 @@ pub fn measure_in_namespaces(layout: Layout, bed: &Bed, options: Options) -> Res
 pub fn in_namespaces(words: &[&str], bed: &Bed, options: Options, name: &str) -> Result<Value> {
     let this = bed.path("xtask");
     std::fs::copy(std::env::current_exe()?, &this)?;
+    // Whoever is measured is in a process group of its own, which the terminal's interrupt does not reach: all of it ends
+    // with this process instead.
     let mut inside = command(
-        "unshare",
+        "setpriv",
         [
+            "--pdeathsig=KILL",
+            "--",
+            "unshare",
             "--mount",
             "--propagation=private",
             "--net",
@@ -125,55 +140,50 @@ pub fn measure(layout: Layout, bed: &Bed, options: Options) -> Result<()> {
     run(command("mount", ["-t", "tmpfs", "tmpfs"]).arg(bed.run()))?;
     run(&mut command("ip", ["link", "set", "lo", "up"]))?;
     bundle::write_all(bed)?;
+    let mut left_out = LeftOut::new(bed);
     let docker = if options.docker && layout == Layout::V1 {
-        Some(Docker::start(bed)?)
+        left_out.attempt(DOCKER, EVERYTHING, || Docker::start(bed))?
     } else {
         None
     };
     if !options.quick {
-        import(bed.podman(), bed)?;
+        left_out.attempt(PODMAN, EVERYTHING, || import(bed.podman(), bed))?;
     }
-    let mut left_out = BTreeMap::new();
     let (rounds, batch) = if options.quick { (6, 5) } else { (24, 10) };
-    step("run, back to back");
-    let everyone = subjects::run(bed, layout, options, docker.is_some());
-    let everyone = usable(bed, everyone, &mut left_out)?;
     let pace = Pace {
         rounds,
         batch,
         idle: None,
+        limit: LIMIT,
     };
-    let run = sample(&everyone, pace)?;
-    step("run, after 50 ms idle");
+    let everyone = subjects::run(bed, layout, options, docker.is_some());
+    let run = sample(RUN, &everyone, pace, &mut left_out)?;
     let quick = Options {
         quick: true,
         docker: false,
     };
-    let lean = usable(bed, subjects::run(bed, layout, quick, false), &mut left_out)?;
+    let lean = subjects::run(bed, layout, quick, false);
     let idle_pace = Pace {
-        rounds,
         batch: batch / 2,
         idle: Some(Duration::from_millis(50)),
+        ..pace
     };
-    let after_idle = sample(&lean, idle_pace)?;
-    step("create, start, delete");
-    let life = sample(&usable(bed, subjects::life(bed), &mut left_out)?, pace)?;
-    step("system calls and memory of a run");
-    let costs = cost::measure(bed, &lean)?;
-    step("containers a second");
+    let after_idle = sample(IDLE, &lean, idle_pace, &mut left_out)?;
+    let life = sample(LIFE, &subjects::life(bed), pace, &mut left_out)?;
+    let costs = cost::measure(bed, &lean, &mut left_out)?;
     let total = if options.quick { 100 } else { 1000 };
-    let rates = rates::measure(&subjects::numbered(bed, layout), total)?;
-    step("exec");
-    let held = subjects::Held::start(bed, layout)?;
-    let exec = sample(&usable(bed, held.exec(), &mut left_out)?, pace)?;
+    let numbered = subjects::numbered(bed, layout);
+    let rates = rates::measure(&numbered, total, &mut left_out)?;
+    let held = subjects::Held::start(bed, layout, &mut left_out)?;
+    let exec = sample(EXEC, &held.exec(), pace, &mut left_out)?;
     drop(held);
-    step("idle containers");
-    let memory = idle::measure(bed, layout, options)?;
+    let memory = idle::measure(bed, layout, options, &mut left_out)?;
     drop(docker);
 
+    let versions = bed.versions(&mut left_out)?;
     let figures = json!({
         "run": run, "idle": after_idle, "exec": exec, "memory": memory, "life": life,
-        "costs": costs, "rates": rates, "left out": left_out, "versions": bed.versions()?,
+        "costs": costs, "rates": rates, "left out": left_out.figures(), "versions": versions,
     });
     std::fs::write(bed.path(&format!("{layout}.json")), figures.to_string())?;
     Ok(())

@@ -7,10 +7,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::bed::Bed;
+use super::limit::Running;
 use super::measure::time;
 use super::statistics::Sample;
 use crate::image::Images;
 use crate::shell;
+
+/// For one unpacking of 200 MB, which a slow disk takes its time to write.
+const LIMIT: Duration = Duration::from_secs(300);
+/// How often its memory is looked at.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Milliseconds each, and soute's largest resident set.
 pub struct Load {
@@ -39,7 +45,10 @@ pub fn measure(bed: &Bed, images: &Images, rounds: usize) -> Result<Load> {
     };
     // The first round fills the page cache and does not count.
     for round in 0..=rounds {
-        let tools = time(&mut [tools(&file, &bed.path(&format!("unpacked-{round}")))])?;
+        let tools = time(
+            &mut [tools(&file, &bed.path(&format!("unpacked-{round}")))],
+            LIMIT,
+        )?;
         let mut import = bed.soute_at(&format!("loaded-{round}"));
         let (soute, peak) = time_and_peak(import.arg("import").arg(&file).arg("debian"))?;
         if round > 0 {
@@ -67,16 +76,19 @@ fn tools(file: &Path, folder: &Path) -> Command {
 /// Runs `command` and watches its high-water mark (`VmHWM`, proc_pid_status(5)), which only grows.
 fn time_and_peak(command: &mut Command) -> Result<(Duration, u64)> {
     let start = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-    let status_file = format!("/proc/{}/status", child.id());
+    let mut running = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()))?;
+    let status_file = format!("/proc/{}/status", running.id());
     let mut peak = 0;
     let status = loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = running.wait(LOOK)? {
             break status;
+        }
+        if start.elapsed() > LIMIT {
+            let line = shell::line(command);
+            bail!("{line} did not end within {} s", LIMIT.as_secs());
         }
         let text = std::fs::read_to_string(&status_file).unwrap_or_default();
         peak = peak.max(high_water(&text).unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(2));
     };
     let took = start.elapsed();
     if !status.success() {

@@ -11,6 +11,8 @@ mod cost;
 mod docker;
 mod idle;
 mod layout;
+mod left_out;
+mod limit;
 mod load;
 mod measure;
 mod networks;

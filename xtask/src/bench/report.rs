@@ -6,10 +6,12 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::Options;
-use super::layout::Layout;
+use super::cost;
+use super::idle;
+use super::layout::{self, Layout};
 use super::load::Load;
-use super::networks::{BARE, FIRST, THOUSANDTH, WITHOUT};
-use super::rates::AT_ONCE;
+use super::networks::{self, BARE, FIRST, THOUSANDTH, WITHOUT};
+use super::rates::{self, AT_ONCE};
 use super::statistics::{median, p95};
 use super::subjects::{
     CRUN, CRUN_SECCOMP, DOCKER, FLOOR, PODMAN, RUNC, RUNC_SECCOMP, RUNTIME, RUNTIME_SECCOMP, SOUTE,
@@ -32,7 +34,8 @@ pub struct Figures {
 /// A figure that the project has set itself.
 struct Target {
     what: String,
-    measured: f64,
+    /// None: one of those that it is made of is missing.
+    measured: Option<f64>,
     limit: f64,
     unit: &'static str,
 }
@@ -54,23 +57,17 @@ pub fn write(figures: &Figures) -> Result<String> {
     for (layout, value) in &figures.layouts {
         writeln!(page, "## cgroup {layout}\n")?;
         for (key, title) in [
-            ("run", "One container, back to back"),
-            ("idle", "One container, each after 50 ms idle"),
-            ("exec", "exec in a running container"),
-            ("life", "create, start and delete --force"),
+            ("run", layout::RUN),
+            ("idle", layout::IDLE),
+            ("exec", layout::EXEC),
+            ("life", layout::LIFE),
         ] {
             table(&mut page, title, &value[key])?;
         }
         costs(&mut page, &value["costs"])?;
         rates(&mut page, &value["rates"])?;
         memory(&mut page, &value["memory"])?;
-        for (name, why) in value["left out"].as_object().into_iter().flatten() {
-            writeln!(
-                page,
-                "Left out: {name}, which cannot run here:\n\n```text\n{}\n```\n",
-                why.as_str().unwrap_or_default().trim()
-            )?;
-        }
+        left_out(&mut page, &value["left out"])?;
     }
     networks(&mut page, &figures.networks)?;
     load(&mut page, &figures.load)?;
@@ -130,12 +127,12 @@ fn ratio(table: &Value, ours: &str, theirs: &str) -> Option<f64> {
 fn collect(figures: &Figures) -> Vec<Target> {
     let mut targets = Vec::new();
     let mut add = |what: String, measured: Option<f64>, limit: f64, unit: &'static str| {
-        targets.extend(measured.map(|measured| Target {
+        targets.push(Target {
             what,
             measured,
             limit,
             unit,
-        }));
+        });
     };
     for (layout, value) in &figures.layouts {
         let (run, on) = (&value["run"], format!("on {layout}"));
@@ -295,15 +292,12 @@ fn targets(page: &mut String, figures: &Figures) -> Result<()> {
         unit,
     } in collect(figures)
     {
-        let met = if measured <= limit {
-            "met"
-        } else {
-            "**missed**"
+        let (measured, met) = match measured {
+            Some(measured) if measured <= limit => (format!("{measured:.3} {unit}"), "met"),
+            Some(measured) => (format!("{measured:.3} {unit}"), "**missed**"),
+            None => (String::new(), "not measured"),
         };
-        writeln!(
-            page,
-            "| {what} | {measured:.3} {unit} | {limit} {unit} | {met} |"
-        )?;
+        writeln!(page, "| {what} | {measured} | {limit} {unit} | {met} |")?;
     }
     page.push('\n');
     Ok(())
@@ -346,19 +340,12 @@ fn table(page: &mut String, title: &str, value: &Value) -> Result<()> {
 
 fn networks(page: &mut String, value: &Value) -> Result<()> {
     writeln!(page, "## Networks\n")?;
-    table(
-        page,
-        "One container on a bridge, back to back",
-        &value["run"],
-    )?;
-    table(
-        page,
-        "Publishing a port of a container that runs",
-        &value["ports"],
-    )?;
+    table(page, networks::RUN, &value["run"])?;
+    table(page, networks::PORTS, &value["ports"])?;
     writeln!(
         page,
-        "### Gbit/s of one TCP connection\n\n| | from container to container | from outside, by a published port |\n|---|---:|---:|"
+        "### {}\n\n| | from container to container | from outside, by a published port |\n|---|---:|---:|",
+        networks::THROUGHPUT
     )?;
     let throughput = &value["throughput"];
     for (name, between) in throughput["between"].as_object().into_iter().flatten() {
@@ -374,13 +361,29 @@ fn networks(page: &mut String, value: &Value) -> Result<()> {
         )?;
     }
     page.push('\n');
+    left_out(page, &value["left out"])
+}
+
+/// What is missing in the tables above it.
+fn left_out(page: &mut String, value: &Value) -> Result<()> {
+    for absence in value.as_array().into_iter().flatten() {
+        let word = |key: &str| absence[key].as_str().unwrap_or_default().trim();
+        writeln!(
+            page,
+            "Left out of “{}”: {}, which failed:\n\n```text\n{}\n```\n",
+            word("of"),
+            word("who"),
+            word("why")
+        )?;
+    }
     Ok(())
 }
 
 fn memory(page: &mut String, value: &Value) -> Result<()> {
     writeln!(
         page,
-        "### Idle detached containers\n\n| | containers | KiB PSS each | processes | start all, s | remove all, s |\n|---|---:|---:|---:|---:|---:|"
+        "### {}\n\n| | containers | KiB PSS each | processes | start all, s | remove all, s |\n|---|---:|---:|---:|---:|---:|",
+        idle::TITLE
     )?;
     for (name, figures) in value.as_object().into_iter().flatten() {
         let number = |key: &str| figures[key].as_f64().unwrap_or(f64::NAN);
@@ -401,7 +404,8 @@ fn memory(page: &mut String, value: &Value) -> Result<()> {
 fn costs(page: &mut String, value: &Value) -> Result<()> {
     writeln!(
         page,
-        "### What a run takes\n\n| | system calls of all processes | KiB of the largest process |\n|---|---:|---:|"
+        "### {}\n\n| | system calls of all processes | KiB of the largest process |\n|---|---:|---:|",
+        cost::TITLE
     )?;
     for (name, cost) in value.as_object().into_iter().flatten() {
         writeln!(page, "| {name} | {} | {} |", cost["calls"], cost["kib"])?;
@@ -413,7 +417,8 @@ fn costs(page: &mut String, value: &Value) -> Result<()> {
 fn rates(page: &mut String, value: &Value) -> Result<()> {
     writeln!(
         page,
-        "### Containers a second\n\n| | 1 at once | 2 | 4 | 10 |\n|---|---:|---:|---:|---:|"
+        "### {}\n\n| | 1 at once | 2 | 4 | 10 |\n|---|---:|---:|---:|---:|",
+        rates::TITLE
     )?;
     for (name, rates) in value.as_object().into_iter().flatten() {
         write!(page, "| {name} |")?;
@@ -459,6 +464,7 @@ fn load(page: &mut String, load: &Load) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::left_out::EVERYTHING;
     use super::*;
     use serde_json::json;
 
@@ -472,7 +478,7 @@ mod tests {
             "costs": {"soute runtime": {"calls": 351, "kib": 3}, "crun": {"calls": 700, "kib": 4}},
             "rates": {"soute runtime": {"1": 50.0, "10": 90.0}, "floor": {"1": 100.0}},
             "memory": {"soute": {"containers": 100, "kib": 150.0, "processes": 100, "start": 1.0, "remove": 1.0}},
-            "left out": {"runc": "no"}, "versions": ["soute 1"],
+            "left out": [{"who": "runc", "of": layout::RUN, "why": "runc did not end within 20 s"}], "versions": ["soute 1"],
         });
         let load = Load {
             soute: vec![900.0],
@@ -492,6 +498,7 @@ mod tests {
                     "between": {"soute": [18.0], "bare namespaces": [18.0], "docker": [20.0]},
                     "published": {"soute": [17.0], "docker": [16.0]},
                 },
+                "left out": [{"who": "podman", "of": EVERYTHING, "why": "no image"}],
             }),
             load,
             options,
@@ -524,10 +531,14 @@ mod tests {
         ] {
             assert!(page.contains(line), "{line}\n{page}");
         }
-        assert!(
-            !page.contains("/ podman"),
-            "what was not measured has no verdict: {page}"
-        );
+        for line in [
+            "| run on a bridge / podman |  | 0.04 × | not measured |",
+            "| soute runtime: run on v2 / runc |  | 0.2 × | not measured |",
+            "Left out of “One container, back to back”: runc, which failed:\n\n```text\nrunc did not end within 20 s\n```",
+            "Left out of “everything”: podman, which failed:\n\n```text\nno image\n```",
+        ] {
+            assert!(page.contains(line), "{line}\n{page}");
+        }
         assert!(
             page.contains("| memory while loading | 32.000 MiB | 64 MiB | met |"),
             "{page}"

@@ -1,18 +1,20 @@
 //! Who is measured: each engine's shortest way to one program in one container.
 
-use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
+use std::fmt;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::Options;
 use super::bed::Bed;
-use super::bundle;
-use super::layout::Layout;
-use super::measure::{Subject, time};
+use super::layout::{EXEC, Layout};
+use super::left_out::LeftOut;
+use super::limit::{LIMIT, Running, output};
+use super::measure::Subject;
 use super::rates::Numbered;
-use crate::shell::{self, output};
+use crate::shell;
 
 /// The names that the report's ratios are made of.
 pub const FLOOR: &str = "floor";
@@ -53,29 +55,20 @@ pub fn run<'a>(bed: &'a Bed, layout: Layout, options: Options, docker: bool) -> 
             )
         }),
     ];
-    for (name, bundle) in [
-        (CRUN, "crun"),
-        (CRUN_SECCOMP, "crun-seccomp"),
-        (RUNC, "runc"),
-        (RUNC_SECCOMP, "runc-seccomp"),
+    for (name, runtime, bundle) in [
+        (CRUN, CRUN_COMMAND, "crun"),
+        (CRUN_SECCOMP, CRUN_COMMAND, "crun-seccomp"),
+        (RUNC, RUNC_COMMAND, "runc"),
+        (RUNC_SECCOMP, RUNC_COMMAND, "runc-seccomp"),
+        (RUNTIME, Bed::runtime, "runc"),
+        (RUNTIME_SECCOMP, Bed::runtime, "runc-seccomp"),
     ] {
+        let container = Container::new(bed, runtime, bundle, name);
         let slow = name.starts_with("runc");
-        subjects.push(subject(name, slow, move || bundled(bed, bundle, &[])));
+        subjects.push(container.subject(name, slow, |it| vec![it.made_by(&["run"])]));
     }
-    for (name, bundle) in [(RUNTIME, "runc"), (RUNTIME_SECCOMP, "runc-seccomp")] {
-        subjects.push(subject(name, false, move || ours(bed, bundle, &[])));
-    }
-    subjects.push(Subject {
-        name: YOUKI,
-        commands: Box::new(move || {
-            let delete = with(bed.youki(), &["delete", "--force", "bench-youki"]);
-            vec![
-                of_bundle(bed.youki(), &["run"], bed, "runc", "bench-youki"),
-                delete,
-            ]
-        }),
-        slow: true,
-    });
+    let youki = Container::new(bed, Bed::youki, "runc", "youki");
+    subjects.push(youki.subject(YOUKI, true, |it| vec![it.made_by(&["run"]), it.deleted()]));
     let engine = |command: Command| {
         with(
             command,
@@ -98,67 +91,99 @@ fn floor(bed: &Bed, layout: Layout) -> Command {
     command
 }
 
-/// `crun run` or `runc run` of a bundle.
-fn bundled(bed: &Bed, name: &str, flags: &[&str]) -> Command {
-    let bundle = bundle::ALL
-        .iter()
-        .find(|bundle| bundle.name == name)
-        .expect("a bundle of the bench");
-    let words = [&["run"], flags].concat();
-    let id = format!("bench-{name}");
-    of_bundle(bed.oci(bundle.runtime), &words, bed, name, &id)
+/// `crun`.
+const CRUN_COMMAND: fn(&Bed) -> Command = |bed| bed.oci("crun");
+/// `runc`.
+const RUNC_COMMAND: fn(&Bed) -> Command = |bed| bed.oci("runc");
+
+/// A bundle's container, by an OCI runtime.
+struct Container<'a> {
+    bed: &'a Bed,
+    runtime: fn(&Bed) -> Command,
+    bundle: &'static str,
+    id: String,
 }
 
-/// `soute runtime run` of a bundle of runc's.
-fn ours(bed: &Bed, name: &str, flags: &[&str]) -> Command {
-    let words = [&["run"], flags].concat();
-    let id = format!("bench-soute-{name}");
-    of_bundle(bed.runtime(), &words, bed, name, &id)
-}
+impl<'a> Container<'a> {
+    /// `what` tells it from all others: they have their cgroups side by side.
+    fn new(
+        bed: &'a Bed,
+        runtime: fn(&Bed) -> Command,
+        bundle: &'static str,
+        what: impl fmt::Display,
+    ) -> Self {
+        let id = format!("bench-{what}").replace([' ', ','], "-");
+        Self {
+            bed,
+            runtime,
+            bundle,
+            id,
+        }
+    }
 
-/// A container of that bundle, by that command of a runtime.
-fn of_bundle(mut runtime: Command, words: &[&str], bed: &Bed, bundle: &str, id: &str) -> Command {
-    runtime.args(words).arg("--bundle").arg(bed.path(bundle));
-    with(runtime, &[id])
+    /// `RUNTIME WORDS --bundle BUNDLE ID`, with the words `run` or `create`.
+    fn made_by(&self, words: &[&str]) -> Command {
+        let mut command = with((self.runtime)(self.bed), words);
+        command.arg("--bundle").arg(self.bed.path(self.bundle));
+        with(command, &[&self.id])
+    }
+
+    /// `RUNTIME WORD ID`.
+    fn told(&self, word: &str) -> Command {
+        with((self.runtime)(self.bed), &[word, &self.id])
+    }
+
+    /// `RUNTIME delete --force ID`.
+    fn deleted(&self) -> Command {
+        with((self.runtime)(self.bed), &["delete", "--force", &self.id])
+    }
+
+    /// What `commands` make of it is measured.
+    fn subject(
+        self,
+        name: &'static str,
+        slow: bool,
+        commands: fn(&Self) -> Vec<Command>,
+    ) -> Subject<'a> {
+        let container = Rc::new(self);
+        let failed = Rc::clone(&container);
+        Subject {
+            name,
+            commands: Box::new(move || commands(&container)),
+            clear: Some(Box::new(move || failed.deleted())),
+            slow,
+        }
+    }
 }
 
 /// What a caller makes of a container: it is created, started and removed.
 pub fn life(bed: &Bed) -> Vec<Subject<'_>> {
-    let life = |name: &'static str, slow, runtime: fn(&Bed) -> Command, bundle: &'static str| {
-        let id = format!("bench-life-{}", name.replace(' ', "-"));
-        let commands = move || {
-            vec![
-                of_bundle(runtime(bed), &["create"], bed, bundle, &id),
-                with(runtime(bed), &["start", &id]),
-                with(runtime(bed), &["delete", "--force", &id]),
-            ]
-        };
-        Subject {
-            name,
-            commands: Box::new(commands),
-            slow,
-        }
+    let life = |name, slow, runtime, bundle| {
+        let container = Container::new(bed, runtime, bundle, format!("life-{name}"));
+        container.subject(name, slow, |it| {
+            vec![it.made_by(&["create"]), it.told("start"), it.deleted()]
+        })
     };
     vec![
-        life(RUNTIME, false, Bed::runtime, "runc"),
-        life(CRUN, false, |bed| bed.oci("crun"), "crun"),
-        life(RUNC, true, |bed| bed.oci("runc"), "runc"),
+        life(RUNTIME, false, Bed::runtime as fn(&Bed) -> Command, "runc"),
+        life(CRUN, false, CRUN_COMMAND, "crun"),
+        life(RUNC, true, RUNC_COMMAND, "runc"),
     ]
 }
 
 /// Runs of which many are at once.
 pub fn numbered(bed: &Bed, layout: Layout) -> Vec<Numbered<'_>> {
-    let run = |runtime: fn(&Bed) -> Command, bundle: &'static str| {
+    let run = |name, runtime: fn(&Bed) -> Command, bundle| {
         move |number: usize| {
-            let id = format!("bench-{number}");
-            of_bundle(runtime(bed), &["run"], bed, bundle, &id)
+            let container = Container::new(bed, runtime, bundle, format!("{name}-{number}"));
+            container.subject(name, false, |it| vec![it.made_by(&["run"])])
         }
     };
-    let floor = move |_| floor(bed, layout);
+    let floor = move |_| subject(FLOOR, false, move || floor(bed, layout));
     vec![
         (FLOOR, Box::new(floor)),
-        (RUNTIME, Box::new(run(Bed::runtime, "runc"))),
-        (CRUN, Box::new(run(|bed| bed.oci("crun"), "crun"))),
+        (RUNTIME, Box::new(run(RUNTIME, Bed::runtime, "runc"))),
+        (CRUN, Box::new(run(CRUN, CRUN_COMMAND, "crun"))),
     ]
 }
 
@@ -166,6 +191,7 @@ fn subject<'a>(name: &'static str, slow: bool, command: impl Fn() -> Command + '
     Subject {
         name,
         commands: Box::new(move || vec![command()]),
+        clear: None,
         slow,
     }
 }
@@ -175,65 +201,49 @@ fn with(mut command: Command, words: &[&str]) -> Command {
     command
 }
 
-/// Tries each subject once. A peer that cannot run on this machine is left out, and the report says why.
-///
-/// # Errors
-/// The floor or soute cannot run.
-pub fn usable<'a>(
-    bed: &Bed,
-    subjects: Vec<Subject<'a>>,
-    left_out: &mut BTreeMap<String, String>,
-) -> Result<Vec<Subject<'a>>> {
-    // Another one each time, and nobody's who reads the report.
-    let folder = bed.folder().display().to_string();
-    let mut usable = Vec::new();
-    for subject in subjects {
-        let mut commands = (subject.commands)();
-        // Not `output`: a container that is made and left keeps the pipes of its creator.
-        let tried = match commands.as_mut_slice() {
-            [only] => output(only).map(drop),
-            several => time(several).map(drop),
-        };
-        match tried {
-            Ok(()) => usable.push(subject),
-            Err(error) if [FLOOR, SOUTE].contains(&subject.name) => return Err(error),
-            Err(error) => {
-                let why = format!("{error:#}").replace(&folder, "BED");
-                left_out.insert(subject.name.to_owned(), why);
-            }
-        }
-    }
-    Ok(usable)
-}
-
 /// Containers that run while others enter them.
 pub struct Held<'a> {
     bed: &'a Bed,
     layout: Layout,
-    floor: Child,
+    floor: Running,
     floor_init: String,
+    /// By the name of who enters it.
+    containers: Vec<(&'static str, Container<'a>)>,
 }
 
 impl<'a> Held<'a> {
-    /// Starts one container with each engine.
-    pub fn start(bed: &'a Bed, layout: Layout) -> Result<Self> {
+    /// Starts one container with each engine; a peer that cannot is left out of what is to come.
+    pub fn start(bed: &'a Bed, layout: Layout, left_out: &mut LeftOut) -> Result<Self> {
         let pid_file = bed.path("floor.pid");
         // The one of the layout before is no container any more.
         let _ = std::fs::remove_file(&pid_file);
-        let floor = bed
-            .floor("run", layout)
+        let mut floor = bed.floor("run", layout);
+        floor
             .arg("-p")
             .arg(&pid_file)
             .arg(bed.rootfs())
             .args(["/bin/sleep", "1000000"])
-            .stdin(Stdio::null())
-            .spawn()
-            .context("cannot run the floor")?;
+            .stdin(Stdio::null());
+        let floor = Running::start(&mut floor)?;
         let mut held = Self {
             bed,
             layout,
             floor,
             floor_init: String::new(),
+            containers: vec![
+                (
+                    CRUN,
+                    Container::new(bed, CRUN_COMMAND, "crun-idle", "idle-crun"),
+                ),
+                (
+                    RUNC,
+                    Container::new(bed, RUNC_COMMAND, "runc-idle", "idle-runc"),
+                ),
+                (
+                    RUNTIME,
+                    Container::new(bed, Bed::runtime, "runc-idle", "idle"),
+                ),
+            ],
         };
         let end = Instant::now() + Duration::from_secs(10);
         while !held.floor_init.ends_with('\n') {
@@ -244,46 +254,19 @@ impl<'a> Held<'a> {
             held.floor_init = std::fs::read_to_string(&pid_file).unwrap_or_default();
         }
         held.floor_init.truncate(held.floor_init.len() - 1);
-        let detach = &["--detach"];
-        for (name, mut command) in [
-            ("crun", bundled(bed, "crun-idle", detach)),
-            ("runc", bundled(bed, "runc-idle", detach)),
-            ("soute runtime", ours(bed, "runc-idle", detach)),
-        ] {
-            // Not `output`: the container keeps the pipes of its creator.
-            let status = command
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .status()?;
-            if !status.success() {
-                bail!("{name} ended with {status}");
-            }
+        for (name, container) in &held.containers {
+            let mut run = container.made_by(&["run", "--detach"]);
+            left_out.attempt(name, EXEC, || output(&mut run, LIMIT))?;
         }
-        output(bed.soute().args([
-            "run",
-            "-d",
-            "--name",
-            "held",
-            "--network",
-            "none",
-            "busybox",
-            "/bin/sleep",
-            "1000000",
-        ]))?;
+        let flags = ["run", "-d", "--name", "held", "--network", "none"];
+        let mut run = with(bed.soute(), &flags);
+        output(run.args(["busybox", "/bin/sleep", "1000000"]), LIMIT)?;
         Ok(held)
     }
 
     /// One program in a container that runs.
     pub fn exec(&self) -> Vec<Subject<'_>> {
-        let oci = |runtime: &'static str| {
-            move || {
-                with(
-                    self.bed.oci(runtime),
-                    &["exec", &format!("bench-{runtime}-idle"), "/bin/true"],
-                )
-            }
-        };
-        vec![
+        let mut subjects = vec![
             subject(FLOOR, false, || {
                 with(
                     self.bed.floor("exec", self.layout),
@@ -293,15 +276,12 @@ impl<'a> Held<'a> {
             subject(SOUTE, false, || {
                 with(self.bed.soute(), &["exec", "held", "/bin/true"])
             }),
-            subject(RUNTIME, false, || {
-                with(
-                    self.bed.runtime(),
-                    &["exec", "bench-soute-runc-idle", "/bin/true"],
-                )
-            }),
-            subject(CRUN, false, oci("crun")),
-            subject(RUNC, true, oci("runc")),
-        ]
+        ];
+        for (name, container) in &self.containers {
+            let exec = || with(container.told("exec"), &["/bin/true"]);
+            subjects.push(subject(name, *name == RUNC, exec));
+        }
+        subjects
     }
 }
 
@@ -309,23 +289,12 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         // The floor takes its cgroup away when its container's first process is killed.
         let kill = shell::kill("KILL", &self.floor_init);
-        if let Err(error) = kill.and_then(|()| Ok(self.floor.wait()?)) {
+        if let Err(error) = kill.and_then(|()| self.floor.wait(LIMIT)) {
             eprintln!("xtask: {error:#}");
         }
-        let oci = ["crun", "runc"].map(|runtime| {
-            with(
-                self.bed.oci(runtime),
-                &["delete", "--force", &format!("bench-{runtime}-idle")],
-            )
-        });
-        for mut command in oci.into_iter().chain([
-            with(self.bed.soute(), &["rm", "--force", "held"]),
-            with(
-                self.bed.runtime(),
-                &["delete", "--force", "bench-soute-runc-idle"],
-            ),
-        ]) {
-            if let Err(error) = output(&mut command) {
+        let deleted = self.containers.iter().map(|(_, it)| it.deleted());
+        for mut command in deleted.chain([with(self.bed.soute(), &["rm", "--force", "held"])]) {
+            if let Err(error) = output(&mut command, LIMIT) {
                 eprintln!("xtask: {error:#}");
             }
         }
