@@ -12,7 +12,7 @@ use super::Options;
 use super::bed::Bed;
 use super::layout::Layout;
 use super::left_out::LeftOut;
-use super::limit::{LIMIT, output};
+use super::limit::{LIMIT, REMOVAL, output};
 use super::subjects::{PODMAN, SOUTE};
 use crate::shell::step;
 
@@ -23,9 +23,6 @@ pub const TITLE: &str = "Idle detached containers";
 const CONTAINERS: usize = 100;
 /// How long the last one has been there when all are looked at.
 const SETTLE: Duration = Duration::from_secs(1);
-
-/// For all containers together, of which Podman removes one after the other, in a second and a half each.
-const REMOVAL: Duration = Duration::from_secs(600);
 
 /// Starts the containers detached, one after the other, and adds up the memory of the engine's own processes.
 pub fn measure(

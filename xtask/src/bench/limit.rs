@@ -20,6 +20,10 @@ use crate::shell;
 /// is busy: what has not ended by then waits for something that does not come.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
+/// For a command that removes many containers, or those that do not heed SIGTERM: Podman gives each ten seconds, and not all
+/// of them at once.
+pub const REMOVAL: Duration = Duration::from_secs(600);
+
 /// A program in a process group of its own, which is killed if it has not ended when this goes.
 pub struct Running {
     child: Child,

@@ -14,7 +14,7 @@ use crate::image::Images;
 use crate::shell;
 
 /// For one unpacking of 200 MB, which a slow disk takes its time to write.
-const LIMIT: Duration = Duration::from_secs(300);
+const UNPACKING: Duration = Duration::from_secs(300);
 /// How often its memory is looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -47,7 +47,7 @@ pub fn measure(bed: &Bed, images: &Images, rounds: usize) -> Result<Load> {
     for round in 0..=rounds {
         let tools = time(
             &mut [tools(&file, &bed.path(&format!("unpacked-{round}")))],
-            LIMIT,
+            UNPACKING,
         )?;
         let mut import = bed.soute_at(&format!("loaded-{round}"));
         let (soute, peak) = time_and_peak(import.arg("import").arg(&file).arg("debian"))?;
@@ -83,9 +83,9 @@ fn time_and_peak(command: &mut Command) -> Result<(Duration, u64)> {
         if let Some(status) = running.wait(LOOK)? {
             break status;
         }
-        if start.elapsed() > LIMIT {
+        if start.elapsed() > UNPACKING {
             let line = shell::line(command);
-            bail!("{line} did not end within {} s", LIMIT.as_secs());
+            bail!("{line} did not end within {} s", UNPACKING.as_secs());
         }
         let text = std::fs::read_to_string(&status_file).unwrap_or_default();
         peak = peak.max(high_water(&text).unwrap_or(0));

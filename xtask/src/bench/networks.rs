@@ -20,7 +20,7 @@ use super::bed::Bed;
 use super::docker::{Docker, import};
 use super::layout::{available, show_only};
 use super::left_out::{EVERYTHING, LeftOut};
-use super::limit::{LIMIT, Running, output};
+use super::limit::{LIMIT, REMOVAL, Running, output};
 use super::measure::{Pace, Subject, measure as rounds, time};
 use super::statistics::Sample;
 use super::subjects::{DOCKER, PODMAN, SOUTE};
@@ -252,9 +252,9 @@ fn throughput(
     for (&name, machine) in machines {
         if name != BARE {
             machine.enter()?;
-            // Of one that is left out already, too: its containers hold the port.
             let mut remove = engine(bed, name);
-            let removed = output(remove.args(["rm", "--force", "first", "second"]), LIMIT);
+            // Those of a peer that is out already, too.
+            let removed = output(remove.args(["rm", "--force", "first", "second"]), REMOVAL);
             left_out.attempt(name, THROUGHPUT, || removed)?;
         }
     }

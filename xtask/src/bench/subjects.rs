@@ -241,7 +241,7 @@ impl<'a> Held<'a> {
                 ),
                 (
                     RUNTIME,
-                    Container::new(bed, Bed::runtime, "runc-idle", "idle"),
+                    Container::new(bed, Bed::runtime, "runc-idle", "idle-soute"),
                 ),
             ],
         };
