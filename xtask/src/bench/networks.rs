@@ -234,16 +234,14 @@ fn throughput(
     let mut published: BTreeMap<&str, Sample> = BTreeMap::new();
     for _ in 0..if options.quick { 2 } else { 7 } {
         for (name, machine, ends) in &ends {
-            let (between, published) = (
-                between.entry(name).or_default(),
-                published.entry(name).or_default(),
-            );
             left_out.attempt(name, THROUGHPUT, || {
                 let client = inside(ends.first, "iperf3");
-                between.push(iperf(ends.second, client, &ends.address, PORT)?);
+                let rate = iperf(ends.second, client, &ends.address, PORT)?;
+                between.entry(name).or_default().push(rate);
                 if *name != BARE {
                     let client = machine.outside("iperf3");
-                    published.push(iperf(ends.second, client, OUTER, PUBLISHED)?);
+                    let rate = iperf(ends.second, client, OUTER, PUBLISHED)?;
+                    published.entry(name).or_default().push(rate);
                 }
                 Ok(())
             })?;
