@@ -209,9 +209,9 @@ pub fn show_only(layout: Layout) -> Result<()> {
     }
 }
 
-/// The parents that Docker and Podman make for their cgroups and keep.
+/// The parents that Docker and Podman make for their cgroups and keep, and what a runtime that failed has left.
 fn remove_peers_cgroups() {
-    for parent in ["libpod_parent", "docker"] {
+    for parent in ["libpod_parent", "docker", subjects::PREFIX] {
         let search = Command::new("find")
             .args([
                 CGROUPS,

@@ -96,6 +96,9 @@ const CRUN_COMMAND: fn(&Bed) -> Command = |bed| bed.oci("crun");
 /// `runc`.
 const RUNC_COMMAND: fn(&Bed) -> Command = |bed| bed.oci("runc");
 
+/// How the names of all bundles' containers begin, and those of their cgroups.
+pub const PREFIX: &str = "soute-bench-";
+
 /// A bundle's container, by an OCI runtime.
 struct Container<'a> {
     bed: &'a Bed,
@@ -112,7 +115,7 @@ impl<'a> Container<'a> {
         bundle: &'static str,
         what: impl fmt::Display,
     ) -> Self {
-        let id = format!("bench-{what}").replace([' ', ','], "-");
+        let id = format!("{PREFIX}{what}").replace([' ', ','], "-");
         Self {
             bed,
             runtime,
