@@ -97,8 +97,8 @@ pub fn measure_in_namespaces(layout: Layout, bed: &Bed, options: Options) -> Res
 pub fn in_namespaces(words: &[&str], bed: &Bed, options: Options, name: &str) -> Result<Value> {
     let this = bed.path("xtask");
     std::fs::copy(std::env::current_exe()?, &this)?;
-    // Whoever is measured is in a process group of its own, which the terminal's interrupt does not reach: all of it ends
-    // with this process instead.
+    // Whoever is measured is in a process group of its own, which the terminal's interrupt does not reach: all of it
+    // ends with this process instead.
     let mut inside = command(
         "setpriv",
         [

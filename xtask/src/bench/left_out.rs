@@ -33,8 +33,8 @@ impl LeftOut {
         }
     }
 
-    /// What `measure` finds of `who` for the measurement `of`. None if it fails and `who` is a peer, which is out of that
-    /// measurement from then on.
+    /// What `measure` finds of `who` for the measurement `of`. None if it fails and `who` is a peer, which is out of
+    /// that measurement from then on.
     ///
     /// # Errors
     /// It fails for the floor or for soute: without them nothing can be said.

@@ -16,12 +16,12 @@ use rustix::time::Timespec;
 
 use crate::shell;
 
-/// For one command of whoever is measured. The slowest takes some tenths of a second, and ten times that on a machine that
-/// is busy: what has not ended by then waits for something that does not come.
+/// For one command of whoever is measured. The slowest takes some tenths of a second, and ten times that on a machine
+/// that is busy: what has not ended by then waits for something that does not come.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// For a command that removes many containers, or those that do not heed SIGTERM: Podman gives each ten seconds, and not all
-/// of them at once.
+/// For a command that removes many containers, or those that do not heed SIGTERM: Podman gives each ten seconds, and
+/// not all of them at once.
 pub const REMOVAL: Duration = Duration::from_secs(600);
 
 /// A program in a process group of its own, which is killed if it has not ended when this goes.

@@ -67,8 +67,8 @@ pub struct Pace {
     pub limit: Duration,
 }
 
-/// Measures all subjects under the name `what`, turn by turn, and gives each one's milliseconds. A peer that fails, be it
-/// once, has none: half a figure is none.
+/// Measures all subjects under the name `what`, turn by turn, and gives each one's milliseconds. A peer that fails, be
+/// it once, has none: half a figure is none.
 ///
 /// # Errors
 /// The floor or soute fails.
