@@ -86,9 +86,18 @@ impl Reference {
         if self.registry != DEFAULT_REGISTRY {
             return self.name();
         }
-        match self.repository.strip_prefix(OFFICIAL) {
-            Some(short) if !short.contains('/') => short.to_owned(),
-            _ => self.repository.clone(),
+        let short = match self.repository.strip_prefix(OFFICIAL) {
+            Some(short) if !short.contains('/') => short,
+            _ => &self.repository,
+        };
+        // `docker.io/localhost/a` without its registry is another image.
+        match parse(short) {
+            Ok(read)
+                if (&read.registry, &read.repository) == (&self.registry, &self.repository) =>
+            {
+                short.to_owned()
+            }
+            _ => self.name(),
         }
     }
 
@@ -341,6 +350,16 @@ mod tests {
                 "a__b/c-----d.e_f:latest",
             ),
             ("foo:5000", "docker.io/library/foo:5000", "foo:5000"),
+            (
+                "docker.io/localhost/a",
+                "docker.io/localhost/a:latest",
+                "docker.io/localhost/a:latest",
+            ),
+            (
+                "docker.io/a.b/c",
+                "docker.io/a.b/c:latest",
+                "docker.io/a.b/c:latest",
+            ),
         ] {
             let reference = Reference::parse(written).unwrap();
             assert_eq!(reference.to_string(), normal, "{written}");
