@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::cargo::root;
 
 /// Folders of the tree whose paths a document may name in back-quotes.
-const FOLDERS: &[&str] = &["bench/", "crates/", "docs/", "tests/", "xtask/"];
+const FOLDERS: &[&str] = &["bench/", "crates/", "docs/", "fuzz/", "tests/", "xtask/"];
 
 /// What is named and not there, in all documents.
 pub fn check() -> Result<Vec<String>> {
@@ -34,7 +34,7 @@ pub fn check() -> Result<Vec<String>> {
 
 fn documents() -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for folder in ["", "docs", "docs/decisions"].map(|folder| root().join(folder)) {
+    for folder in ["", "docs", "docs/decisions", "fuzz"].map(|folder| root().join(folder)) {
         let entries = std::fs::read_dir(&folder)
             .with_context(|| format!("cannot list {}", folder.display()))?;
         for entry in entries {

@@ -87,6 +87,11 @@ pub fn run(options: &Options) -> Result<()> {
             "--deny",
             "warnings",
         ]))?;
+        // All dependencies once more, with other flags: some minutes.
+        if !options.quick {
+            step("fuzz targets");
+            check_fuzz()?;
+        }
     }
     step("build");
     let soute = build_soute(PROFILE)?;
@@ -106,6 +111,23 @@ pub fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     vm::run(PROFILE, None)
+}
+
+/// The fuzz targets, which are a workspace of their own, still fit what they call. They are not linked, which takes a
+/// C++ compiler, nor run.
+fn check_fuzz() -> Result<()> {
+    const MANIFEST: &str = "fuzz/Cargo.toml";
+    shell::run(&mut cargo(["fmt", "--manifest-path", MANIFEST, "--check"]))?;
+    let mut check = cargo([
+        "check",
+        "--quiet",
+        "--locked",
+        "--manifest-path",
+        MANIFEST,
+        "--no-default-features",
+    ]);
+    // The first is as cargo-fuzz sets it.
+    shell::run(check.env("RUSTFLAGS", "--cfg fuzzing --deny warnings"))
 }
 
 fn run_tests(options: &Options, soute: &Path, images: &Images) -> Result<()> {

@@ -20,6 +20,23 @@ mod reference;
 mod store;
 pub mod unpack;
 
+/// For fuzz/: reads a manifest or an index, and chooses from the latter.
+#[cfg(fuzzing)]
+pub fn fuzz_manifest(content: &[u8]) {
+    if let Ok(manifest::Document::Index(entries)) = manifest::Document::parse(content) {
+        _ = manifest::for_platform(entries, &Platform::host(), "fuzz");
+    }
+}
+
+/// For fuzz/: applies instructions, one a line.
+#[cfg(fuzzing)]
+pub fn fuzz_changes(changes: &str) {
+    let mut config = ImageConfig::default();
+    for change in changes.lines() {
+        _ = changes::apply(&mut config, change);
+    }
+}
+
 pub use config::{ConfigFile, Healthcheck, History, ImageConfig, RootFs};
 pub use digest::{DiffId, Digest, ImageId};
 pub use error::{Cause, Error};

@@ -130,6 +130,12 @@ impl Connection {
     }
 }
 
+/// For fuzz/: reads a message as a connection.
+#[cfg(fuzzing)]
+pub fn fuzz(message: &Message<'_>) {
+    _ = Connection::read(message).map(|found| found.map(|(_, name)| name.finish()));
+}
+
 /// Protocol, source and destination.
 fn tuple(of: &Attribute<'_>) -> Result<Option<(u8, SocketAddr, SocketAddr)>, Malformed> {
     let (mut source, mut destination) = (None, None);

@@ -69,6 +69,34 @@ impl Nftables {
     }
 }
 
+/// For fuzz/: reads a message as each of what is asked for, and runs the rule that it may be with the elements in it.
+#[cfg(fuzzing)]
+pub fn fuzz(message: &soute_sys::netlink::Message<'_>) {
+    _ = dump::read_table(message);
+    _ = dump::read_chain(message);
+    _ = dump::read_rule(message);
+    _ = dump::read_set(message);
+    _ = dump::read_text(message);
+    _ = Event::read(message);
+    let elements = dump::read_elements(message).unwrap_or_default();
+    let Ok((_, program)) = dump::read_program(message) else {
+        return;
+    };
+    for (intervals, ipv4) in [(false, true), (true, false)] {
+        let contents = Contents {
+            intervals,
+            key: 4,
+            elements: elements.clone(),
+        };
+        let packet = Arriving {
+            ipv4,
+            protocol: 6,
+            port: 80,
+        };
+        _ = program.run(packet, &Sets::from([("s".to_owned(), contents)]));
+    }
+}
+
 /// A message's type as netlink counts it.
 fn kind(message: u16) -> u16 {
     NFTABLES << 8 | message

@@ -101,6 +101,16 @@ fn unless_missing<T>(asked: Result<Option<T>, CallError>) -> Result<Option<T>, C
     }
 }
 
+/// For fuzz/: reads a message as each of what is asked for.
+#[cfg(fuzzing)]
+pub fn fuzz(message: &soute_sys::netlink::Message<'_>) {
+    _ = Link::read(message);
+    _ = Address::read(message);
+    _ = Route::read(message);
+    _ = Decision::read(message);
+    _ = Neighbour::read(message);
+}
+
 /// The body of a message of which the last bytes are cut off.
 #[cfg(test)]
 fn cut_body(header: &[u8], attributes: &[(u16, Vec<u8>)], cut: usize) -> Vec<u8> {

@@ -171,6 +171,14 @@ fn request(family: u8, protocol: Protocol) -> Writer {
     Writer::new(&header)
 }
 
+/// For fuzz/: reads a message as a socket.
+#[cfg(fuzzing)]
+pub fn fuzz(message: &Message<'_>) {
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        _ = BoundSocket::read(protocol, message);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, UdpSocket};

@@ -337,6 +337,15 @@ impl AsFd for Socket {
     }
 }
 
+/// For fuzz/: takes a datagram apart as [`Socket::converse`] does; `hear` is given each message.
+#[cfg(fuzzing)]
+pub fn fuzz(datagram: &[u8], hear: &mut dyn FnMut(&Message<'_>)) {
+    for heard in messages(datagram).flatten() {
+        _ = answer(&heard);
+        hear(&heard);
+    }
+}
+
 /// One datagram of the kernel's. Only the kernel can send to a port without CAP_NET_ADMIN (netlink_sendmsg).
 fn receive<'b>(
     fd: &OwnedFd,

@@ -353,7 +353,7 @@ impl Nftables {
     }
 }
 
-fn read_table(message: &Message<'_>) -> Result<SeenTable, Malformed> {
+pub(super) fn read_table(message: &Message<'_>) -> Result<SeenTable, Malformed> {
     let (header, attributes) = message.split::<4>()?;
     let mut table = SeenTable {
         family: Family(header[0]),
@@ -373,7 +373,7 @@ fn read_table(message: &Message<'_>) -> Result<SeenTable, Malformed> {
     Ok(table)
 }
 
-fn read_chain(message: &Message<'_>) -> Result<SeenChain, Malformed> {
+pub(super) fn read_chain(message: &Message<'_>) -> Result<SeenChain, Malformed> {
     let (header, attributes) = message.split::<4>()?;
     let mut chain = SeenChain {
         family: Family(header[0]),
@@ -411,7 +411,7 @@ fn read_chain(message: &Message<'_>) -> Result<SeenChain, Malformed> {
     Ok(chain)
 }
 
-fn read_rule(message: &Message<'_>) -> Result<SeenRule, Malformed> {
+pub(super) fn read_rule(message: &Message<'_>) -> Result<SeenRule, Malformed> {
     let (_, attributes) = message.split::<4>()?;
     let mut rule = SeenRule {
         chain: String::new(),
@@ -428,7 +428,7 @@ fn read_rule(message: &Message<'_>) -> Result<SeenRule, Malformed> {
     Ok(rule)
 }
 
-fn read_program(message: &Message<'_>) -> Result<(String, Program), Malformed> {
+pub(super) fn read_program(message: &Message<'_>) -> Result<(String, Program), Malformed> {
     let (_, attributes) = message.split::<4>()?;
     let (mut chain, mut program) = (String::new(), Program::default());
     for attribute in attributes {
@@ -442,7 +442,7 @@ fn read_program(message: &Message<'_>) -> Result<(String, Program), Malformed> {
     Ok((chain, program))
 }
 
-fn read_text(message: &Message<'_>) -> Result<RuleText, Malformed> {
+pub(super) fn read_text(message: &Message<'_>) -> Result<RuleText, Malformed> {
     let (header, attributes) = message.split::<4>()?;
     let mut rule = RuleText {
         comment: None,
@@ -461,7 +461,7 @@ fn read_text(message: &Message<'_>) -> Result<RuleText, Malformed> {
     Ok(rule)
 }
 
-fn read_set(message: &Message<'_>) -> Result<SeenSet, Malformed> {
+pub(super) fn read_set(message: &Message<'_>) -> Result<SeenSet, Malformed> {
     let (_, attributes) = message.split::<4>()?;
     let mut name = String::new();
     // What is zero is left out.
@@ -487,7 +487,7 @@ fn read_set(message: &Message<'_>) -> Result<SeenSet, Malformed> {
     })
 }
 
-fn read_elements(message: &Message<'_>) -> Result<Vec<Element>, Malformed> {
+pub(super) fn read_elements(message: &Message<'_>) -> Result<Vec<Element>, Malformed> {
     let (_, attributes) = message.split::<4>()?;
     match attributes.find(NFTA_SET_ELEM_LIST_ELEMENTS)? {
         Some(list) => list.nested().map(|entry| Element::read(&entry?)).collect(),

@@ -287,7 +287,7 @@ impl Event {
     }
 
     /// From an NFT_MSG_TRACE.
-    fn read(message: &Message<'_>) -> Result<Self, Malformed> {
+    pub(super) fn read(message: &Message<'_>) -> Result<Self, Malformed> {
         let (header, attributes) = message.split::<4>()?;
         let (mut table, mut chain) = (String::new(), String::new());
         let (mut id, mut kind, mut handle) = (0, 0, None);

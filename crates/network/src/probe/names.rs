@@ -297,6 +297,17 @@ fn read(bytes: &[u8], question: &Message) -> Heard {
     })
 }
 
+/// For fuzz/: reads what a server sends to a question for `web.`, whose number its first bytes are.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let mut question = Message::query();
+    question.metadata.id = bytes.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
+    if let Ok(name) = Name::from_ascii("web.") {
+        question.add_query(Query::query(name, RecordType::A));
+    }
+    _ = read(bytes, &question);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -42,7 +42,7 @@ impl Address {
     }
 
     /// From an RTM_NEWADDR; `None` for a family other than IPv4 and IPv6.
-    fn read(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
+    pub(super) fn read(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
         // struct ifaddrmsg: family, prefix, the first eight flags, scope, index (32).
         let (header, attributes) = message.split::<8>()?;
         let [_, prefix, flags, scope, index @ ..] = *header;

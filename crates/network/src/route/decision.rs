@@ -56,7 +56,7 @@ pub enum Kind {
 }
 
 impl Decision {
-    fn read(message: &Message<'_>) -> Result<Self, Malformed> {
+    pub(super) fn read(message: &Message<'_>) -> Result<Self, Malformed> {
         // struct rtmsg: family, prefix, source's prefix, tos, table, protocol, scope, type, flags (32).
         let (header, attributes) = message.split::<12>()?;
         let hop = Hop::read(None, attributes.clone())?;

@@ -151,7 +151,7 @@ impl Link {
     }
 
     /// From an RTM_NEWLINK.
-    fn read(message: &Message<'_>) -> Result<Self, Malformed> {
+    pub(super) fn read(message: &Message<'_>) -> Result<Self, Malformed> {
         // struct ifinfomsg: family, padding, type (16), index (32), flags (32), mask (32).
         let (header, attributes) = message.split::<16>()?;
         let [_, _, t0, t1, i0, i1, i2, i3, f0, f1, f2, f3, ..] = *header;

@@ -47,7 +47,7 @@ pub enum Reached {
 
 impl Neighbour {
     /// From an RTM_NEWNEIGH; `None` for what is no address.
-    fn read(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
+    pub(super) fn read(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
         // struct ndmsg: family, padding (3), interface (32), state (16), flags, type.
         let (header, attributes) = message.split::<12>()?;
         let [_, _, _, _, i0, i1, i2, i3, s0, s1, _, _] = *header;

@@ -54,7 +54,7 @@ pub struct Hop {
 
 impl Route {
     /// From an RTM_NEWROUTE; `None` unless it is one of IPv4 or IPv6 to other machines.
-    fn read(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
+    pub(super) fn read(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
         // struct rtmsg: family, prefix, source's prefix, tos, table, protocol, scope, type, flags (32).
         let (header, attributes) = message.split::<12>()?;
         let [family, prefix, _, _, table, _, _, kind, marks @ ..] = *header;

@@ -103,7 +103,7 @@ impl Layout {
 
     /// The layout from the text of the two files. `visible` says whether a mount
     /// (id, mount point) is on top of whatever else is mounted there. The controllers of v2 stay empty.
-    fn parse(
+    pub(super) fn parse(
         mountinfo: &str,
         own: &str,
         visible: impl Fn(u64, &Path) -> bool,

@@ -44,3 +44,14 @@ pub use spec::{SpecResources, always_allowed};
 pub use stats::{CpuStats, HugetlbStats, IoStats, MemoryStats, PidsStats, Stats, Throttling};
 pub use sub::SubPaths;
 pub use validate::{MEMORY_MIN, ResourceError};
+
+/// For fuzz/: reads what the kernel tells of hierarchies, behind an empty line /proc/self/cgroup, and lists of CPUs.
+#[cfg(fuzzing)]
+pub fn fuzz(text: &str) {
+    let (mountinfo, own) = text.split_once("\n\n").unwrap_or((text, text));
+    if let Ok(layout) = Layout::parse(mountinfo, own, |_, _| true) {
+        _ = Place::from_spec(&layout, "a/../b", "fuzz");
+    }
+    _ = stats::io_v2("io.stat".as_ref(), text);
+    _ = validate::parse_list(text);
+}
