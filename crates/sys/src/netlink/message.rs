@@ -173,7 +173,11 @@ fn verdict(message: &Message<'_>, code: i32, attributes: &[u8]) -> Answer {
     }
     let mut refusal = Refusal {
         sequence: message.sequence,
-        errno: Errno::from_raw_os_error(code.saturating_neg()),
+        // The kernel's numbers end at MAX_ERRNO (linux/err.h), and so do those that rustix takes.
+        errno: match code.saturating_neg() {
+            number @ 1..=4095 => Errno::from_raw_os_error(number),
+            _ => Errno::BADMSG,
+        },
         text: None,
         offset: None,
     };
@@ -239,6 +243,23 @@ mod tests {
             };
             assert_eq!(refusal.text.as_deref(), Some("no such thing"));
             assert_eq!((refusal.errno, refusal.offset), (Errno::NOENT, Some(20)));
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_no_error_is_a_bad_message() {
+        for (code, errno) in [
+            (-4095, Errno::from_raw_os_error(4095)),
+            (-4096, Errno::BADMSG),
+            (-0xfffb, Errno::BADMSG),
+            (i32::MIN, Errno::BADMSG),
+        ] {
+            let bytes = one(DONE, 0, &i32::to_ne_bytes(code));
+            let heard = messages(&bytes).next().unwrap().unwrap();
+            let Ok(Answer::Refused(refusal)) = answer(&heard) else {
+                panic!("not an error: {code}")
+            };
+            assert_eq!(refusal.errno, errno, "{code}");
         }
     }
 
