@@ -29,6 +29,12 @@ impl Mounted {
         Self::new(&["-t", "overlay", "-o", &options, "test"], at)
     }
 
+    /// A file of the machine's, which is executed or read when another is asked for.
+    #[track_caller]
+    pub fn instead(file: &str, at: &str) -> Self {
+        Self::new(&["--bind", file], at)
+    }
+
     #[track_caller]
     fn new(words: &[&str], at: &str) -> Self {
         output(Command::new("mount").args(words).arg(at)).success();

@@ -35,6 +35,7 @@ pub const TESTS: &[&str] = &[
     "tcpdump",
     "tmux",
     "tshark",
+    "ufw",
     "util-linux",
     "zstd",
 ];

@@ -2,7 +2,8 @@
 //!
 //! What a published port translates never crosses them: to have their say all the same, they are asked here what they would
 //! do with the first packet of a connection from anywhere. A rule that asks for more than is known of such a packet (an
-//! interface, a source) decides nothing: what only some may reach is closed to others.
+//! interface, a source) decides nothing: what only some may reach is closed to others. A rule for the very port that drops
+//! some of what comes, by a limit say, closes it: nobody keeps to that limit for what is translated.
 
 use std::collections::HashMap;
 
@@ -74,32 +75,50 @@ impl Inputs {
             let mut left = MOST;
             let drops = || base.is_some_and(|base| base.drops);
             sees && rules
-                .judge(&chain.name, packet, DEEPEST, &mut left)
+                .judge(&chain.name, packet, false, DEEPEST, &mut left)
                 .map_or_else(drops, |passes| !passes)
         })
     }
 }
 
 impl Rules {
-    /// Whether the packet passes by this chain. `None`: it does not say.
-    fn judge(&self, chain: &str, packet: Arriving, deep: usize, left: &mut usize) -> Option<bool> {
+    /// Whether the packet passes by this chain. `None`: it does not say. `named`: what led here was for the very port.
+    fn judge(
+        &self,
+        chain: &str,
+        packet: Arriving,
+        named: bool,
+        deep: usize,
+        left: &mut usize,
+    ) -> Option<bool> {
         for program in self.chains.get(chain).into_iter().flatten() {
             *left = left.saturating_sub(1);
             if *left == 0 || deep == 0 {
                 return Some(false);
             }
-            match program.run(packet, &self.sets) {
-                None => {}
-                Some(Verdict::Accept) => return Some(true),
-                Some(Verdict::Drop) => return Some(false),
-                Some(Verdict::Return) => return None,
-                Some(Verdict::Jump(to)) => {
-                    let passes = self.judge(&to, packet, deep - 1, left);
-                    if passes.is_some() {
-                        return passes;
-                    }
+            let Some(ruling) = program.run(packet, &self.sets) else {
+                continue;
+            };
+            // No port has that number.
+            let other = Arriving { port: 0, ..packet };
+            let named = named || program.run(other, &self.sets).is_none();
+            let passes = match &ruling.verdict {
+                Verdict::Accept => Some(true),
+                Verdict::Drop => Some(false),
+                Verdict::Return => None,
+                Verdict::Jump(to) | Verdict::Goto(to) => {
+                    self.judge(to, packet, named, deep - 1, left)
                 }
-                Some(Verdict::Goto(to)) => return self.judge(&to, packet, deep - 1, left),
+            };
+            if !ruling.always {
+                if named && passes == Some(false) {
+                    return passes;
+                }
+                continue;
+            }
+            let goes_on = matches!(ruling.verdict, Verdict::Jump(_)) && passes.is_none();
+            if !goes_on {
+                return passes;
             }
         }
         None
@@ -193,6 +212,7 @@ mod tests {
             ipv4,
             protocol: 6,
             port: 8080,
+            address: None,
         }
     }
 
@@ -291,6 +311,83 @@ mod tests {
                 .closes(tcp(true))
                 .is_some()
         );
+    }
+
+    /// As `ufw limit` has it: some are dropped, and then all are let in.
+    #[test]
+    fn a_limit_of_the_very_port_closes_it() {
+        let limited = |to: Verdict| [vec![Expr::AtMost(6)], verdict(to)].concat();
+        let accept = || vec![verdict(Verdict::Accept)];
+        let ours = || [protocol(6), port(8080)].concat();
+        let others = || [protocol(6), port(22)].concat();
+        let closes = |first: Vec<Expr>| is_closed(&[("input", vec![first]), ("input", accept())]);
+        assert!(closes([ours(), limited(Verdict::Drop)].concat()));
+        assert!(!closes([others(), limited(Verdict::Drop)].concat()));
+        // One of all that comes, or one that drops nothing.
+        assert!(!closes(limited(Verdict::Drop)));
+        assert!(!closes([ours(), limited(Verdict::Accept)].concat()));
+        assert!(!closes([ours(), limited(Verdict::Return)].concat()));
+        // It lets in, up to the limit, what nothing else does.
+        assert!(is_closed(&[(
+            "input",
+            vec![ours(), limited(Verdict::Accept)]
+        )]));
+        // Wherever it leads, and whatever led there.
+        let to = |words: Vec<Expr>| [words, verdict(Verdict::Jump("limits".into()))].concat();
+        let by_jump = |first: Vec<Expr>, then: Vec<Expr>| {
+            is_closed(&[
+                ("input", vec![first]),
+                ("input", accept()),
+                ("limits", vec![then]),
+            ])
+        };
+        assert!(by_jump(
+            to([ours(), vec![Expr::AtMost(6)]].concat()),
+            verdict(Verdict::Drop)
+        ));
+        assert!(by_jump(to(ours()), limited(Verdict::Drop)));
+        assert!(!by_jump(to(protocol(6)), limited(Verdict::Drop)));
+        // What was loaded before is not what is compared after something that may have loaded something else.
+        let stale = [
+            vec![Expr::Meta(Meta::L4proto, AT), Expr::AtMost(6)],
+            vec![is(Compare::Equal, &[6])],
+            verdict(Verdict::Drop),
+        ];
+        assert!(!closes([ours(), stale.concat()].concat()));
+    }
+
+    /// A port of one address is for that alone.
+    #[test]
+    fn the_address_is_known_if_the_port_has_one() {
+        let to = |address: &[u8], offset, length| {
+            vec![
+                payload(Header::Network, offset, length),
+                is(Compare::Equal, address),
+            ]
+        };
+        let four = [192, 0, 2, 1];
+        let six = "2001:db8::1"
+            .parse::<std::net::Ipv6Addr>()
+            .unwrap()
+            .octets();
+        for (family, rule, own, other) in [
+            (Family::IPV4, to(&four, 16, 4), "192.0.2.1", "192.0.2.5"),
+            (Family::IPV6, to(&six, 24, 16), "2001:db8::1", "2001:db8::2"),
+        ] {
+            let rules = [("input", vec![rule, port(8080), verdict(Verdict::Accept)])];
+            let inputs = inputs(family, true, &rules);
+            let is_closed = |address: Option<&str>| {
+                let address = address.map(|address| address.parse().unwrap());
+                let packet = Arriving {
+                    address,
+                    ..tcp(family == Family::IPV4)
+                };
+                inputs.closes(packet).is_some()
+            };
+            assert!(!is_closed(Some(own)));
+            assert!(is_closed(Some(other)));
+            assert!(is_closed(None));
+        }
     }
 
     #[test]

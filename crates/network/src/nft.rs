@@ -24,7 +24,7 @@ pub use element::{Data, Element, Key, show};
 pub use expr::{Compare, Ct, Expr, Fib, Header, Meta, Nat, Reg, Verdict};
 pub use listen::Listener;
 pub use objects::{Base, Chain, Rule, Set, Table};
-pub use program::{Arriving, Contents, Program, Sets};
+pub use program::{Arriving, Contents, Program, Ruling, Sets};
 pub use trace::{Event, Header as TracedHeader, Met, Packet, Said, Tracer};
 pub use types::{ChainKind, Family, Hook, Mapped, Type};
 

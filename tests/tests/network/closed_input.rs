@@ -8,11 +8,11 @@ use soute_tests::{Outcome, World, output, wait_until};
 use crate::neighbour::{CLIENT, Neighbour, SERVER};
 
 /// As [`CLIENT`], and does not wait long.
-const KNOCK: &str = "import socket, sys
+pub const KNOCK: &str = "import socket, sys
 s = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=0.7)
 print(s.makefile().read(), end='')";
 
-const MACHINE6: &str = "2001:db8:0::1";
+pub const MACHINE6: &str = "2001:db8:0::1";
 
 /// What a firewall that is on lets in: answers, itself, what IPv6 needs, and what `user` says.
 fn policy(family: &str, input: &str, forward: &str) {
@@ -51,7 +51,7 @@ fn nft(script: &str) {
 
 /// A container of Debian's Python that tells each client its address, on port 80, and what its start told.
 #[track_caller]
-fn server(world: &World, flags: &[&str]) -> (String, String) {
+pub fn server(world: &World, flags: &[&str]) -> (String, String) {
     let words = ["debian", "python3", "-c", SERVER, "80"];
     let started = world.soute([&["run", "-d"], flags, &words].concat());
     let id = started.success().text().trim().to_owned();
@@ -62,13 +62,13 @@ fn server(world: &World, flags: &[&str]) -> (String, String) {
 }
 
 #[track_caller]
-fn knock(outside: &Neighbour, address: &str) -> Outcome {
+pub fn knock(outside: &Neighbour, address: &str) -> Outcome {
     outside.run("python3", &["-c", KNOCK, address, "8080"])
 }
 
 /// Nobody outside gets in, by either family.
 #[track_caller]
-fn is_closed(outside: &Neighbour) {
+pub fn is_closed(outside: &Neighbour) {
     for address in [outside.machine().as_str(), MACHINE6] {
         knock(outside, address).code(1);
     }
@@ -76,19 +76,19 @@ fn is_closed(outside: &Neighbour) {
 
 /// Everybody outside gets in, with the address that he has.
 #[track_caller]
-fn is_open(outside: &Neighbour) {
+pub fn is_open(outside: &Neighbour) {
     opens(outside, &outside.machine(), &outside.address());
     opens(outside, MACHINE6, &outside.address6());
 }
 
 /// Within a second it lets in who is seen with that address.
 #[track_caller]
-fn opens(outside: &Neighbour, address: &str, seen: &str) {
+pub fn opens(outside: &Neighbour, address: &str, seen: &str) {
     turns(outside, address, &format!("you are {seen}\n"));
 }
 
 #[track_caller]
-fn closes(outside: &Neighbour, address: &str) {
+pub fn closes(outside: &Neighbour, address: &str) {
     turns(outside, address, "");
 }
 
@@ -108,7 +108,7 @@ fn turns(outside: &Neighbour, address: &str, heard: &str) {
 
 /// The machine, another container and the container itself get in.
 #[track_caller]
-fn serves_the_machine(world: &World, outside: &Neighbour, id: &str) {
+pub fn serves_the_machine(world: &World, outside: &Neighbour, id: &str) {
     let machine = outside.machine();
     for address in ["127.0.0.1", "::1", &machine, MACHINE6] {
         output(Command::new("python3").args(["-c", CLIENT, address, "8080"]))

@@ -19,6 +19,8 @@ mod open_ports;
 mod outside;
 mod ports;
 mod rules_hook;
+mod sctp;
+mod ufw;
 mod why;
 mod wires;
 

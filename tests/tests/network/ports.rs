@@ -315,27 +315,54 @@ fn two_engines_share_the_table() {
 }
 
 #[test]
-fn udp_is_led_in_as_well() {
+fn udp_is_led_in_from_everywhere_as_well() {
     let world = World::debian();
     let outside = Neighbour::new(0);
     let serve = "import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(('', 53))
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(('::', 53))
 print('listening', flush=True)
 while True:
     text, address = s.recvfrom(100)
-    s.sendto(text + b' from ' + address[0].encode(), address)";
+    s.sendto(text + b' from ' + address[0].removeprefix('::ffff:').encode(), address)";
+    // Connected: an answer from another address than that which was asked is none.
     let ask = "import socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
+s = socket.socket(family, socket.SOCK_DGRAM)
 s.settimeout(5)
-s.sendto(b'hello', (sys.argv[1], 5353))
-print(s.recvfrom(100)[0].decode())";
+s.connect((sys.argv[1], 5353))
+s.send(b'hello')
+print(s.recv(100).decode())";
     let id = world.detached(["-p", "5353:53/udp", "debian", "python3", "-c", serve]);
     soute_tests::wait_until("it listens", || {
         world.soute(["logs", &id]).stdout.contains("listening")
     });
-    outside
-        .run("python3", &["-c", ask, &outside.machine()])
-        .success()
-        .prints(&format!("hello from {}", outside.address()));
+    let machine = outside.machine();
+    let outcome = |client: &str, address: &str| match client {
+        "outside" => outside.run("python3", &["-c", ask, address]),
+        "machine" => output(Command::new("python3").args(["-c", ask, address])),
+        container => world.soute(["exec", container, "python3", "-c", ask, address]),
+    };
+    let other = world.detached(["debian", "sleep", "1000"]);
+    world.soute(["network", "create", "net"]).success();
+    let elsewhere = world.detached(["--network", "net", "debian", "sleep", "1000"]);
+    // Whoever comes from another network is seen by his address, and whoever would be answered past the machine is not.
+    for (client, address, seen) in [
+        ("outside", machine.as_str(), outside.address()),
+        ("outside", "2001:db8:0::1", outside.address6()),
+        ("machine", "127.0.0.1", "10.121.0.1".to_owned()),
+        ("machine", &machine, machine.clone()),
+        (&other, &machine, "10.121.0.1".to_owned()),
+        (
+            &elsewhere,
+            &machine,
+            crate::address_in(&world, &elsewhere, "net"),
+        ),
+        // Itself, by way of the machine.
+        (&id, &machine, "10.121.0.1".to_owned()),
+    ] {
+        outcome(client, address)
+            .success()
+            .prints(&format!("hello from {seen}"));
+    }
 }

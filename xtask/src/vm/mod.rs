@@ -56,9 +56,13 @@ const EVERYTHING: &[Program] = &[
         ],
     ),
     Program::some("soute-tests", "faults", &["killed::", "wrecks::"]),
-    // The developer's kernel has neither ipvlan nor VLANs.
+    // The developer's kernel has neither ipvlan nor VLANs nor SCTP.
     Program::all("soute-network", "route"),
-    Program::some("soute-tests", "network", &["ipvlan::", "joined_by_path::"]),
+    Program::some(
+        "soute-tests",
+        "network",
+        &["ipvlan::", "joined_by_path::", "sctp::"],
+    ),
     Program::some(
         "soute-tests",
         "oci",

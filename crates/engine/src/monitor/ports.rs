@@ -44,15 +44,17 @@ impl Ports {
         Ok(ports)
     }
 
-    fn hold(&mut self, port: &Published, mut socket: Option<OwnedFd>) -> Result<(), CallError> {
+    fn hold(&mut self, port: &Published, socket: OwnedFd) -> Result<(), CallError> {
         let at = ports::listening(port);
-        if port.protocol == Protocol::Tcp
-            && let Some(socket) = socket.take()
-        {
-            self.proxy
-                .open(socket.into(), port.to)
-                .called(|| format!("epoll({at})"))?;
-        }
+        let socket = match port.protocol {
+            Protocol::Tcp => {
+                self.proxy
+                    .open(socket.into(), port.to)
+                    .called(|| format!("epoll({at})"))?;
+                None
+            }
+            Protocol::Udp | Protocol::Sctp => Some(socket),
+        };
         self.held.push(Held {
             at,
             protocol: port.protocol,

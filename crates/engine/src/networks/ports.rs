@@ -24,7 +24,7 @@ const MOST_TRIES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Reserved {
     pub(crate) published: Published,
-    pub(crate) socket: Option<OwnedFd>,
+    pub(crate) socket: OwnedFd,
 }
 
 /// Where its socket is.
@@ -155,7 +155,7 @@ fn hold_all(
     pairs: &[(IpAddr, IpAddr)],
     protocol: Protocol,
     mut port: u16,
-) -> Result<(Vec<Option<OwnedFd>>, u16), (IpAddr, CallError)> {
+) -> Result<(Vec<OwnedFd>, u16), (IpAddr, CallError)> {
     let mut sockets = Vec::new();
     for &(address, _) in pairs {
         let (socket, given) = hold(address, protocol, port).map_err(|e| (address, e))?;
@@ -171,7 +171,7 @@ pub(crate) fn hold(
     address: IpAddr,
     protocol: Protocol,
     port: u16,
-) -> Result<(Option<OwnedFd>, u16), CallError> {
+) -> Result<(OwnedFd, u16), CallError> {
     let (kind, number) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
         Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
@@ -182,14 +182,9 @@ pub(crate) fn hold(
         let to = SocketAddr::new(address, port);
         CallError::new(format!("{call}({to}/{})", protocol), e)
     };
-    let socket = match socket_with(family, kind, SocketFlags::CLOEXEC, Some(number)) {
-        Ok(socket) => socket,
-        // A machine without SCTP of its own has nobody else to take the port.
-        Err(Errno::PROTONOSUPPORT) if protocol == Protocol::Sctp && port != 0 => {
-            return Ok((None, port));
-        }
-        Err(e) => return Err(called("socket", e)),
-    };
+    // The kernel loads the module of a protocol that is asked for.
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(number))
+        .map_err(|e| called("socket", e))?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true).map_err(|e| called("IPV6_V6ONLY", e))?;
     }
@@ -203,12 +198,17 @@ pub(crate) fn hold(
     let given = getsockname(&socket)
         .and_then(SocketAddr::try_from)
         .map_err(|e| called("getsockname", e))?;
-    Ok((Some(socket), given.port()))
+    Ok((socket, given.port()))
 }
 
 /// Why the port cannot be had, in words.
 fn refused(places: &Places, map: &Wanted, address: IpAddr, port: u16, e: CallError) -> Error {
     let why = match e.errno() {
+        // Containers have this kernel, too.
+        Errno::PROTONOSUPPORT if map.protocol == Protocol::Sctp => {
+            "this kernel has no SCTP, so that nothing in a container could serve it (module sctp, CONFIG_IP_SCTP)"
+                .to_owned()
+        }
         Errno::ADDRNOTAVAIL => format!("{address} is no address of this machine"),
         Errno::ADDRINUSE => match owner(places, map, port) {
             Some(owner) => format!("port {port}/{} is {owner}", map.protocol),

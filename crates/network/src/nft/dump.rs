@@ -528,7 +528,7 @@ mod tests {
             let _ = (read_table(&message), read_chain(&message), read_rule(&message));
             let _ = (read_set(&message), read_elements(&message), read_text(&message));
             if let Ok((_, program)) = read_program(&message) {
-                let packet = Arriving { ipv4: true, protocol: 6, port: 80 };
+                let packet = Arriving { ipv4: true, protocol: 6, port: 80, address: None };
                 let _ = program.run(packet, &Sets::new());
             }
         }

@@ -1,10 +1,11 @@
 //! What a rule of anybody's does with a packet of which a few things are known: run as the kernel runs it, as far as that
 //! goes.
 //!
-//! Registers hold bytes that are known and bytes that are not. A rule whose verdict hangs on one that is not, or that has
-//! something that is not known here, decides nothing.
+//! Registers hold bytes that are known and bytes that are not. A rule whose verdict hangs on one that is not decides nothing;
+//! one that has something that is not known here decides perhaps.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use soute_sys::netlink::{Attribute, Attributes};
 
@@ -28,6 +29,17 @@ pub struct Arriving {
     pub protocol: u8,
     /// Its destination.
     pub port: u16,
+    /// The address of this machine's that it is for. `None`: any.
+    pub address: Option<IpAddr>,
+}
+
+/// What a rule does with a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Whether that is so of all such packets, as far as it was read: a limit lets some pass, and others not.
+    pub always: bool,
 }
 
 /// A rule's expressions.
@@ -120,8 +132,13 @@ impl Program {
     }
 
     /// What becomes of the packet by this rule. `None`: the next rule decides, or it cannot be told.
-    pub fn run(&self, packet: Arriving, sets: &Sets) -> Option<Verdict> {
+    pub fn run(&self, packet: Arriving, sets: &Sets) -> Option<Ruling> {
         let mut registers = Registers([None; REGISTERS]);
+        let mut always = true;
+        let ruling = |verdict: &Verdict, always| Ruling {
+            verdict: verdict.clone(),
+            always,
+        };
         for step in &self.0 {
             match step {
                 Step::Load(what, to) => registers.put(*to, &what.of(packet)),
@@ -174,7 +191,7 @@ impl Program {
                     match (to, found) {
                         (None, found) => (found.is_some() != *is_not).then_some(())?,
                         (Some(None), Some(found)) => match &found.data {
-                            Some(Data::Verdict(verdict)) => return Some(verdict.clone()),
+                            Some(Data::Verdict(verdict)) => return Some(ruling(verdict, always)),
                             _ => return None,
                         },
                         (Some(Some(to)), Some(_)) => registers.put(*to, &[None; 16]),
@@ -182,8 +199,12 @@ impl Program {
                     }
                 }
                 Step::Match(name, info) => matches(name, info, packet)?.then_some(())?,
-                Step::Verdict(verdict) => return Some(verdict.clone()),
-                Step::Unknown => return None,
+                Step::Verdict(verdict) => return Some(ruling(verdict, always)),
+                // It may have loaded something, too.
+                Step::Unknown => {
+                    always = false;
+                    registers = Registers([None; REGISTERS]);
+                }
             }
         }
         None
@@ -273,6 +294,8 @@ fn read(name: &str, data: &Attribute<'_>) -> Option<Option<Step>> {
             }
         }),
         "reject" => Step::Verdict(Verdict::Drop),
+        // As iptables has it; its DROP and ACCEPT are nft's own.
+        "target" if find(data, 1)?.text().ok()? == "REJECT" => Step::Verdict(Verdict::Drop),
         _ => return None,
     }))
 }
@@ -304,10 +327,11 @@ impl What {
             let bytes = bytes.iter().copied().chain(std::iter::repeat(0));
             bytes.take(length).map(Some).collect()
         };
-        let header = |at: usize, length: usize, there: &[(usize, u8)]| -> Vec<Option<u8>> {
+        // Of a header's bytes, those are known: where they are, and what.
+        let header = |at: usize, length: usize, there: &[(usize, &[u8])]| -> Vec<Option<u8>> {
             let byte = |offset: usize| {
                 let mut there = there.iter();
-                there.find(|(at, _)| *at == offset).map(|(_, byte)| *byte)
+                there.find_map(|(at, bytes)| bytes.get(offset.checked_sub(*at)?).copied())
             };
             let mut bytes: Vec<_> = (0..length.min(REGISTERS))
                 .map(|offset| byte(at.saturating_add(offset)))
@@ -321,12 +345,18 @@ impl What {
             Self::State => known(&NEW.to_ne_bytes()),
             Self::DestinationType => known(&LOCAL.to_ne_bytes()),
             Self::Network { offset, length } => {
-                let protocol = if packet.ipv4 { 9 } else { 6 };
-                header(*offset, *length, &[(protocol, packet.protocol)])
+                let (protocol, destination) = if packet.ipv4 { (9, 16) } else { (6, 24) };
+                let address = match packet.address {
+                    Some(IpAddr::V4(address)) => address.octets().to_vec(),
+                    Some(IpAddr::V6(address)) => address.octets().to_vec(),
+                    None => Vec::new(),
+                };
+                let there: [(usize, &[u8]); 2] =
+                    [(protocol, &[packet.protocol]), (destination, &address)];
+                header(*offset, *length, &there)
             }
             Self::Transport { offset, length } => {
-                let [high, low] = packet.port.to_be_bytes();
-                header(*offset, *length, &[(2, high), (3, low)])
+                header(*offset, *length, &[(2, &packet.port.to_be_bytes())])
             }
             Self::Constant(bytes) => known(bytes),
             Self::Anything(length) => vec![None; (*length).min(REGISTERS)],
