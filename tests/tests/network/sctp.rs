@@ -120,7 +120,7 @@ fn it_is_led_in_as_well() {
     takes(9000).fails(125, &["port 9000/sctp is container first's"]);
     let taken = within(None, || {
         bind(
-            &sctp().expect("SCTP"),
+            sctp().expect("SCTP"),
             &SocketAddr::from(([0, 0, 0, 0], 9000)),
         )
     });

@@ -146,11 +146,7 @@ fn one(
     }
 }
 
-/// The port, or a free one if it is 0, at each of the addresses.
-#[expect(
-    clippy::type_complexity,
-    reason = "an error of one of several addresses says of which"
-)]
+/// The port, or a free one if it is 0, at each of the addresses. An error of one of them says of which.
 fn hold_all(
     pairs: &[(IpAddr, IpAddr)],
     protocol: Protocol,
