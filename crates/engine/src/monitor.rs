@@ -25,6 +25,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 use soute_runtime::cgroups::{Cgroup, Layout};
 use soute_runtime::plan::Plan;
 use soute_runtime::process::{Birth, Caller, Failure, Started, exit_code, spawn};
+use soute_sys::netlink::Socket;
 use soute_sys::process::exit_now;
 
 use crate::error::Error;
@@ -96,9 +97,9 @@ impl Caller for Beside<'_> {
         Ok(())
     }
 
-    fn connect(&mut self, network: BorrowedFd<'_>) -> Result<(), Failure> {
+    fn connect(&mut self, network: BorrowedFd<'_>, inside: Socket) -> Result<(), Failure> {
         self.upkeep = Upkeep::new(true, self.networks.noted().heeds_firewall());
-        self.names = crate::networks::connect(self.places, self.networks, network)
+        self.names = crate::networks::connect(self.places, self.networks, network, inside)
             .map_err(|e| Failure::setup("the container's networks", e))?;
         Ok(())
     }

@@ -40,6 +40,11 @@ impl Rtnetlink {
         Socket::open(Protocol::Route).map(Self)
     }
 
+    /// That in which a process has opened `socket`, for [`Protocol::Route`].
+    pub fn of(socket: Socket) -> Self {
+        Self(socket)
+    }
+
     /// Another. The caller has one thread ([`Socket::open_in`]).
     pub fn open_in(namespace: BorrowedFd<'_>) -> Result<Self, CallError> {
         Socket::open_in(Protocol::Route, namespace).map(Self)

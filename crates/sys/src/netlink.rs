@@ -119,6 +119,15 @@ impl Socket {
         Self::new(protocol.open(SocketFlags::empty())?)
     }
 
+    /// One that another process has opened by [`Self::open`], in its own network namespace, and sent.
+    pub fn sent(fd: OwnedFd) -> Self {
+        Self {
+            fd,
+            sequence: 0,
+            buffer: Vec::new(),
+        }
+    }
+
     /// In another network namespace. A process in between enters it and hands the socket out: whoever may enter a
     /// namespace may not always come back.
     ///
@@ -183,11 +192,7 @@ impl Socket {
         ] {
             turn_on(fd.as_fd(), option, name)?;
         }
-        Ok(Self {
-            fd,
-            sequence: 0,
-            buffer: Vec::new(),
-        })
+        Ok(Self::sent(fd))
     }
 
     /// `count` numbers, of which this is the first, for messages that the caller puts together.

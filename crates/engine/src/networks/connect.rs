@@ -64,11 +64,14 @@ pub(super) fn peer_name(id: &str, number: usize) -> String {
     format!("veth{number}{}", &short(id)[..9])
 }
 
-/// Joins a container, whose network namespace this is, to a network; `hairpin` as [`wire`] has it.
+/// A container's network namespace.
+pub(super) type Within<'a> = (BorrowedFd<'a>, &'a mut Rtnetlink);
+
+/// Joins a container to a network; `hairpin` as [`wire`] has it.
 pub(super) fn join(
     machine: &mut Rtnetlink,
     network: &NetworkRecord,
-    container: BorrowedFd<'_>,
+    container: Within<'_>,
     connection: &Wire,
     hairpin: bool,
 ) -> Result<(), Error> {
@@ -136,7 +139,7 @@ pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result
 fn wire(
     machine: &mut Rtnetlink,
     bridge: &Link,
-    container: BorrowedFd<'_>,
+    (container, inside): Within<'_>,
     connection: &Wire,
     hairpin: bool,
 ) -> Result<(), CallError> {
@@ -164,7 +167,7 @@ fn wire(
     if hairpin {
         let_come_back(machine, connection)?;
     }
-    settle(container, connection)
+    settle(inside, connection)
 }
 
 /// What the container sends by this wire may come back to it.
@@ -175,17 +178,15 @@ pub(super) fn let_come_back(machine: &mut Rtnetlink, connection: &Wire) -> Resul
     }
 }
 
-/// Opens a container's network, and finds an interface that it has.
-fn inside(container: BorrowedFd<'_>, interface: &str) -> Result<(Rtnetlink, Link), CallError> {
-    let mut inside = Rtnetlink::open_in(container)?;
+/// An interface that the container has.
+fn find(inside: &mut Rtnetlink, interface: &str) -> Result<Link, CallError> {
     let missing = || CallError::new(interface.to_owned(), Errno::NODEV);
-    let link = inside.link(interface)?.ok_or_else(missing)?;
-    Ok((inside, link))
+    inside.link(interface)?.ok_or_else(missing)
 }
 
 /// Gives a container's interface its addresses and routes, and brings it up.
-pub(super) fn settle(container: BorrowedFd<'_>, connection: &Wire) -> Result<(), CallError> {
-    let (mut inside, link) = inside(container, &connection.interface)?;
+pub(super) fn settle(inside: &mut Rtnetlink, connection: &Wire) -> Result<(), CallError> {
+    let link = find(inside, &connection.interface)?;
     for &(address, prefix) in &connection.addresses {
         // An ipvlan's is no other's on its parent.
         patiently(Errno::ADDRINUSE, || {
@@ -194,7 +195,7 @@ pub(super) fn settle(container: BorrowedFd<'_>, connection: &Wire) -> Result<(),
     }
     inside.set_up(link.index, true)?;
     let mut gateways = connection.gateways.iter();
-    gateways.try_for_each(|&gateway| lead_everywhere(&mut inside, &link, gateway))
+    gateways.try_for_each(|&gateway| lead_everywhere(inside, &link, gateway))
 }
 
 /// Has a gateway, or where it is 0.0.0.0 or :: the link itself, lead out of the container whose network namespace this is, by an interface that it has.
@@ -203,7 +204,8 @@ pub(super) fn lead_out(
     interface: &str,
     gateway: IpAddr,
 ) -> Result<(), CallError> {
-    let (mut inside, link) = inside(container, interface)?;
+    let mut inside = Rtnetlink::open_in(container)?;
+    let link = find(&mut inside, interface)?;
     lead_everywhere(&mut inside, &link, gateway)
 }
 

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use soute_network::route::Rtnetlink;
 use soute_network::ruleset::{Published, Ruleset};
 use soute_network::{Mac, Subnet, dns};
+use soute_sys::netlink::Socket;
 
 pub(crate) use carry::Order;
 pub use carry::Side;
@@ -517,17 +518,25 @@ fn all_noted(places: &Places) -> Vec<(String, Noted)> {
         .collect()
 }
 
-/// Joins the container whose network namespace this is to its networks. Gives the sockets of its name server, where it is
+/// Joins the container whose network namespace this is, and in which the socket is, to its networks. Gives the sockets of its name server, where it is
 /// to have one.
 pub(crate) fn connect(
     places: &Places,
     wanted: &Wires,
     container: BorrowedFd<'_>,
+    inside: Socket,
 ) -> Result<Option<dns::Sockets>, Error> {
     let mut machine = Rtnetlink::open()?;
+    let mut inside = Rtnetlink::of(inside);
     for (network, wire) in &wanted.wires {
         let hairpin = !wanted.ports.is_empty();
-        connect::join(&mut machine, network, container, wire, hairpin)?;
+        connect::join(
+            &mut machine,
+            network,
+            (container, &mut inside),
+            wire,
+            hairpin,
+        )?;
     }
     firewall::publish(places, &wanted.noted().published, wanted.publish_open)?;
     Ok(match wanted.have_names() {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use soute_network::Mac;
 use soute_network::route::{End, IpvlanMode, Link, LinkFlags, MacvlanMode, Rtnetlink};
 
-use super::connect::{self, patiently};
+use super::connect::{self, Within, patiently};
 use super::record::{Driver, NetworkRecord, Vlan};
 use super::{NewNetwork, Wire};
 use crate::error::Error;
@@ -221,7 +221,7 @@ pub(super) fn mac(network: &NetworkRecord, wanted: Option<Mac>, own: Mac) -> Res
 pub(super) fn join(
     machine: &mut Rtnetlink,
     network: &NetworkRecord,
-    container: BorrowedFd<'_>,
+    (container, inside): Within<'_>,
     wire: &Wire,
 ) -> Result<(), Error> {
     let parent = parent(machine, network)?;
@@ -253,7 +253,7 @@ pub(super) fn join(
         Driver::Bridge => Ok(()),
     };
     made.map_err(|e| refused(machine, network, wire, e))?;
-    Ok(connect::settle(container, wire)?)
+    Ok(connect::settle(inside, wire)?)
 }
 
 /// Why the kernel made no link, in words.

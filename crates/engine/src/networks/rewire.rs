@@ -225,7 +225,14 @@ impl Engine {
         let mut machine = Rtnetlink::open()?;
         let hairpin = !noted.published.is_empty();
         let container = running.network.as_fd();
-        connect::join(&mut machine, network, container, &wire, hairpin)?;
+        let mut inside = Rtnetlink::open_in(container)?;
+        connect::join(
+            &mut machine,
+            network,
+            (container, &mut inside),
+            &wire,
+            hairpin,
+        )?;
         Ok(notices)
     }
 

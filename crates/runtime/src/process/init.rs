@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
+use soute_sys::netlink::{Protocol, Socket};
 use soute_sys::process::exit_now;
 use soute_sys::{CallError, Called};
 
@@ -84,9 +85,15 @@ fn set_up(
             .step("the network namespace")?;
         soute_sys::net::loopback_up().step("the loopback interface")?;
     }
-    // The parent connects it while the rest is set up.
+    // The parent connects it while the rest is set up. The socket spares it a process that would come in for one.
     if plan.has_interfaces() {
-        channel.send(&[NETWORK], &[]).step("telling the parent")?;
+        let step = "telling the parent";
+        if plan.connected {
+            let inside = Socket::open(Protocol::Route).step("the network")?;
+            channel.send(&[NETWORK], &[inside.as_fd()]).step(step)?;
+        } else {
+            channel.send(&[NETWORK], &[]).step(step)?;
+        }
     }
 
     // Kernel file systems while the machine's are still in sight (see mounts::kernel); the parent builds the rest now.

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Gid, Mode, Uid};
 use rustix::process::Pid;
+use soute_sys::netlink::Socket;
 use soute_sys::process::{Cloned, clone3, flags};
 use soute_sys::{CallError, Called};
 
@@ -33,7 +34,8 @@ pub(super) const MOUNTS: u8 = b'M';
 pub(super) const TERMINAL: u8 = b'T';
 /// All is mounted: it is the machine's hooks' turn, says the child; they have run, says the parent.
 pub(super) const HOOKS: u8 = b'H';
-/// The network is there for devices to move in, says the child; they have, says the parent.
+/// The network is there for devices to move in, says the child, and sends a socket that is in it, if others are to be made
+/// there; they have, says the parent.
 pub(super) const NETWORK: u8 = b'N';
 /// It is time for what only the machine's privileges can set, says the process; it is set, says its maker.
 pub(super) const OUTSIDE: u8 = b'O';
@@ -85,11 +87,12 @@ pub trait Caller {
     fn made(&mut self, first: Pid) -> Result<(), Failure>;
 
     /// The container's network namespace is there, with nothing but loopback: interfaces are put into it here, if the
-    /// plan says so ([`Plan::connected`]). The child places its mounts meanwhile.
+    /// plan says so ([`Plan::connected`]). The child places its mounts meanwhile. `inside` is of
+    /// [`Protocol::Route`](soute_sys::netlink::Protocol::Route), in that namespace.
     ///
     /// # Errors
     /// What could not be connected.
-    fn connect(&mut self, network: BorrowedFd<'_>) -> Result<(), Failure>;
+    fn connect(&mut self, network: BorrowedFd<'_>, inside: Socket) -> Result<(), Failure>;
 }
 
 /// A caller with no networks.
@@ -98,7 +101,7 @@ impl<F: FnMut(Pid) -> Result<(), Failure>> Caller for F {
         self(first)
     }
 
-    fn connect(&mut self, _: BorrowedFd<'_>) -> Result<(), Failure> {
+    fn connect(&mut self, _: BorrowedFd<'_>, _: Socket) -> Result<(), Failure> {
         Err(Failure::setup(
             "the network",
             "there is nobody to connect it",
@@ -303,7 +306,11 @@ fn answer_all(
                     moved.push(device.carry(network.as_fd())?);
                 }
                 if plan.connected {
-                    caller.connect(network.as_fd())?;
+                    let inside = message.descriptors.into_iter().next();
+                    let inside = inside.ok_or_else(|| {
+                        Failure::setup("the network", "no socket came from its namespace")
+                    })?;
+                    caller.connect(network.as_fd(), Socket::sent(inside))?;
                 }
                 channel.send(&[NETWORK], &[]).step("telling the child")?;
             }
