@@ -4,6 +4,7 @@
 //! - [`ruleset`]: the one table of nftables that soute has on a machine.
 //! - [`check`]: whether one end reaches another, step by step.
 //! - [`closed`]: which of the machine's own input chains keep a port from outside.
+//! - [`forwards`]: which of its forward chains drop what no rule lets pass.
 //! - [`sockets`]: sockets that have a port.
 //! - [`conntrack`]: connections that outlive what they were translated by.
 //! - [`dns`]: the name server of a container.
@@ -20,6 +21,7 @@ pub mod check;
 pub mod closed;
 pub mod conntrack;
 pub mod dns;
+pub mod forwards;
 pub mod mac;
 pub mod nft;
 pub mod plan;

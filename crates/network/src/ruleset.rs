@@ -133,6 +133,9 @@ pub enum Error {
     /// The kernel refused.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The kernel has none.
+    #[error("this kernel has no nf_tables (CONFIG_NF_TABLES, module nf_tables): {0}")]
+    Unsupported(CallError),
     /// The port leads to a container already.
     #[error("{port} is published already{}", owner(.by.as_ref()))]
     Taken {
@@ -167,6 +170,15 @@ impl Error {
     }
 }
 
+/// What the first question is answered where there is no nf_tables to ask: no such sockets (netlink_create), or nobody for
+/// such messages (nfnetlink_rcv_msg).
+fn unsupported(e: CallError) -> Error {
+    match e.errno() {
+        Errno::PROTONOSUPPORT | Errno::INVAL => Error::Unsupported(e),
+        _ => Error::Call(e),
+    }
+}
+
 fn owner(by: Option<&Published>) -> String {
     by.map_or_else(String::new, |by| format!(" by {}, for {}", by.owner, by.to))
 }
@@ -178,7 +190,7 @@ pub struct Ruleset(Nftables);
 impl Ruleset {
     /// In the caller's network namespace. The table may not be there yet.
     pub fn open() -> Result<Self, Error> {
-        Ok(Self(Nftables::open()?))
+        Ok(Self(Nftables::open().map_err(unsupported)?))
     }
 
     /// In another. The caller has one thread ([`soute_sys::process::fork`]).
@@ -194,7 +206,7 @@ impl Ruleset {
     /// The number of the rules, of all tables together, which any change by anybody raises. As long as it is the one that
     /// was there when all was as it should be, all still is.
     pub fn generation(&mut self) -> Result<u32, Error> {
-        Ok(self.0.generation()?)
+        self.0.generation().map_err(unsupported)
     }
 
     /// The table's number, by which it is told from one that is made after it; `None`: there is no table.

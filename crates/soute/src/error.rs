@@ -110,7 +110,7 @@ fn engine_hint(error: &Error) -> Option<String> {
         Error::MonitorLost => {
             "the kernel's log ('dmesg') tells if it was killed for want of memory".to_owned()
         }
-        Error::Ruleset(_) => {
+        Error::Ruleset(soute_network::ruleset::Error::Unsupported(_)) => {
             "a network needs nf_tables of the kernel; --network none and --network host do without"
                 .to_owned()
         }

@@ -49,6 +49,10 @@ fn not_root_is_told_what_is_needed() {
         &["run", "--rm", "busybox", "true"][..],
         &["ps"],
         &["images"],
+        &["network", "create", "net"],
+        &["network", "ls"],
+        &["network", "connect", "net", "box"],
+        &["network", "reconcile"],
     ] {
         let mut command = Command::new(&soute);
         command

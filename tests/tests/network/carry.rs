@@ -25,6 +25,10 @@ fn vpn() {
         "link set vpn0 up",
         "route add 203.0.113.0/24 via 198.51.100.1 dev vpn0 metric 77",
         "-6 route add 2001:db8:8::/64 dev vpn0",
+        // As tunnels have them: the other end, and routes by it, from another address.
+        "address add 198.51.100.77 peer 10.77.0.1/32 dev vpn0",
+        "route add 203.0.112.0/24 via 10.77.0.1 dev vpn0 src 198.51.100.77 mtu 1300",
+        "route add 203.0.111.0/24 via 10.88.0.1 dev vpn0 onlink",
     ] {
         ip(words);
     }
@@ -38,7 +42,12 @@ fn there_with_all_it_had(told: &Outcome) {
         .shows("UP")
         .shows("203.0.113.0/24 via 198.51.100.1")
         .shows("metric 77")
-        .shows("2001:db8:8::/64");
+        .shows("2001:db8:8::/64")
+        .shows("inet 198.51.100.77 peer 10.77.0.1/32")
+        .shows("203.0.112.0/24 via 10.77.0.1")
+        .shows("src 198.51.100.77")
+        .shows("203.0.111.0/24 via 10.88.0.1")
+        .shows("onlink");
 }
 
 const TELL: &str = "ip addr show dev vpn0; ip route; ip -6 route";
@@ -71,6 +80,27 @@ fn an_interface_goes_to_a_container_and_comes_back_when_that_ends() {
     there_with_all_it_had(&exec(&world, &one, TELL));
     world.soute(["rm", "--force", "one"]).success();
     there_with_all_it_had(&output(Command::new("sh").args(["-c", TELL])));
+}
+
+/// Whatever it is called by then, it is the one that goes back. A dummy, where the kernel has some.
+#[test]
+fn what_was_renamed_in_there_comes_back_as_what_it_was() {
+    let world = World::new();
+    let dummy = ["link", "add", "dev0", "type", "dummy"];
+    if output(Command::new("ip").args(dummy)).code != 0 {
+        ip("link add dev0 type veth peer dev1");
+    }
+    ip("address add 198.51.100.2/24 dev dev0");
+    let id = sleeper(&world, &["--network", "none", "--cap-add", "NET_ADMIN"]);
+    world
+        .soute(["network", "move", "dev0", "host", &id])
+        .success();
+    let script =
+        "ip link set dev0 down && ip link set dev0 name mine && ip link add dev0 type bridge";
+    exec(&world, &id, script).success();
+    world.soute(["rm", "--force", &id]).success();
+    let told = ip("-d address show dev0");
+    told.shows("198.51.100.2/24").shows_not("bridge");
 }
 
 #[test]

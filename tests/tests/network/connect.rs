@@ -170,6 +170,52 @@ fn what_cannot_be_joined_is_refused_and_left_alone() {
     world.soute(["network", "rm", "net"]).success();
 }
 
+#[test]
+fn addresses_that_are_wanted_are_given() {
+    let world = World::new();
+    let subnets = ["--subnet", "10.1.2.0/24", "--subnet", "fd00:1:2::/64"];
+    world
+        .soute([&["network", "create"], &subnets[..], &["net"]].concat())
+        .success();
+    world.soute(["network", "create", "four"]).success();
+    let id = sleeper(&world, &["--network", "none", "--name", "box"]);
+    let flags = ["--ip6", "fd00:1:2::9", "--mac-address", "02:00:00:00:00:09"];
+    world
+        .soute([&["network", "connect"], &flags[..], &["net", "box"]].concat())
+        .success();
+    exec(&world, &id, "ip addr show eth0")
+        .success()
+        .shows("fd00:1:2::9/64")
+        .shows("02:00:00:00:00:09");
+    world
+        .soute(["network", "connect", "--ip6", "fd00:1:2::8", "four", "box"])
+        .fails(1, &["network four has no IPv6"]);
+}
+
+/// It ends in the middle of it: nothing of it is left in the network.
+#[test]
+fn a_container_may_end_while_it_is_connected() {
+    let world = World::new();
+    world.soute(["network", "create", "net"]).success();
+    for round in 0..8 {
+        let id = sleeper(&world, &["--network", "none"]);
+        let connect = world.start(["network", "connect", "net", &id]);
+        std::thread::sleep(std::time::Duration::from_millis(3 * round));
+        world.soute(["kill", &id]).success();
+        // Whether it was joined first.
+        connect.outcome();
+        world.soute(["wait", &id]).success();
+        let told = world.soute(["network", "inspect", "net"]).json();
+        assert_eq!(told[0]["Containers"], serde_json::json!({}));
+        soute_tests::wait_until("its wire is gone", || {
+            let veth = output(Command::new("ip").args(["-o", "link", "show", "type", "veth"]));
+            veth.stdout.is_empty()
+        });
+        world.soute(["rm", &id]).success();
+    }
+    world.soute(["network", "rm", "net"]).success();
+}
+
 /// `kill -9` at some of the system calls of a connect and of a disconnect: the next command makes it one or the other.
 #[test]
 fn a_killed_command_leaves_nothing_half_done() {
@@ -201,10 +247,14 @@ fn consistent(world: &World, id: &str) -> bool {
     let inside = exec(world, id, "ip link").stdout.contains("eth0");
     let veth = output(Command::new("ip").args(["-o", "link", "show", "type", "veth"]));
     let outside = !veth.stdout.is_empty();
+    // What its monitor answers, and its own file.
+    let named = exec(world, id, "nslookup box 127.0.0.11").code == 0;
+    let hosts = exec(world, id, "cat /etc/hosts").stdout;
+    let hosts = hosts.lines().any(|line| line.starts_with("10."));
     assert_eq!(
-        [member, noted, inside, outside],
-        [member; 4],
-        "member, noted, inside, outside"
+        [member, noted, inside, outside, named, hosts],
+        [member; 6],
+        "member, noted, inside, outside, named, in /etc/hosts"
     );
     member
 }

@@ -107,6 +107,12 @@ fn what_cannot_be_is_refused() {
             .soute([&["network", "create"][..], &words].concat())
             .fails(125, &["invalid"]);
     }
+    for driver in ["none", "host"] {
+        let words = ["network", "create", "--driver", driver, "x"];
+        world
+            .soute(words)
+            .fails(125, &[&format!("--network {driver}")]);
+    }
     world
         .sh(&["--network", "nosuch"], "true")
         .fails(125, &["no such network: nosuch", "soute network ls"]);

@@ -52,6 +52,104 @@ fn a_port_leads_in_from_everywhere() {
     let told = &world.inspect(&id)["NetworkSettings"]["Ports"]["80/tcp"];
     assert_eq!(told[0]["HostPort"], "8080");
     world.soute(["ps"]).shows("*:8080->80/tcp");
+    // Nobody else gets it meanwhile.
+    let busy = |address: &str| {
+        let got = TcpListener::bind((address, 8080)).map_err(|e| e.kind());
+        assert_eq!(got.unwrap_err(), std::io::ErrorKind::AddrInUse, "{address}");
+    };
+    busy("0.0.0.0");
+    busy("::");
+    world.soute(["rm", "-f", &id]).success();
+    TcpListener::bind("[::]:8080").unwrap();
+}
+
+#[test]
+fn a_port_of_one_address_is_at_no_other() {
+    let world = World::debian();
+    let (one, other) = (Neighbour::new(0), Neighbour::new(1));
+    let flags = ["-p", "192.0.2.1:8080:80", "-p", "[2001:db8:0::1]:8081:80"];
+    server(&world, &flags);
+    let knock = |from: &Neighbour, address: &str, port: &str| {
+        from.run("python3", &["-c", CLIENT, address, port]).code
+    };
+    for from in [&one, &other] {
+        assert_eq!(knock(from, "192.0.2.1", "8080"), 0);
+        assert_eq!(knock(from, "192.0.2.5", "8080"), 1);
+        assert_eq!(knock(from, "2001:db8:0::1", "8081"), 0);
+        assert_eq!(knock(from, "2001:db8:1::1", "8081"), 1);
+    }
+    assert_eq!(connect("127.0.0.1", "8080").code, 1);
+}
+
+#[test]
+fn all_that_the_image_exposes_is_published() {
+    let world = World::new();
+    let tar = World::busybox_tar().display().to_string();
+    let expose = ["--change", "EXPOSE 80 81/udp"];
+    world
+        .soute([&["import"], &expose[..], &[&tar, "exposing"]].concat())
+        .success();
+    let id = world.detached(["-P", "exposing", "sleep", "1000"]);
+    let ports = world.inspect(&id)["NetworkSettings"]["Ports"].clone();
+    for port in ["80/tcp", "81/udp"] {
+        let number: u16 = ports[port][0]["HostPort"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(number > 1024, "{ports}");
+    }
+    let several = world.detached(["-p", "8000-8010:80", "busybox", "sleep", "1000"]);
+    let again = world.detached(["-p", "8000-8010:80", "busybox", "sleep", "1000"]);
+    for (id, port) in [(several, "8000"), (again, "8001")] {
+        let told = &world.inspect(&id)["NetworkSettings"]["Ports"]["80/tcp"];
+        assert_eq!(told[0]["HostPort"], port);
+    }
+}
+
+/// `kill -9` at some of the system calls of an update: what the container is said to have is held and led in, or free.
+#[test]
+fn a_killed_update_leaves_nothing_half_done() {
+    let world = World::new();
+    let killer = soute_tests::Killer::new(&world.path(""));
+    let id = world.detached(["--name", "web", "busybox", "sleep", "1000"]);
+    let published = || {
+        // The next command puts it in order.
+        let told = world.soute(["ps"]);
+        let noted = world.inspect(&id)["NetworkSettings"]["Ports"]["80/tcp"].is_array();
+        let held = TcpListener::bind("0.0.0.0:8080").is_err();
+        let rules = output(Command::new("nft").args(["list", "map", "inet", "soute", "any4"]));
+        let led = rules.stdout.contains("8080");
+        assert_eq!(
+            [noted, held, led],
+            [noted; 3],
+            "noted, held, led in: {told}{rules}"
+        );
+        noted
+    };
+    for (deed, wanted) in [("--publish-add", true), ("--publish-rm", false)] {
+        let mut number = 1;
+        loop {
+            let command = world.command(["update", deed, "8080:80", "web"]);
+            let outcome = output(&mut killer.command(number, &command));
+            let now = published();
+            if outcome.code != soute_tests::Killer::HAS_KILLED {
+                outcome.success();
+                assert_eq!(now, wanted);
+                break;
+            }
+            number += 7;
+            if now == wanted {
+                let back = if wanted {
+                    "--publish-rm"
+                } else {
+                    "--publish-add"
+                };
+                world.soute(["update", back, "8080:80", "web"]).success();
+            }
+        }
+        assert!(number > 50);
+    }
 }
 
 #[test]

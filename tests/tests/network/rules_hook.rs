@@ -125,6 +125,43 @@ fn a_hook_that_fails_lets_no_container_start() {
     world.assert_nothing_left(&[]);
 }
 
+/// While a monitor has it run, its container has names, and can be ended.
+#[test]
+fn a_hook_that_takes_its_time_holds_nobody_up() {
+    let world = World::new();
+    world.soute(["network", "create", "net"]).success();
+    let on_net = [
+        "--network",
+        "net",
+        "--name",
+        "box",
+        "busybox",
+        "sleep",
+        "1000",
+    ];
+    let id = world.detached(on_net);
+    let other = world.detached(["--network", "net", "busybox", "sleep", "1000"]);
+    let (begun, goes_on) = (world.path("begun"), world.path("goes-on"));
+    hook(
+        &world,
+        &format!(
+            "touch {}; i=0; while [ ! -e {} -a $i -lt 80 ]; do sleep 0.1; i=$((i+1)); done",
+            begun.display(),
+            goes_on.display()
+        ),
+    );
+    output(Command::new("nft").args(["flush", "ruleset"])).success();
+    wait_until("it is run", || begun.exists());
+    let exec = ["exec", &id, "nslookup", "box", "127.0.0.11"];
+    world.soute(exec).success();
+    world.soute(["kill", &other]).success();
+    world.soute(["wait", &other]).success();
+    world.soute(["kill", &id]).success();
+    world.soute(["wait", &id]).success();
+    assert!(!goes_on.exists());
+    fs::write(&goes_on, "").unwrap();
+}
+
 /// Two that start at once tell it once, and both wait for it.
 #[test]
 fn containers_that_start_at_once_wait_for_one_hook() {

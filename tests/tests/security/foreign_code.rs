@@ -175,3 +175,45 @@ fn nothing_but_the_program_is_executed_or_loaded_in_a_container() {
         world.soute(["rm", "--force", "box"]).success();
     }
 }
+
+/// Nor for networks: all is asked of the kernel by soute itself (the network crate).
+#[test]
+fn no_program_is_executed_for_a_network() {
+    let world = World::new();
+    let quiet = |words: &[&str], programs: &[&str]| {
+        let (outcome, lines) = traced(&world, words);
+        assert_eq!(executed(&lines), programs, "{outcome}");
+    };
+    for name in ["net", "other"] {
+        quiet(&["network", "create", "--ipv6", name], &[]);
+    }
+    let run = [
+        "run",
+        "--rm",
+        "--network",
+        "net",
+        "-p",
+        "8080:80",
+        "busybox",
+    ];
+    quiet(&[&run[..], &["/bin/true"]].concat(), &["/bin/true"]);
+    world.detached([
+        "--network",
+        "net",
+        "--name",
+        "box",
+        "busybox",
+        "sleep",
+        "1000",
+    ]);
+    for words in [
+        &["network", "connect", "other", "box"][..],
+        &["update", "--publish-add", "8081:80", "box"],
+        &["network", "reconcile"],
+        &["network", "check", "box", "box"],
+        &["network", "map"],
+        &["network", "disconnect", "other", "box"],
+    ] {
+        quiet(words, &[]);
+    }
+}

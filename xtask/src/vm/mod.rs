@@ -56,12 +56,12 @@ const EVERYTHING: &[Program] = &[
         ],
     ),
     Program::some("soute-tests", "faults", &["killed::", "wrecks::"]),
-    // The developer's kernel has neither ipvlan nor VLANs nor SCTP.
+    // The developer's kernel has neither ipvlan nor VLANs nor SCTP nor dummies.
     Program::all("soute-network", "route"),
     Program::some(
         "soute-tests",
         "network",
-        &["ipvlan::", "joined_by_path::", "sctp::"],
+        &["carry::", "ipvlan::", "joined_by_path::", "sctp::"],
     ),
     Program::some(
         "soute-tests",

@@ -1,12 +1,14 @@
 //! Whoever flushes the machine's rules flushes soute's as well: a monitor whose container is in networks hears of it. And
 //! whoever changes the machine's firewall changes who reaches published ports: that of a container that has some does, too.
 
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use soute_network::nft::Listener;
 use soute_network::ruleset::Ruleset;
+use soute_sys::process::{Cloned, exit_now, fork};
 
 use super::Source;
 use crate::networks::{self, Kept};
@@ -27,7 +29,12 @@ pub(super) struct Upkeep {
     /// When it was first told of what is due.
     since: Instant,
     due: Option<Instant>,
+    /// The process that puts the rules back.
+    keeper: Option<OwnedFd>,
 }
+
+/// What a keeper ends with where another one is at it.
+const BUSY: i32 = 1;
 
 impl Upkeep {
     /// Hears of changes from now on, if there are networks to be kept. A kernel that tells of none leaves it to the next
@@ -38,6 +45,7 @@ impl Upkeep {
             heeds_firewall,
             since: Instant::now(),
             due: None,
+            keeper: None,
         }
     }
 
@@ -53,12 +61,15 @@ impl Upkeep {
 
     /// Every descriptor that it has.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        self.listener.iter().map(|one| one.as_fd().as_raw_fd())
+        let listener = self.listener.iter().map(|one| one.as_fd().as_raw_fd());
+        listener.chain(self.keeper.iter().map(AsRawFd::as_raw_fd))
     }
 
     pub(super) fn poll<'a>(&'a self, wanted: &mut Vec<(Source, PollFd<'a>)>) {
         let listener = self.listener.iter();
         wanted.extend(listener.map(|one| (Source::Rules, PollFd::new(one, PollFlags::IN))));
+        let keeper = self.keeper.iter();
+        wanted.extend(keeper.map(|one| (Source::Keeper, PollFd::new(one, PollFlags::IN))));
     }
 
     /// Something was told.
@@ -79,18 +90,44 @@ impl Upkeep {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        self.due
+        self.due.filter(|_| self.keeper.is_none())
     }
 
-    /// Puts the rules back, if it is time.
+    /// Has the rules put back, if it is time: by a process of its own, since thousands of elements take time, and the
+    /// user's hook may, and output, names and the container's end are not to wait for that.
     pub(super) fn act(&mut self, places: &Places) {
-        if self.due.is_some_and(|due| due <= Instant::now()) {
-            // What cannot be put back now, the next command tries, and tells.
-            self.due = match networks::keep(places) {
-                Ok(Kept::Busy) => Some(Instant::now() + AGAIN),
-                Ok(Kept::Whole) | Err(_) => None,
-            };
-            soute_sys::memory::trim();
+        if self.due().is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        self.due = None;
+        match fork() {
+            Ok(Cloned::Child) => keep(places),
+            Ok(Cloned::Parent { pidfd, .. }) => self.keeper = Some(pidfd),
+            // The next command does it, and tells.
+            Err(_) => {}
         }
     }
+
+    /// The keeper has ended.
+    pub(super) fn kept(&mut self) {
+        let Some(keeper) = self.keeper.take() else {
+            return;
+        };
+        let ended = waitid(WaitId::PidFd(keeper.as_fd()), WaitIdOptions::EXITED);
+        let status = ended.ok().flatten();
+        if status.and_then(|status: WaitIdStatus| status.exit_status()) == Some(BUSY) {
+            self.due = Some(Instant::now() + AGAIN);
+        }
+    }
+}
+
+/// In a process of its own, which ends with its monitor, and of which nobody can tell from the outside that one lives.
+fn keep(places: &Places) -> ! {
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    let _ = soute_sys::process::close_all_but(&mut []);
+    exit_now(match networks::keep(places) {
+        Ok(Kept::Busy) => BUSY,
+        // What cannot be put back now, the next command tries, and tells.
+        Ok(Kept::Whole) | Err(_) => 0,
+    })
 }

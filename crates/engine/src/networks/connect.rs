@@ -118,10 +118,11 @@ pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result
             network.name, network.bridge
         )));
     }
-    for range in &network.subnets {
+    let ranges: Vec<_> = network.usable().collect();
+    for range in &ranges {
         unless_there(machine.add_address(found.index, range.gateway, range.subnet.prefix()))?;
     }
-    if network.subnets.iter().any(|range| !range.subnet.is_ipv4()) {
+    if ranges.iter().any(|range| !range.subnet.is_ipv4()) {
         // Without one that is usable at once, the first packets to a container wait until one is.
         let own = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
         unless_there(machine.add_address(found.index, IpAddr::V6(own), 64))?;
@@ -135,7 +136,8 @@ pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result
 }
 
 /// Lays the wire; `hairpin`: what the container sends may come back to it, as it must if it is to reach its own published
-/// ports where bridged packets are translated, too (net.bridge.bridge-nf-call-iptables). On return the interface in the namespace `container` is up, with its addresses and routes.
+/// ports where bridged packets are translated, too (net.bridge.bridge-nf-call-iptables). On return the interface in the
+/// namespace `container` is up, with its addresses and routes.
 fn wire(
     machine: &mut Rtnetlink,
     bridge: &Link,
@@ -198,7 +200,8 @@ pub(super) fn settle(inside: &mut Rtnetlink, connection: &Wire) -> Result<(), Ca
     gateways.try_for_each(|&gateway| lead_everywhere(inside, &link, gateway))
 }
 
-/// Has a gateway, or where it is 0.0.0.0 or :: the link itself, lead out of the container whose network namespace this is, by an interface that it has.
+/// Has a gateway, or where it is 0.0.0.0 or :: the link itself, lead out of the container whose network namespace this is,
+/// by an interface that it has.
 pub(super) fn lead_out(
     container: BorrowedFd<'_>,
     interface: &str,

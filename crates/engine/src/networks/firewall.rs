@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use soute_network::Protocol;
 use soute_network::conntrack::Conntrack;
-use soute_network::nft::{Family, Hook, Nftables, SeenBase};
+use soute_network::forwards::{self, By};
+use soute_network::nft::Nftables;
 use soute_network::ruleset::{self, Families, Healed, Published, Ruleset, State};
 
 use super::closed::Firewall;
@@ -95,12 +96,17 @@ fn wanted_and_turned(places: &Places) -> Result<(State, Vec<Published>), Error> 
 
 /// A network that is no more has no place in the table.
 pub(super) fn forget(places: &Places, network: &NetworkRecord) -> Result<(), Error> {
-    tended(places, |table| {
+    let forgotten = tended(places, |table| {
         match table.remove_network(&network.bridge) {
             Err(ruleset::Error::Missing(_)) => Ok(()),
             other => Ok(other?),
         }
-    })
+    });
+    match forgotten {
+        // Then it never came into one.
+        Err(Error::Ruleset(ruleset::Error::Unsupported(_))) => Ok(()),
+        other => other,
+    }
 }
 
 /// Has ports of the machine's, which are noted, lead to a container.
@@ -168,24 +174,22 @@ fn forget_connections(ports: &[Published]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What of the machine's own firewall drops forwarded packets unless a rule lets them pass. It has the last word, and a
+/// What of the machine's own firewall drops forwarded packets unless one of its rules lets them pass. It has the last word, and a
 /// user whose container reaches nobody should know who has.
 pub(super) fn obstacles() -> Result<Vec<String>, Error> {
-    let mut told = Vec::new();
-    let mut seen = Nftables::open()?;
-    for family in [Family::INET, Family::IPV4, Family::IPV6] {
-        for chain in seen.chains(family)? {
-            let drops = |base: &SeenBase| base.drops && base.hook == Hook::Forward as u32;
-            if chain.table != ruleset::TABLE.name && chain.base.as_ref().is_some_and(drops) {
-                told.push(format!(
-                    "the machine's firewall drops what is forwarded, unless one of its rules lets it pass: chain {} of table \
-                     {family} {} has the policy drop, and containers reach outside, and are reached, as it says",
-                    chain.name, chain.table
-                ));
-            }
-        }
-    }
-    Ok(told)
+    let dropping = forwards::dropping(&mut Nftables::open()?)?.into_iter();
+    let told = dropping.map(|(chain, by)| {
+        let how = match by {
+            By::Policy => "has the policy drop",
+            By::Rule => "ends with a rule that drops",
+        };
+        format!(
+            "the machine's firewall drops what is forwarded, unless one of its rules lets it pass: chain {} of table {} {} \
+             {how}, and containers reach outside, and are reached, as it says",
+            chain.name, chain.family, chain.table
+        )
+    });
+    Ok(told.collect())
 }
 
 /// The families in which what is in the network goes outside.

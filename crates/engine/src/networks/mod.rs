@@ -7,6 +7,7 @@ mod firewall;
 mod holder;
 mod inside;
 mod leases;
+mod mark;
 pub(crate) mod names;
 mod parent;
 pub(crate) mod ports;
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use soute_network::route::Rtnetlink;
-use soute_network::ruleset::{Published, Ruleset};
+use soute_network::ruleset::{self, Published};
 use soute_network::{Mac, Subnet, dns};
 use soute_sys::netlink::Socket;
 
@@ -34,6 +35,7 @@ pub use carry::Side;
 pub use connect::Wire;
 pub(crate) use inside::root_of;
 pub use inside::{Inside, Located, is_same_network, network_of, own_network};
+use mark::Mark;
 use ports::Reserved;
 pub use record::{Driver, NetworkRecord, Range, Vlan};
 pub use rules_hook::RulesHookError;
@@ -251,7 +253,14 @@ impl Engine {
         if !ranges.iter().any(|range| range.subnet.is_ipv4()) {
             ranges.insert(0, subnets::range(subnets::choose(&taken)?, None, None)?);
         }
-        if wanted.ipv6 && ranges.iter().all(|range| range.subnet.is_ipv4()) && has_ipv6() {
+        let has_own = ranges.iter().any(|range| !range.subnet.is_ipv4());
+        if (wanted.ipv6 || has_own) && !has_ipv6() && wanted.name != DEFAULT {
+            return Err(Error::Impossible(format!(
+                "network {}: this machine has no IPv6, or it is off (net.ipv6.conf.all.disable_ipv6)",
+                wanted.name
+            )));
+        }
+        if wanted.ipv6 && !has_own && has_ipv6() {
             let own = subnets::choose_ipv6(&id, &taken)?;
             ranges.push(subnets::range(own, None, None)?);
         }
@@ -278,11 +287,11 @@ impl Engine {
         Ok(network)
     }
 
-    /// Removes a network that no container runs in, with its bridge.
+    /// Removes a network that no container runs in, with its bridge. Says what did not succeed then.
     ///
     /// # Errors
     /// There is none of the name; containers are in it, which are named.
-    pub fn remove_network(&self, name: &str) -> Result<NetworkRecord, Error> {
+    pub fn remove_network(&self, name: &str) -> Result<(NetworkRecord, Vec<String>), Error> {
         let _lock = lock(&self.places)?;
         let network = self.known_network(name)?;
         let network = network.ok_or_else(|| Error::NoSuchNetwork(name.to_owned()))?;
@@ -313,10 +322,12 @@ impl Engine {
         }
         network.remove(&self.places)?;
         leases::forget(&self.places, &network.name)?;
-        if network.driver.is_bridge() && Ruleset::open()?.handle()?.is_some() {
-            rules_hook::tell(&self.places, self.settings.rules_hook.as_ref())?;
-        }
-        Ok(network)
+        let told = match network.driver.is_bridge() {
+            true => rules_hook::tell(&self.places, self.settings.rules_hook.as_ref()),
+            false => Ok(false),
+        };
+        let notices = told.err().map(|e| e.to_string());
+        Ok((network, notices.into_iter().collect()))
     }
 
     /// The containers that run in a network: each address, and who has it.
@@ -340,7 +351,11 @@ impl Engine {
         match self.places.leases().exists() {
             true => {
                 upkeep::mend_bridges(&self.places)?;
-                upkeep::make_whole(&self.places, self.settings.rules_hook.as_ref())
+                match upkeep::make_whole(&self.places, self.settings.rules_hook.as_ref()) {
+                    // A start in a network has said so.
+                    Err(Error::Ruleset(ruleset::Error::Unsupported(_))) => Ok(false),
+                    other => other,
+                }
             }
             // No container has been in a network since the machine started.
             false => Ok(false),
@@ -415,7 +430,16 @@ impl Engine {
         let names = known_by(record, endpoint, network)?;
         let mut addresses = Vec::new();
         let mut gateways = Vec::new();
-        for range in &network.subnets {
+        let ranges: Vec<&Range> = network.usable().collect();
+        if let Some(address) = endpoint.address6
+            && ranges.iter().all(|range| range.subnet.is_ipv4())
+        {
+            return Err(Error::Impossible(format!(
+                "--ip6 {address}: network {} has no IPv6 here",
+                network.name
+            )));
+        }
+        for range in ranges {
             let wanted = match range.subnet.is_ipv4() {
                 true => endpoint.address.map(IpAddr::V4),
                 false => endpoint.address6.map(IpAddr::V6),
@@ -469,7 +493,10 @@ impl Engine {
             return Ok(notices);
         }
         firewall::admit(&self.places, &networks)?;
-        rules_hook::tell(&self.places, self.settings.rules_hook.as_ref())?;
+        let hook = self.settings.rules_hook.as_ref();
+        // Somebody may have flushed a chain while no monitor was there to hear of it.
+        upkeep::make_whole(&self.places, hook)?;
+        rules_hook::tell(&self.places, hook)?;
         notices.extend(firewall::forward(&self.places, &networks, locked)?);
         if networks.iter().any(|network| !network.internal) {
             notices.extend(firewall::obstacles()?);
@@ -518,8 +545,8 @@ fn all_noted(places: &Places) -> Vec<(String, Noted)> {
         .collect()
 }
 
-/// Joins the container whose network namespace this is, and in which the socket is, to its networks. Gives the sockets of its name server, where it is
-/// to have one.
+/// Joins the container whose network namespace this is, and in which the socket is, to its networks. Gives the sockets of
+/// its name server, where it is to have one.
 pub(crate) fn connect(
     places: &Places,
     wanted: &Wires,
@@ -591,11 +618,17 @@ pub(crate) fn release(places: &Places, id: &str) -> Result<(), Error> {
     // Nobody is about to join it to a network at the same time.
     let _shared = share(places)?;
     let published = noted(places, id)?.published;
+    // By a mark the next command knows of ports that are noted no more, and still led in.
+    let mark = match published.is_empty() {
+        true => None,
+        false => Some(Mark::unpublish(places, id, &published)?),
+    };
     // The note first: a repair in between brings nothing back that is not noted.
     let note = wires_path(places, id);
     remove_if_there("removing", &note)?;
     firewall::unpublish(places, &published)?;
-    leases::free(places, id)
+    leases::free(places, id)?;
+    mark.map_or(Ok(()), Mark::remove)
 }
 
 /// Networks are made and removed one at a time.
@@ -656,7 +689,7 @@ fn is_free(machine: &mut Rtnetlink, networks: &[NetworkRecord], name: &str) -> R
     Ok(!of_network && machine.link(name)?.is_none())
 }
 
-/// Whether the machine has IPv6 at all.
+/// Whether the machine has IPv6 at all, now.
 fn has_ipv6() -> bool {
     std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6")
         .is_ok_and(|disabled| disabled.trim() == "0")

@@ -4,6 +4,7 @@ use soute_network::plan::ports::{PortOfMachine, Wanted};
 use soute_network::route::Rtnetlink;
 use soute_network::ruleset::Published;
 
+use super::mark::Mark;
 use super::{Noted, closed, connect, firewall, noted, parent, ports, upkeep, wires_path};
 use crate::error::Error;
 use crate::record::{Record, write_json};
@@ -39,7 +40,7 @@ impl Engine {
         };
         let id = container.record.id.clone();
         let whole;
-        let (old_record, old, new) = {
+        let (mark, old_record, new_record, old, new) = {
             let _lock = super::lock(&self.places)?;
             let old_record = self.find(&id)?;
             let old = noted(&self.places, &id)?;
@@ -61,20 +62,21 @@ impl Engine {
             if old.published.is_empty() {
                 self.let_come_back(&old)?;
             }
+            // From here on it is done, if not by this command, by the next one.
+            let mut mark = Mark::publish(&self.places, &record, &old, &new)?;
             whole = upkeep::suspend(&self.places)?;
-            record.write(&self.places)?;
-            write_json(&wires_path(&self.places, &id), &new, false)?;
-            (old_record, old, new)
+            self.note_ports(&id, &record.request.published, &new.published)?;
+            mark.leave(&old.published_only(&new))?;
+            (mark, old_record, record, old, new)
         };
-        if let Err(e) = self.tell_monitor(&id) {
-            let _lock = super::lock(&self.places)?;
-            let undone = write_json(&wires_path(&self.places, &id), &old, false)
-                .and_then(|()| old_record.write(&self.places));
-            return Err(e.undone(undone));
-        }
         let (gone, fresh) = (old.published_only(&new), new.published_only(&old));
+        if let Err(e) = self.tell_monitor(&id) {
+            let undone = self.take_back_ports(&new_record, &old_record, &gone, &fresh);
+            return Err(e.undone(undone.and_then(|()| mark.remove())));
+        }
         firewall::unpublish(&self.places, &gone)?;
         firewall::publish(&self.places, &fresh, new.publish_open)?;
+        mark.remove()?;
         let commits = [&gone, &fresh]
             .iter()
             .filter(|ports| !ports.is_empty())
@@ -84,6 +86,26 @@ impl Engine {
             published: fresh,
             ..new
         })
+    }
+
+    /// The ports are again what they were; what others have changed meanwhile stays.
+    fn take_back_ports(
+        &self,
+        new: &Record,
+        old: &Record,
+        gone: &[Published],
+        fresh: &[Published],
+    ) -> Result<(), Error> {
+        let _lock = super::lock(&self.places)?;
+        let mut noted = noted(&self.places, &new.id)?;
+        noted.published.retain(|port| !fresh.contains(port));
+        noted.published.extend_from_slice(gone);
+        write_json(&wires_path(&self.places, &new.id), &noted, false)?;
+        let mut record = self.find(&new.id)?;
+        if record.request.published == new.request.published {
+            record.request.published = old.request.published.clone();
+        }
+        record.write(&self.places)
     }
 
     /// What a container sends to its own published ports may come back to it.

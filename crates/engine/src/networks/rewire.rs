@@ -1,23 +1,24 @@
 //! A container is joined to a network, or taken out of one, while it runs or not.
 //!
-//! What is about to change is marked first, until all of it has changed. A mark that nobody is at work on is what a killed
-//! command left: the next one takes the container out of that network, whether it was on its way in or out.
+//! What is about to change is marked first, until all of it has changed and the container's monitor knows. A mark that nobody
+//! is at work on is what a killed command left: the next one takes the container out of that network, whether it was on its
+//! way in or out, or gives it the ports that it was to have, and tells the monitor.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 
+use soute_network::plan::ports::Wanted;
 use soute_network::route::Rtnetlink;
 use soute_network::ruleset::Published;
 
 use super::inside::network_of;
+use super::mark::{Mark, Step};
 use super::record::NetworkRecord;
 use super::{Noted, Wire, connect, firewall, leases, names, noted, parent, upkeep, wires_path};
-use crate::error::{Error, io};
+use crate::error::Error;
 use crate::etc_files::MachineFiles;
 use crate::frame::Frame;
 use crate::lock::Lock;
-use crate::places::{Places, entries, make_folder, remove_if_there};
 use crate::record::{Record, write_json};
 use crate::request::{Endpoint, Network};
 use crate::{Container, Engine, Status};
@@ -48,7 +49,8 @@ impl Engine {
         let network = network.ok_or_else(|| Error::NoSuchNetwork(known.name.clone()))?;
         let mut record = self.find(&container.record.id)?;
         self.add_endpoint(&mut record, &network, &endpoint)?;
-        let mark = Mark::make(&self.places, &record.id, &network.name)?;
+        let step = Step::Unplug(network.name.clone());
+        let mut mark = Mark::make(&self.places, &record.id, step)?;
         let plugged = self
             .plug(&record, &endpoint, &network, &running)
             .and_then(|notices| {
@@ -64,9 +66,11 @@ impl Engine {
                 return Err(e.undone(undone.and_then(|()| mark.remove())));
             }
         };
-        mark.remove()?;
+        mark.leave_telling()?;
+        // A monitor that ends waits for this lock, and is not to be waited for under it.
         drop(lock);
         notices.extend(self.tell_of_networks(&record, &running));
+        mark.remove()?;
         Ok(notices)
     }
 
@@ -88,12 +92,14 @@ impl Engine {
         let mut record = self.find(&container.record.id)?;
         self.drop_endpoint(&mut record, &network.name)?;
         let before = noted(&self.places, &record.id)?.published.len();
-        let mark = Mark::make(&self.places, &record.id, &network.name)?;
+        let step = Step::Unplug(network.name.clone());
+        let mut mark = Mark::make(&self.places, &record.id, step)?;
         self.unplug(&record.id, &network.name)?;
-        mark.remove()?;
+        mark.leave_telling()?;
         let after = noted(&self.places, &record.id)?.published.len();
         drop(lock);
         let mut notices = self.tell_of_networks(&record, &running);
+        mark.remove()?;
         if after < before {
             notices.push(format!(
                 "{} of its published ports lead nowhere until it is started in a network again",
@@ -109,13 +115,65 @@ impl Engine {
             return Ok(());
         }
         // Whoever was at work has finished when the lock is ours.
-        let _lock = super::lock(&self.places)?;
+        let lock = super::lock(&self.places)?;
         upkeep::suspend(&self.places)?;
-        for mark in Mark::all(&self.places)? {
-            self.unplug(&mark.id, &mark.network)?;
+        let mut marks = Mark::all(&self.places)?;
+        for mark in &mut marks {
+            match &mark.step {
+                Step::Unplug(network) => self.unplug(&mark.id, network)?,
+                Step::Publish {
+                    wanted,
+                    published,
+                    gone,
+                } => {
+                    self.note_ports(&mark.id, wanted, published)?;
+                    firewall::unpublish(&self.places, gone)?;
+                }
+                Step::Settle(gone) => {
+                    firewall::unpublish(&self.places, gone)?;
+                    continue;
+                }
+            }
+            mark.leave_telling()?;
+        }
+        drop(lock);
+        let mut notices = Vec::new();
+        for mark in marks {
+            // One that has ended reads what is written when it is started again.
+            let container = self.container(&mark.id);
+            if let Ok(container) = container
+                && let Ok(Some(running)) = self.running(&container)
+            {
+                notices.extend(self.tell_of_networks(&container.record, &running));
+            }
             mark.remove()?;
         }
-        Ok(())
+        match notices.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Impossible(notices.join("; "))),
+        }
+    }
+
+    /// The ports that a container has are these, as they were asked for and as they are.
+    pub(super) fn note_ports(
+        &self,
+        id: &str,
+        wanted: &[Wanted],
+        published: &[Published],
+    ) -> Result<(), Error> {
+        if super::is_noted(&self.places, id) {
+            let mut noted = noted(&self.places, id)?;
+            noted.published = published.to_vec();
+            write_json(&wires_path(&self.places, id), &noted, false)?;
+        }
+        match Record::read(&self.places, id) {
+            Ok(mut record) => {
+                record.request.published = wanted.to_vec();
+                record.write(&self.places)
+            }
+            Err(Error::NoSuchContainer(_)) => Ok(()),
+            Err(e) => Err(e),
+        }
     }
 
     /// The container's network, if it runs.
@@ -391,46 +449,6 @@ fn led_elsewhere(published: &[Published], gone: &[Wire], left: &[Wire]) -> Vec<P
         true
     });
     all
-}
-
-/// A file that says: the container of this name is on its way into the network that it names, or out of it.
-struct Mark {
-    id: String,
-    network: String,
-    path: PathBuf,
-}
-
-impl Mark {
-    fn make(places: &Places, id: &str, network: &str) -> Result<Self, Error> {
-        make_folder(&places.rewiring(), 0o700)?;
-        let path = places.rewiring().join(id);
-        io("writing", &path, std::fs::write(&path, network))?;
-        Ok(Self {
-            id: id.to_owned(),
-            network: network.to_owned(),
-            path,
-        })
-    }
-
-    fn all(places: &Places) -> Result<Vec<Self>, Error> {
-        let folder = places.rewiring();
-        let mut marks = Vec::new();
-        for path in entries(&folder)? {
-            let path = path?;
-            let id = path.file_name().unwrap_or_default().to_string_lossy();
-            marks.push(Self {
-                id: id.into_owned(),
-                // One that was removed meanwhile names none.
-                network: std::fs::read_to_string(&path).unwrap_or_default(),
-                path,
-            });
-        }
-        Ok(marks)
-    }
-
-    fn remove(self) -> Result<(), Error> {
-        remove_if_there("removing", &self.path)
-    }
 }
 
 #[cfg(test)]

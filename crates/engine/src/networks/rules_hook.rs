@@ -28,7 +28,7 @@ pub enum RulesHookError {
     Removed(String),
 }
 
-/// Tells the program of what is new; whether anything was. The table is there.
+/// Tells the program of what is new; whether anything was. Without a table nothing is.
 pub(super) fn tell(places: &Places, hook: Option<&Hook>) -> Result<bool, Error> {
     let Some(hook) = hook else { return Ok(false) };
     let path = places.run.join("rules-hook.told");
@@ -41,9 +41,16 @@ pub(super) fn tell(places: &Places, hook: Option<&Hook>) -> Result<bool, Error> 
     let mut file = io("opening", &path, opened)?;
     // One at a time. Who comes second finds it told, and the rules in place.
     io("locking", &path, file.lock())?;
-    let table = Ruleset::open()?.handle()?;
+    let Some(table) = Ruleset::open()?.handle()? else {
+        return Ok(false);
+    };
     let state = state(places)?;
-    let news = format!("{} {table:?} {}\n{state}", own_namespace(), hook.path);
+    let words = [&hook.args[..], &hook.env].concat();
+    let news = format!(
+        "{} {table} {} {words:?}\n{state}",
+        own_namespace(),
+        hook.path
+    );
     let mut told = Vec::new();
     io("reading", &path, file.read_to_end(&mut told))?;
     if told == news.as_bytes() {
@@ -51,7 +58,7 @@ pub(super) fn tell(places: &Places, hook: Option<&Hook>) -> Result<bool, Error> 
     }
     let ran = hooks::run(hook, &state, Tree::Machine).map_err(RulesHookError::from);
     ran.map_err(Error::RulesHook)?;
-    if Ruleset::open()?.handle()? != table {
+    if Ruleset::open()?.handle()? != Some(table) {
         return Err(Error::RulesHook(RulesHookError::Removed(hook.path.clone())));
     }
     let written = file

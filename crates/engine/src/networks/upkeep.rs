@@ -21,17 +21,19 @@ const MOST_LOOKS: usize = 4;
 pub(crate) enum Kept {
     /// All is as it should be.
     Whole,
-    /// Another is at work on networks, perhaps at this very thing.
+    /// Another monitor is at it.
     Busy,
 }
 
 /// Puts back what of the table is not as it should be, for a monitor: one of all does it, and the others see by the number
 /// of the rules that it is done.
 pub(crate) fn keep(places: &Places) -> Result<Kept, Error> {
-    let (file, folder) = super::lock_file(places)?;
+    // Not the networks' lock: a container that ends would wait for the user's hook.
+    let path = places.run.join("upkeep.lock");
+    let file = io("opening", &path, std::fs::File::create(&path))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => return Ok(Kept::Busy),
-        Err(TryLockError::Error(e)) => return io("locking", &folder, Err(e)),
+        Err(TryLockError::Error(e)) => return io("locking", &path, Err(e)),
         Ok(()) => {}
     }
     let settings = Settings::read(&places.config)?;
@@ -136,12 +138,16 @@ pub(super) fn mend_bridges(places: &Places) -> Result<(), Error> {
         }
         let _lock = super::lock(places)?;
         let bridge = connect::bridge(machine, &network)?;
-        let wires = super::all_noted(places).into_iter();
-        let wires = wires.flat_map(|(_, noted)| noted.wires);
-        for wire in wires.filter(|wire| wire.network == network.name) {
-            if let Some(peer) = machine.link(&wire.peer)? {
-                machine.set_master(peer.index, Some(bridge.index))?;
-                machine.set_up(peer.index, true)?;
+        for (_, noted) in super::all_noted(places) {
+            let wires = noted.wires.iter();
+            for wire in wires.filter(|wire| wire.network == network.name) {
+                if let Some(peer) = machine.link(&wire.peer)? {
+                    machine.set_master(peer.index, Some(bridge.index))?;
+                    machine.set_up(peer.index, true)?;
+                    if !noted.published.is_empty() {
+                        machine.set_hairpin(peer.index, true)?;
+                    }
+                }
             }
         }
     }

@@ -123,6 +123,20 @@ impl Program {
         Self(steps.flatten().collect())
     }
 
+    /// What it does with every packet, if it asks nothing of them.
+    pub fn of_all(&self) -> Option<&Verdict> {
+        match self.0.as_slice() {
+            [Step::Verdict(verdict)] => Some(verdict),
+            _ => None,
+        }
+    }
+
+    /// One that asks nothing.
+    #[cfg(test)]
+    pub(crate) fn always(verdict: Verdict) -> Self {
+        Self(vec![Step::Verdict(verdict)])
+    }
+
     /// The sets that it looks something up in.
     pub fn sets(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|step| match step {

@@ -294,6 +294,9 @@ mod tests {
         let route = |to, hop, table| Route {
             to: subnet(to),
             hops: vec![hop],
+            source: None,
+            onlink: false,
+            metrics: Vec::new(),
             table,
             metric: 0,
         };
@@ -318,6 +321,7 @@ mod tests {
             route("172.20.0.0/16", hop(None, 8), 1000),
         ];
         let address = Address {
+            peer: None,
             link: 7,
             address: "192.168.7.1".parse().unwrap(),
             prefix: 24,

@@ -19,6 +19,7 @@ const IFA_LOCAL: u16 = 2;
 const IFA_BROADCAST: u16 = 4;
 const IFA_FLAGS: u16 = 8;
 const IFA_F_NODAD: u32 = 0x02;
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 
 /// An address of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Address {
     pub address: IpAddr,
     /// Bits that it has in common with its neighbours' addresses.
     pub prefix: u8,
+    /// The address of the link's other end, where it has but two; the prefix is of this one then.
+    pub peer: Option<IpAddr>,
     /// How far it is known: `RT_SCOPE_*`, 0 everywhere, 253 on the link, 254 on this machine.
     pub scope: u8,
     /// `IFA_F_*`.
@@ -61,6 +64,7 @@ impl Address {
             link: u32::from_ne_bytes(index),
             address,
             prefix,
+            peer: other.filter(|other| *other != address),
             scope,
             flags,
         }))
@@ -107,6 +111,23 @@ impl Rtnetlink {
             }
         }
         let call = || format!("RTM_NEWADDR({link}, {own}/{prefix})");
+        self.order(RTM_NEWADDR, flags::CREATE | flags::EXCL, body, &call)
+    }
+
+    /// Gives an interface an address that another one has had: with the peer, and without a route of its own if it had none.
+    ///
+    /// # Errors
+    /// Those of [`Self::add_address`].
+    pub fn add_address_as(&mut self, link: u32, had: &Address) -> Result<(), CallError> {
+        let kept = had.flags & IFA_F_NOPREFIXROUTE;
+        if had.peer.is_none() && kept == 0 {
+            return self.add_address(link, had.address, had.prefix);
+        }
+        let mut body = Writer::new(&header(family(had.address), had.prefix, link));
+        body.bytes(IFA_LOCAL, &octets(had.address))
+            .bytes(IFA_ADDRESS, &octets(had.peer.unwrap_or(had.address)))
+            .u32(IFA_FLAGS, kept | IFA_F_NODAD);
+        let call = || format!("RTM_NEWADDR({link}, {}/{})", had.address, had.prefix);
         self.order(RTM_NEWADDR, flags::CREATE | flags::EXCL, body, &call)
     }
 

@@ -3,13 +3,12 @@
 //! The kernel takes an interface down that changes its namespace, and its addresses and routes with it
 //! (dev_change_net_namespace). So they are read before, and given to it again where it is then.
 
-use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 use soute_sys::CallError;
 
-use super::{Hop, Link, Route, Rtnetlink};
+use super::{Address, Hop, Link, Route, Rtnetlink};
 
 const RT_TABLE_MAIN: u32 = 254;
 const RT_SCOPE_UNIVERSE: u8 = 0;
@@ -70,9 +69,11 @@ pub enum CarryError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Carried {
     name: String,
+    /// Its number where it is now: whoever is there may call it otherwise, and another one by its name.
+    there: u32,
     up: bool,
     master: Option<u32>,
-    addresses: Vec<(IpAddr, u8)>,
+    addresses: Vec<Address>,
     routes: Vec<Route>,
 }
 
@@ -84,7 +85,7 @@ pub fn carry(name: &str, from: &mut Place<'_>, to: &mut Place<'_>) -> Result<Car
     if to.netlink.link(name)?.is_some() {
         return Err(CarryError::Taken(name.to_owned()));
     }
-    let carried = Carried::of(&link, &mut from.netlink)?;
+    let mut carried = Carried::of(&link, &mut from.netlink)?;
     from.netlink
         .move_to(link.index, to.namespace, name)
         .map_err(|source| match source.errno() {
@@ -94,7 +95,9 @@ pub fn carry(name: &str, from: &mut Place<'_>, to: &mut Place<'_>) -> Result<Car
             },
             _ => CarryError::Call(source),
         })?;
-    match carried.settle(name, &mut to.netlink, false) {
+    let missing = || CallError::new(name.to_owned(), Errno::NODEV);
+    carried.there = to.netlink.link(name)?.ok_or_else(missing)?.index;
+    match carried.settle(carried.there, &mut to.netlink, false) {
         Ok(()) => Ok(carried),
         Err(why) => Err(match carried.back(from, to) {
             Ok(_) => why.into(),
@@ -105,7 +108,7 @@ pub fn carry(name: &str, from: &mut Place<'_>, to: &mut Place<'_>) -> Result<Car
 
 impl Carried {
     fn of(link: &Link, here: &mut Rtnetlink) -> Result<Self, CallError> {
-        let lasting = |address: &super::Address| {
+        let lasting = |address: &Address| {
             address.link == link.index
                 && address.scope == RT_SCOPE_UNIVERSE
                 && address.flags & IFA_F_PERMANENT != 0
@@ -120,9 +123,10 @@ impl Carried {
         routes.sort_by_key(|route| route.hops[0].gateway.is_some());
         Ok(Self {
             name: link.name.clone(),
+            there: link.index,
             up: link.is_up(),
             master: link.master,
-            addresses: addresses.map(|one| (one.address, one.prefix)).collect(),
+            addresses: addresses.collect(),
             routes,
         })
     }
@@ -139,12 +143,14 @@ impl Carried {
         here: &mut Place<'_>,
         there: &mut Place<'_>,
     ) -> Result<Option<String>, CallError> {
-        let Some(link) = there.netlink.link(&self.name)? else {
+        if there.netlink.link_numbered(self.there)?.is_none() {
             return Ok(None);
-        };
+        }
         let name = self.free_name(&mut here.netlink)?;
-        there.netlink.move_to(link.index, here.namespace, &name)?;
-        self.settle(&name, &mut here.netlink, true)?;
+        there.netlink.move_to(self.there, here.namespace, &name)?;
+        let missing = || CallError::new(name.clone(), Errno::NODEV);
+        let link = here.netlink.link(&name)?.ok_or_else(missing)?;
+        self.settle(link.index, &mut here.netlink, true)?;
         Ok(Some(name))
     }
 
@@ -162,27 +168,25 @@ impl Carried {
     }
 
     /// Gives it what it had. `home`: to a bridge as well, whose number means something there.
-    fn settle(&self, name: &str, netlink: &mut Rtnetlink, home: bool) -> Result<(), CallError> {
-        let missing = || CallError::new(name.to_owned(), Errno::NODEV);
-        let link = netlink.link(name)?.ok_or_else(missing)?;
+    fn settle(&self, link: u32, netlink: &mut Rtnetlink, home: bool) -> Result<(), CallError> {
         if home && let Some(master) = self.master {
             // The bridge may have gone since.
-            let _ = netlink.set_master(link.index, Some(master));
+            let _ = netlink.set_master(link, Some(master));
         }
-        for &(address, prefix) in &self.addresses {
-            unless_there(netlink.add_address(link.index, address, prefix))?;
+        for address in &self.addresses {
+            unless_there(netlink.add_address_as(link, address))?;
         }
         if !self.up {
             return Ok(());
         }
-        netlink.set_up(link.index, true)?;
+        netlink.set_up(link, true)?;
         for route in &self.routes {
             let hop = Hop {
-                link: Some(link.index),
+                link: Some(link),
                 ..route.hops[0]
             };
             // Some come with the addresses.
-            unless_there(netlink.add_route_at(route.to, hop, route.metric))?;
+            unless_there(netlink.add_route_as(route, hop))?;
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ pub(super) const RTA_DST: u16 = 1;
 pub(super) const RTA_OIF: u16 = 4;
 pub(super) const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
+const RTA_PREFSRC: u16 = 7;
+const RTA_METRICS: u16 = 8;
 const RTA_MULTIPATH: u16 = 9;
 const RTA_TABLE: u16 = 15;
 pub(super) const RTA_VIA: u16 = 18;
@@ -29,6 +31,7 @@ const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 /// Of a route that is a copy: what was found for one destination.
 const RTM_F_CLONED: u32 = 0x200;
+const RTNH_F_ONLINK: u32 = 4;
 
 /// A way to a subnet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,12 @@ pub struct Route {
     pub table: u32,
     /// Its cost: of two routes to the same, the kernel takes the lower one.
     pub metric: u32,
+    /// The address that what is sent by it comes from, where none is chosen otherwise.
+    pub source: Option<IpAddr>,
+    /// Its router is on the link, whatever no route says of it.
+    pub onlink: bool,
+    /// What is known of the way, such as its MTU: `RTAX_*` attributes, as the kernel has them.
+    pub metrics: Vec<u8>,
 }
 
 /// The next step on a route.
@@ -63,7 +72,8 @@ impl Route {
             AF_INET6 => Ipv6Addr::UNSPECIFIED.into(),
             _ => return Ok(None),
         };
-        if kind != RTN_UNICAST || u32::from_ne_bytes(marks) & RTM_F_CLONED != 0 {
+        let marks = u32::from_ne_bytes(marks);
+        if kind != RTN_UNICAST || marks & RTM_F_CLONED != 0 {
             return Ok(None);
         }
         let mut to = any;
@@ -72,6 +82,9 @@ impl Route {
             hops: Vec::new(),
             table: table.into(),
             metric: 0,
+            source: None,
+            onlink: marks & RTNH_F_ONLINK != 0,
+            metrics: Vec::new(),
         };
         for attribute in attributes.clone() {
             let attribute = attribute?;
@@ -79,6 +92,8 @@ impl Route {
                 RTA_DST => to = address(&attribute)?,
                 RTA_TABLE => route.table = attribute.u32()?,
                 RTA_PRIORITY => route.metric = attribute.u32()?,
+                RTA_PREFSRC => route.source = Some(address(&attribute)?),
+                RTA_METRICS => route.metrics = attribute.value.to_vec(),
                 RTA_MULTIPATH => route.hops = hops(attribute.value)?,
                 _ => {}
             }
@@ -135,20 +150,49 @@ fn hops(mut left: &[u8]) -> Result<Vec<Hop>, Malformed> {
     Ok(hops)
 }
 
-fn header(family: u8, prefix: u8, scope: u8) -> [u8; 12] {
+fn header(family: u8, prefix: u8, scope: u8, marks: u32) -> [u8; 12] {
     let table = RT_TABLE_MAIN as u8;
     let kind = RTN_UNICAST;
     let [proto, tos, source] = [RTPROT_STATIC, 0, 0];
+    let [a, b, c, d] = marks.to_ne_bytes();
     [
-        family, prefix, source, tos, table, proto, scope, kind, 0, 0, 0, 0,
+        family, prefix, source, tos, table, proto, scope, kind, a, b, c, d,
     ]
+}
+
+/// A route of the main table.
+fn route(to: Subnet, hop: Hop, marks: u32) -> Writer {
+    // What has no router is on the link; IPv6 has no scopes here.
+    let scope = match (hop.gateway, to.is_ipv4()) {
+        (None, true) => RT_SCOPE_LINK,
+        _ => RT_SCOPE_UNIVERSE,
+    };
+    let mut body = Writer::new(&header(family(to.first()), to.prefix(), scope, marks));
+    if to.prefix() != 0 {
+        body.bytes(RTA_DST, &octets(to.first()));
+    }
+    if let Some(gateway) = hop.gateway {
+        body.bytes(RTA_GATEWAY, &octets(gateway));
+    }
+    if let Some(link) = hop.link {
+        body.u32(RTA_OIF, link);
+    }
+    body
+}
+
+/// For messages.
+fn told(name: &str, to: Subnet, hop: Hop) -> String {
+    let via = hop.gateway.map(|gateway| format!(" via {gateway}"));
+    let dev = hop.link.map(|link| format!(" dev {link}"));
+    let (via, dev) = (via.unwrap_or_default(), dev.unwrap_or_default());
+    format!("{name}({to}{via}{dev})")
 }
 
 impl Rtnetlink {
     /// The routes to other machines, of IPv4 and IPv6, in all tables.
     pub fn routes(&mut self) -> Result<Vec<Route>, CallError> {
         let call = || "RTM_GETROUTE(all)".to_owned();
-        let body = header(AF_UNSPEC, 0, 0);
+        let body = header(AF_UNSPEC, 0, 0, 0);
         self.0
             .dump(RTM_GETROUTE, &body, &call, &|message| match message.kind {
                 RTM_NEWROUTE => Route::read(message).map_err(malformed(&call)),
@@ -161,13 +205,31 @@ impl Rtnetlink {
     /// # Errors
     /// EEXIST: there is one. ENETUNREACH: the gateway cannot be reached.
     pub fn add_route(&mut self, to: Subnet, hop: Hop) -> Result<(), CallError> {
-        self.add_route_at(to, hop, 0)
+        let new = flags::CREATE | flags::EXCL;
+        self.order(RTM_NEWROUTE, new, route(to, hop, 0), &|| {
+            told("RTM_NEWROUTE", to, hop)
+        })
     }
 
-    /// As [`Self::add_route`], with a cost; 0 is the family's own.
-    pub fn add_route_at(&mut self, to: Subnet, hop: Hop, metric: u32) -> Result<(), CallError> {
+    /// Makes a route in the main table as another one is, by `hop`.
+    ///
+    /// # Errors
+    /// Those of [`Self::add_route`].
+    pub fn add_route_as(&mut self, like: &Route, hop: Hop) -> Result<(), CallError> {
+        let mut body = route(like.to, hop, if like.onlink { RTNH_F_ONLINK } else { 0 });
+        if like.metric != 0 {
+            body.u32(RTA_PRIORITY, like.metric);
+        }
+        if let Some(source) = like.source {
+            body.bytes(RTA_PREFSRC, &octets(source));
+        }
+        if !like.metrics.is_empty() {
+            body.nested(RTA_METRICS, &like.metrics);
+        }
         let new = flags::CREATE | flags::EXCL;
-        self.change_route(RTM_NEWROUTE, "RTM_NEWROUTE", new, to, hop, metric)
+        self.order(RTM_NEWROUTE, new, body, &|| {
+            told("RTM_NEWROUTE", like.to, hop)
+        })
     }
 
     /// Takes a route out of the main table.
@@ -175,41 +237,8 @@ impl Rtnetlink {
     /// # Errors
     /// ESRCH: there is no such one.
     pub fn delete_route(&mut self, to: Subnet, hop: Hop) -> Result<(), CallError> {
-        self.change_route(RTM_DELROUTE, "RTM_DELROUTE", 0, to, hop, 0)
-    }
-
-    fn change_route(
-        &mut self,
-        kind: u16,
-        name: &str,
-        more: u16,
-        to: Subnet,
-        hop: Hop,
-        metric: u32,
-    ) -> Result<(), CallError> {
-        // What has no router is on the link; IPv6 has no scopes here.
-        let scope = match (hop.gateway, to.is_ipv4()) {
-            (None, true) => RT_SCOPE_LINK,
-            _ => RT_SCOPE_UNIVERSE,
-        };
-        let mut body = Writer::new(&header(family(to.first()), to.prefix(), scope));
-        if to.prefix() != 0 {
-            body.bytes(RTA_DST, &octets(to.first()));
-        }
-        if let Some(gateway) = hop.gateway {
-            body.bytes(RTA_GATEWAY, &octets(gateway));
-        }
-        if let Some(link) = hop.link {
-            body.u32(RTA_OIF, link);
-        }
-        if metric != 0 {
-            body.u32(RTA_PRIORITY, metric);
-        }
-        self.order(kind, more, body, &|| {
-            let via = hop.gateway.map(|gateway| format!(" via {gateway}"));
-            let dev = hop.link.map(|link| format!(" dev {link}"));
-            let (via, dev) = (via.unwrap_or_default(), dev.unwrap_or_default());
-            format!("{name}({to}{via}{dev})")
+        self.order(RTM_DELROUTE, 0, route(to, hop, 0), &|| {
+            told("RTM_DELROUTE", to, hop)
         })
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Seen {
 impl Ruleset {
     pub(super) fn look(&mut self) -> Result<Seen, Error> {
         let mut seen = Seen {
-            generation: self.0.generation()?,
+            generation: self.generation()?,
             is_there: false,
             whole: false,
             sets: Vec::new(),

@@ -35,6 +35,8 @@ struct Facts {
     run_dir: String,
     settings: String,
     user_namespace: String,
+    publish_open: bool,
+    rules_hook: String,
     log_max_size: u64,
     log_max_files: u32,
     cgroups: String,
@@ -90,6 +92,11 @@ fn facts(engine: &Engine) -> Result<Facts> {
                 format!("remap:{user}:{}", group.as_ref().unwrap_or(user))
             }
         },
+        publish_open: settings.publish_open,
+        rules_hook: match &settings.rules_hook {
+            Some(hook) => hook.path.clone(),
+            None => String::new(),
+        },
         log_max_size: settings.log.max_size,
         log_max_files: settings.log.max_files,
         cgroups: Layout::discover()?.kind().to_string(),
@@ -117,6 +124,13 @@ impl fmt::Display for Facts {
         writeln!(f, "Run Dir:          {}", self.run_dir)?;
         writeln!(f, "Settings:         {}", self.settings)?;
         writeln!(f, "User Namespace:   {}", self.user_namespace)?;
+        let publish_open = if self.publish_open { "yes" } else { "no" };
+        writeln!(f, "Publish Open:     {publish_open}")?;
+        let hook = match self.rules_hook.as_str() {
+            "" => "none",
+            path => path,
+        };
+        writeln!(f, "Rules Hook:       {hook}")?;
         let size = decimal_size(self.log_max_size);
         writeln!(
             f,

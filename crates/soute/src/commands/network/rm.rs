@@ -7,6 +7,7 @@ use clap::Args;
 use soute_engine::{DEFAULT_NETWORK, Engine, Error};
 
 use super::super::each::each;
+use crate::error;
 use crate::output::print;
 
 /// Networks that no container runs in.
@@ -23,9 +24,13 @@ pub struct Rm {
 
 impl Rm {
     pub fn run(self, engine: &Engine) -> Result<ExitCode> {
-        each(&self.networks, |name| match engine.remove_network(name) {
-            Err(Error::NoSuchNetwork(_)) if self.force => Ok(name.to_owned()),
-            other => Ok(other.map(|_| name.to_owned())?),
+        each(&self.networks, |name| {
+            match engine.remove_network(name) {
+                Ok((_, notices)) => notices.iter().for_each(|notice| error::warn(notice)),
+                Err(Error::NoSuchNetwork(_)) if self.force => {}
+                Err(e) => return Err(e.into()),
+            }
+            Ok(name.to_owned())
         })
     }
 }
@@ -44,7 +49,8 @@ impl Prune {
         let networks = engine.networks()?.into_iter();
         for network in networks.filter(|network| network.name != DEFAULT_NETWORK) {
             if engine.members(&network)?.is_empty() {
-                engine.remove_network(&network.name)?;
+                let (_, notices) = engine.remove_network(&network.name)?;
+                notices.iter().for_each(|notice| error::warn(notice));
                 print(&(network.name + "\n"))?;
             }
         }
