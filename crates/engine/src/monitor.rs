@@ -128,6 +128,15 @@ struct Monitor {
 
 /// Runs in the forked process and never returns.
 pub(crate) fn run(prepared: Prepared) -> ! {
+    let (mut monitor, lock, remains) = start(prepared);
+    monitor.watch(&lock);
+    monitor.finish(lock, &remains)
+}
+
+/// The container runs when this returns. Apart from [`run`]: what it has on the stack, tens of KiB, is no more when the
+/// monitor gives back what it does not need ([`Monitor::settle`]).
+#[inline(never)]
+fn start(prepared: Prepared) -> (Monitor, Lock, Remains) {
     // Its caller's terminal, pipes and folder are not the monitor's to hold.
     let detached = soute_sys::process::detach();
     let Prepared {
@@ -227,9 +236,7 @@ pub(crate) fn run(prepared: Prepared) -> ! {
     monitor.clients.greet(&Frame::Started(pid));
     // What was needed to start is not needed to watch.
     let remains = Remains::of(&record, true);
-    drop(record);
-    monitor.watch(&lock);
-    monitor.finish(lock, &remains)
+    (monitor, lock, remains)
 }
 
 impl Monitor {
@@ -319,6 +326,7 @@ impl Monitor {
                     Source::Client(number) => self.converse(number),
                     Source::Names(token) => self.names.ready(token),
                     Source::Rules => self.upkeep.ready(),
+                    Source::Keeper => self.upkeep.kept(),
                     Source::Port(token) => self.ports.ready(token),
                 }
             }
@@ -389,7 +397,9 @@ impl Monitor {
         let _ = soute_sys::process::pidfd_send_signal(&self.pidfd, signal);
     }
 
-    /// The program has ended: what it wrote is passed on, what it was made of is removed, its end is told.
+    /// The program has ended: what it wrote is passed on, what it was made of is removed, its end is told. Apart from
+    /// [`run`], on whose stack it would be all the time.
+    #[inline(never)]
     fn finish(mut self, lock: Lock, remains: &Remains) -> ! {
         let exit_code = exit_code(&self.pidfd).unwrap_or(255);
         // With a PID namespace of its own the kernel has killed all the rest by now.
@@ -448,6 +458,7 @@ enum Source {
     Client(usize),
     Names(dns::Token),
     Rules,
+    Keeper,
     Port(soute_network::proxy::Token),
 }
 
