@@ -1,7 +1,8 @@
 //! The user's own rules, which a program of the settings puts in place (`rules_hook`).
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Command;
 
 use serde_json::Value;
@@ -14,8 +15,14 @@ fn hook(world: &World, script: &str) {
     let (path, told) = (world.path("rules"), world.path("told"));
     let told = told.display();
     let script = format!("#!/bin/sh\nset -e\ntold={told}\ncat >> $told\necho >> $told\n{script}\n");
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    let _ = fs::remove_file(&path);
+    let mut file = fs::File::options()
+        .create_new(true)
+        .write(true)
+        .mode(0o755)
+        .open(&path)
+        .unwrap();
+    file.write_all(script.as_bytes()).unwrap();
     let settings = format!("[rules_hook]\npath = \"{}\"\n", path.display());
     fs::write(world.config(), settings).unwrap();
 }
@@ -87,7 +94,7 @@ fn the_users_rules_are_there_before_a_container_and_come_back_with_soutes() {
     assert_eq!(told(&world).len(), 4);
 
     // By a monitor.
-    let id = world.detached(&["--network", "bridge", "busybox", "sleep", "1000"]);
+    let id = world.detached(["--network", "bridge", "busybox", "sleep", "1000"]);
     flush();
     wait_until("they are back", has_rules);
     wait_until("soute's are back", || {

@@ -48,6 +48,9 @@ const OUTER: &str = "192.0.2.1";
 const PORT: &str = "5201";
 const PUBLISHED: &str = "5301";
 
+/// Measurements of throughput of each: single ones of two seconds lie up to half apart where there are but two processors.
+const ROUNDS: usize = 21;
+
 /// An engine's machine.
 struct Machine {
     network: File,
@@ -232,7 +235,7 @@ fn throughput(
     }
     let mut between: BTreeMap<&str, Sample> = BTreeMap::new();
     let mut published: BTreeMap<&str, Sample> = BTreeMap::new();
-    for _ in 0..if options.quick { 2 } else { 7 } {
+    for _ in 0..if options.quick { 2 } else { ROUNDS } {
         for (name, machine, ends) in &ends {
             left_out.attempt(name, THROUGHPUT, || {
                 let client = inside(ends.first, "iperf3");
