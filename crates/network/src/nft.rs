@@ -92,6 +92,7 @@ pub fn fuzz(message: &soute_sys::netlink::Message<'_>) {
             ipv4,
             protocol: 6,
             port: 80,
+            address: None,
         };
         _ = program.run(packet, &Sets::from([("s".to_owned(), contents)]));
     }
