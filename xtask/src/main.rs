@@ -35,6 +35,7 @@ usage: cargo xtask CHORE
   image                    the tests' images, in /var/cache/soute-tests
   vm [FILTER]              the tests on older kernels, with systemd and cgroup version 2 alone, in a virtual
                            machine in software; FILTER runs only the tests named so
+  fuzz                     whether the fuzz targets still fit what they call; fuzz/README.md tells how they are run
   help                     this text
 ";
 
@@ -59,6 +60,7 @@ fn chore(arguments: &[String]) -> Result<()> {
         ["demo"] => demo::show(),
         ["dist"] => dist::make(),
         ["image"] => image::make_all().map(drop),
+        ["fuzz"] => test::check_fuzz(),
         ["vm"] => vm::run(test::PROFILE, None),
         ["vm", filter] if !filter.starts_with('-') => vm::run(test::PROFILE, Some(filter)),
         ["help" | "--help" | "-h"] => {

@@ -87,11 +87,6 @@ pub fn run(options: &Options) -> Result<()> {
             "--deny",
             "warnings",
         ]))?;
-        // All dependencies once more, with other flags: some minutes.
-        if !options.quick {
-            step("fuzz targets");
-            check_fuzz()?;
-        }
     }
     step("build");
     let soute = build_soute(PROFILE)?;
@@ -114,8 +109,8 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// The fuzz targets, which are a workspace of their own, still fit what they call. They are not linked, which takes a
-/// C++ compiler, nor run.
-fn check_fuzz() -> Result<()> {
+/// C++ compiler, nor run. Not a part of [`run`]: all dependencies are checked once more, with other flags, for minutes.
+pub fn check_fuzz() -> Result<()> {
     const MANIFEST: &str = "fuzz/Cargo.toml";
     shell::run(&mut cargo(["fmt", "--manifest-path", MANIFEST, "--check"]))?;
     let mut check = cargo([

@@ -1,6 +1,8 @@
 //! What there is: our own table, to know whether it is as it should be, and other tables' chains, to know which of them
 //! stand in a packet's way.
 
+use std::collections::BTreeSet;
+
 use rustix::io::Errno;
 use soute_sys::netlink::{Malformed, Message, Writer, flags};
 use soute_sys::{CallError, Called};
@@ -284,7 +286,11 @@ impl Nftables {
         let call = || format!("NFT_MSG_GETSETELEM({family} {table} {set})");
         let (ask, answer) = (message::GETSETELEM, message::NEWSETELEM);
         match self.all(ask, answer, body, &call, &read_elements) {
-            Ok(lists) => Ok(Some(lists.into_iter().flatten().collect())),
+            // A hash table that grows or shrinks meanwhile is walked anew, and tells some elements twice (nft_rhash_walk).
+            Ok(lists) => {
+                let once: BTreeSet<Element> = lists.into_iter().flatten().collect();
+                Ok(Some(once.into_iter().collect()))
+            }
             Err(e) if e.errno() == Errno::NOENT => Ok(None),
             Err(e) => Err(e),
         }
