@@ -61,7 +61,12 @@ const EVERYTHING: &[Program] = &[
     Program::some(
         "soute-tests",
         "network",
-        &["carry::", "ipvlan::", "joined_by_path::", "sctp::"],
+        &[
+            "carry::what_was_renamed",
+            "ipvlan::",
+            "joined_by_path::",
+            "sctp::",
+        ],
     ),
     Program::some(
         "soute-tests",
