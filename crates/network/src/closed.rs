@@ -9,13 +9,11 @@ use std::collections::HashMap;
 
 use soute_sys::CallError;
 
+use crate::foreign::{self, DEEPEST};
 use crate::nft::{Arriving, Family, Hook, Nftables, Program, SeenChain, Sets, Verdict};
 
 /// More rules than a packet meets on its way.
 const MOST: usize = 1 << 16;
-/// `NFT_JUMP_STACK_SIZE`
-const DEEPEST: usize = 16;
-
 /// The machine's input chains but those of the table `soute`, and all that they lead to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inputs {
@@ -27,35 +25,27 @@ pub struct Inputs {
 /// What is in a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Rules {
-    chains: HashMap<String, Vec<Program>>,
+    chains: foreign::Rules,
     sets: Sets,
 }
 
 impl Inputs {
     /// Those of a network namespace, as they are now.
     pub fn read(nftables: &mut Nftables) -> Result<Self, CallError> {
-        let mut inputs = Self::default();
-        for family in [Family::INET, Family::IPV4, Family::IPV6] {
-            let chains = nftables.chains(family)?.into_iter().filter(|chain| {
-                let base = chain.base.as_ref();
-                let own = chain.table == crate::ruleset::TABLE.name && family == Family::INET;
-                base.is_some_and(|base| base.hook == Hook::Input as u32) && !own
-            });
-            inputs.chains.extend(chains);
-        }
+        let mut inputs = Self {
+            chains: foreign::base_chains(nftables, Hook::Input)?,
+            ..Self::default()
+        };
         for chain in &inputs.chains {
             let key = (chain.family.0, chain.table.clone());
             if inputs.tables.contains_key(&key) {
                 continue;
             }
-            let mut rules = Rules::default();
-            for (name, program) in nftables.programs(chain.family, &chain.table)? {
-                rules.chains.entry(name).or_default().push(program);
-            }
-            let all = rules.chains.values().flatten();
+            let chains = foreign::rules_around(nftables, chain)?;
+            let all = chains.values().flatten();
             let asked: Vec<&str> = all.flat_map(Program::sets).collect();
-            rules.sets = nftables.contents(chain.family, &chain.table, &asked)?;
-            inputs.tables.insert(key, rules);
+            let sets = nftables.contents(chain.family, &chain.table, &asked)?;
+            inputs.tables.insert(key, Rules { chains, sets });
         }
         Ok(inputs)
     }

@@ -1,17 +1,10 @@
 //! Which of the machine's own forward chains drop whatever no rule of theirs lets pass: by their policy, or by a rule that
 //! asks nothing of a packet, as firewalld's last one.
 
-use std::collections::HashMap;
-
 use soute_sys::CallError;
 
-use crate::nft::{Family, Hook, Nftables, Program, SeenChain, Verdict};
-
-/// `NFT_JUMP_STACK_SIZE`
-const DEEPEST: usize = 16;
-
-/// A table's rules, by their chains.
-type Rules = HashMap<String, Vec<Program>>;
+use crate::foreign::{DEEPEST, Rules, base_chains, rules_around};
+use crate::nft::{Hook, Nftables, SeenChain, Verdict};
 
 /// How a chain comes to drop the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,23 +18,11 @@ pub enum By {
 /// Those of a network namespace, but soute's own.
 pub fn dropping(nftables: &mut Nftables) -> Result<Vec<(SeenChain, By)>, CallError> {
     let mut found = Vec::new();
-    for family in [Family::INET, Family::IPV4, Family::IPV6] {
-        for chain in nftables.chains(family)? {
-            let Some(base) = &chain.base else { continue };
-            if base.hook != Hook::Forward as u32 || chain.table == crate::ruleset::TABLE.name {
-                continue;
-            }
-            if base.drops {
-                found.push((chain, By::Policy));
-                continue;
-            }
-            let mut rules = Rules::new();
-            for (name, program) in nftables.programs(family, &chain.table)? {
-                rules.entry(name).or_default().push(program);
-            }
-            if rest(&rules, &chain.name, DEEPEST) == Some(false) {
-                found.push((chain, By::Rule));
-            }
+    for chain in base_chains(nftables, Hook::Forward)? {
+        if chain.base.as_ref().is_some_and(|base| base.drops) {
+            found.push((chain, By::Policy));
+        } else if rest(&rules_around(nftables, &chain)?, &chain.name, DEEPEST) == Some(false) {
+            found.push((chain, By::Rule));
         }
     }
     Ok(found)
@@ -73,6 +54,7 @@ fn rest(rules: &Rules, chain: &str, deep: usize) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nft::Program;
 
     fn rules(all: &[(&str, &[Verdict])]) -> Rules {
         let chain = |(name, verdicts): &(&str, &[Verdict])| {

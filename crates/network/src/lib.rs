@@ -21,6 +21,7 @@ pub mod check;
 pub mod closed;
 pub mod conntrack;
 pub mod dns;
+mod foreign;
 pub mod forwards;
 pub mod mac;
 pub mod nft;

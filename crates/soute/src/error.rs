@@ -30,6 +30,11 @@ pub fn warn(what: &str) {
     complain(&format!("soute: warning: {}\n", visible(what)));
 }
 
+/// What the engine has to say of what it did, a line each.
+pub fn warn_all(notices: &[String]) {
+    notices.iter().for_each(|notice| warn(notice));
+}
+
 fn text(error: &anyhow::Error) -> String {
     let mut text = String::new();
     let mut before = String::new();

@@ -92,29 +92,42 @@ fn killed_at_every(
     network: &str,
     consistent: impl Fn() -> bool,
 ) {
+    let deeds = ["connect", "disconnect"].map(|deed| ["network", deed, network, "box"]);
+    each_way_killed(step, least, world, deeds, consistent);
+    world.soute(["network", "rm", network]).success();
+}
+
+/// `kill -9` before every `step`th system call of what makes something so, and of what undoes that. `is_so`: whether it is
+/// so, of which all that tells of it tells the same.
+#[track_caller]
+fn each_way_killed(
+    step: usize,
+    least: usize,
+    world: &World,
+    [deed, undoing]: [[&str; 4]; 2],
+    is_so: impl Fn() -> bool,
+) {
     let killer = Killer::new(&world.path(""));
-    for deed in ["connect", "disconnect"] {
+    for (words, back, wanted) in [(deed, undoing, true), (undoing, deed, false)] {
         let mut number = 1;
         loop {
-            let command = world.command(["network", deed, network, "box"]);
+            let command = world.command(words);
             let outcome = output(&mut killer.command(number, &command));
-            let joined = consistent();
+            let now = is_so();
             if outcome.code != Killer::HAS_KILLED {
                 outcome.success();
-                assert_eq!(joined, deed == "connect");
+                assert_eq!(now, wanted);
                 break;
             }
             number += step;
             // To begin again where it began.
-            if joined == (deed == "connect") {
-                let back = if joined { "disconnect" } else { "connect" };
-                world.soute(["network", back, network, "box"]).success();
+            if now == wanted {
+                world.soute(back).success();
             }
         }
-        eprintln!("{deed}: killed before one in {step} of its {number} system calls");
+        eprintln!("{words:?}: killed before one in {step} of its {number} system calls");
         assert!(number > least);
     }
-    world.soute(["network", "rm", network]).success();
 }
 
 /// `soute WORDS` by a user who is nobody, in a copy of the binary that everybody may execute.

@@ -111,7 +111,6 @@ fn all_that_the_image_exposes_is_published() {
 #[test]
 fn a_killed_update_leaves_nothing_half_done() {
     let world = World::new();
-    let killer = soute_tests::Killer::new(&world.path(""));
     let id = world.detached(["--name", "web", "busybox", "sleep", "1000"]);
     let published = || {
         // The next command puts it in order.
@@ -127,29 +126,8 @@ fn a_killed_update_leaves_nothing_half_done() {
         );
         noted
     };
-    for (deed, wanted) in [("--publish-add", true), ("--publish-rm", false)] {
-        let mut number = 1;
-        loop {
-            let command = world.command(["update", deed, "8080:80", "web"]);
-            let outcome = output(&mut killer.command(number, &command));
-            let now = published();
-            if outcome.code != soute_tests::Killer::HAS_KILLED {
-                outcome.success();
-                assert_eq!(now, wanted);
-                break;
-            }
-            number += 7;
-            if now == wanted {
-                let back = if wanted {
-                    "--publish-rm"
-                } else {
-                    "--publish-add"
-                };
-                world.soute(["update", back, "8080:80", "web"]).success();
-            }
-        }
-        assert!(number > 50);
-    }
+    let deeds = ["--publish-add", "--publish-rm"].map(|deed| ["update", deed, "8080:80", "web"]);
+    crate::each_way_killed(7, 50, &world, deeds, published);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use soute_network::route::{End, Hop, Link, Rtnetlink, unless_there};
+use soute_network::route::{End, Hop, Link, Place, Rtnetlink, unless_there};
 use soute_network::{Mac, Subnet};
 use soute_sys::CallError;
 
@@ -64,14 +64,11 @@ pub(super) fn peer_name(id: &str, number: usize) -> String {
     format!("veth{number}{}", &short(id)[..9])
 }
 
-/// A container's network namespace.
-pub(super) type Within<'a> = (BorrowedFd<'a>, &'a mut Rtnetlink);
-
-/// Joins a container to a network; `hairpin` as [`wire`] has it.
+/// Joins a container, whose network namespace this is, to a network; `hairpin` as [`wire`] has it.
 pub(super) fn join(
     machine: &mut Rtnetlink,
     network: &NetworkRecord,
-    container: Within<'_>,
+    container: &mut Place<'_>,
     connection: &Wire,
     hairpin: bool,
 ) -> Result<(), Error> {
@@ -141,7 +138,7 @@ pub(super) fn bridge(machine: &mut Rtnetlink, network: &NetworkRecord) -> Result
 fn wire(
     machine: &mut Rtnetlink,
     bridge: &Link,
-    (container, inside): Within<'_>,
+    container: &mut Place<'_>,
     connection: &Wire,
     hairpin: bool,
 ) -> Result<(), CallError> {
@@ -152,7 +149,7 @@ fn wire(
     };
     let there = End {
         name: &connection.interface,
-        namespace: Some(container),
+        namespace: Some(container.namespace),
         mac: Some(connection.mac),
         mtu: Some(bridge.mtu),
     };
@@ -169,7 +166,7 @@ fn wire(
     if hairpin {
         let_come_back(machine, connection)?;
     }
-    settle(inside, connection)
+    settle(&mut container.netlink, connection)
 }
 
 /// What the container sends by this wire may come back to it.

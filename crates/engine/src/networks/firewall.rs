@@ -174,8 +174,8 @@ fn forget_connections(ports: &[Published]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What of the machine's own firewall drops forwarded packets unless one of its rules lets them pass. It has the last word, and a
-/// user whose container reaches nobody should know who has.
+/// What of the machine's own firewall drops forwarded packets unless one of its rules lets them pass. It has the last
+/// word, and a user whose container reaches nobody should know who has.
 pub(super) fn obstacles() -> Result<Vec<String>, Error> {
     let dropping = forwards::dropping(&mut Nftables::open()?)?.into_iter();
     let told = dropping.map(|(chain, by)| {

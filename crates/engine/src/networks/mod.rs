@@ -25,7 +25,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use soute_network::route::Rtnetlink;
+use soute_network::route::{Place, Rtnetlink};
 use soute_network::ruleset::{self, Published};
 use soute_network::{Mac, Subnet, dns};
 use soute_sys::netlink::Socket;
@@ -254,13 +254,14 @@ impl Engine {
             ranges.insert(0, subnets::range(subnets::choose(&taken)?, None, None)?);
         }
         let has_own = ranges.iter().any(|range| !range.subnet.is_ipv4());
-        if (wanted.ipv6 || has_own) && !has_ipv6() && wanted.name != DEFAULT {
+        let can_have = has_ipv6();
+        if (wanted.ipv6 || has_own) && !can_have && wanted.name != DEFAULT {
             return Err(Error::Impossible(format!(
                 "network {}: this machine has no IPv6, or it is off (net.ipv6.conf.all.disable_ipv6)",
                 wanted.name
             )));
         }
-        if wanted.ipv6 && !has_own && has_ipv6() {
+        if wanted.ipv6 && !has_own && can_have {
             let own = subnets::choose_ipv6(&id, &taken)?;
             ranges.push(subnets::range(own, None, None)?);
         }
@@ -554,16 +555,13 @@ pub(crate) fn connect(
     inside: Socket,
 ) -> Result<Option<dns::Sockets>, Error> {
     let mut machine = Rtnetlink::open()?;
-    let mut inside = Rtnetlink::of(inside);
+    let mut there = Place {
+        namespace: container,
+        netlink: Rtnetlink::of(inside),
+    };
     for (network, wire) in &wanted.wires {
         let hairpin = !wanted.ports.is_empty();
-        connect::join(
-            &mut machine,
-            network,
-            (container, &mut inside),
-            wire,
-            hairpin,
-        )?;
+        connect::join(&mut machine, network, &mut there, wire, hairpin)?;
     }
     firewall::publish(places, &wanted.noted().published, wanted.publish_open)?;
     Ok(match wanted.have_names() {

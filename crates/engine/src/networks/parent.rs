@@ -7,9 +7,9 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 use soute_network::Mac;
-use soute_network::route::{End, IpvlanMode, Link, LinkFlags, MacvlanMode, Rtnetlink};
+use soute_network::route::{End, IpvlanMode, Link, LinkFlags, MacvlanMode, Place, Rtnetlink};
 
-use super::connect::{self, Within, patiently};
+use super::connect::{self, patiently};
 use super::record::{Driver, NetworkRecord, Vlan};
 use super::{NewNetwork, Wire};
 use crate::error::Error;
@@ -221,7 +221,7 @@ pub(super) fn mac(network: &NetworkRecord, wanted: Option<Mac>, own: Mac) -> Res
 pub(super) fn join(
     machine: &mut Rtnetlink,
     network: &NetworkRecord,
-    (container, inside): Within<'_>,
+    container: &mut Place<'_>,
     wire: &Wire,
 ) -> Result<(), Error> {
     let parent = parent(machine, network)?;
@@ -233,7 +233,7 @@ pub(super) fn join(
     }
     let end = End {
         name: &wire.interface,
-        namespace: Some(container),
+        namespace: Some(container.namespace),
         // Without a value the parent's.
         mtu: network.mtu,
         mac: None,
@@ -253,7 +253,7 @@ pub(super) fn join(
         Driver::Bridge => Ok(()),
     };
     made.map_err(|e| refused(machine, network, wire, e))?;
-    Ok(connect::settle(inside, wire)?)
+    Ok(connect::settle(&mut container.netlink, wire)?)
 }
 
 /// Why the kernel made no link, in words.

@@ -142,15 +142,13 @@ impl NetworkRecord {
         }
     }
 
-    /// All networks, by name.
-    /// The ranges of which there are addresses: those of IPv6 as long as it is not off.
+    /// The ranges of which there are addresses: that of IPv6 as long as it is not off.
     pub(super) fn usable(&self) -> impl Iterator<Item = &Range> {
-        let mut ranges = self.subnets.iter();
-        let ipv6 = ranges.any(|range| !range.subnet.is_ipv4()) && super::has_ipv6();
         let ranges = self.subnets.iter();
-        ranges.filter(move |range| ipv6 || range.subnet.is_ipv4())
+        ranges.filter(|range| range.subnet.is_ipv4() || super::has_ipv6())
     }
 
+    /// All networks, by name.
     pub(crate) fn all(places: &Places) -> Result<Vec<Self>, Error> {
         let folder = places.networks();
         let mut networks = Vec::new();

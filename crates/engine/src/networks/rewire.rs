@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use soute_network::plan::ports::Wanted;
-use soute_network::route::Rtnetlink;
+use soute_network::route::{Place, Rtnetlink};
 use soute_network::ruleset::Published;
 
 use super::inside::network_of;
@@ -282,15 +282,8 @@ impl Engine {
         let notices = self.open_ways_of(&[network], true)?;
         let mut machine = Rtnetlink::open()?;
         let hairpin = !noted.published.is_empty();
-        let container = running.network.as_fd();
-        let mut inside = Rtnetlink::open_in(container)?;
-        connect::join(
-            &mut machine,
-            network,
-            (container, &mut inside),
-            &wire,
-            hairpin,
-        )?;
+        let mut container = Place::new(running.network.as_fd())?;
+        connect::join(&mut machine, network, &mut container, &wire, hairpin)?;
         Ok(notices)
     }
 

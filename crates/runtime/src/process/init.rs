@@ -87,13 +87,10 @@ fn set_up(
     }
     // The parent connects it while the rest is set up. The socket spares it a process that would come in for one.
     if plan.has_interfaces() {
-        let step = "telling the parent";
-        if plan.connected {
-            let inside = Socket::open(Protocol::Route).step("the network")?;
-            channel.send(&[NETWORK], &[inside.as_fd()]).step(step)?;
-        } else {
-            channel.send(&[NETWORK], &[]).step(step)?;
-        }
+        let inside = plan.connected.then(|| Socket::open(Protocol::Route));
+        let inside = inside.transpose().step("the network")?;
+        let sent: Vec<_> = inside.iter().map(AsFd::as_fd).collect();
+        channel.send(&[NETWORK], &sent).step("telling the parent")?;
     }
 
     // Kernel file systems while the machine's are still in sight (see mounts::kernel); the parent builds the rest now.

@@ -10,7 +10,7 @@ use soute_engine::{Places, Start};
 use super::cidfile::CidFile;
 use crate::args::{CreateArgs, Machine, numbers};
 use crate::cli::CommandLine;
-use crate::error::warn;
+use crate::error::warn_all;
 use crate::images;
 use crate::output::print;
 use crate::relay::{self, Attachment, Signals, Stream};
@@ -104,7 +104,7 @@ impl CommandLine for Run {
             },
             |id| cidfile.map_or(Ok(()), |file| file.fill(id)),
         )?;
-        started.notices.iter().for_each(|notice| warn(notice));
+        warn_all(&started.notices);
         let Some((signals, attachment)) = taken else {
             print(&(started.id + "\n"))?;
             return Ok(ExitCode::SUCCESS);

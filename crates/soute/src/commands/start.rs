@@ -8,7 +8,7 @@ use soute_engine::{Engine, Error, Places, Start as How};
 
 use super::each::each_named;
 use crate::cli::CommandLine;
-use crate::error::warn;
+use crate::error::warn_all;
 use crate::relay::{self, Attachment, Signals};
 use crate::terminal::{self, DetachKeys};
 
@@ -56,7 +56,7 @@ impl CommandLine for Start {
                     // It does what was wanted.
                     Err(Error::Runs { .. }) => Ok(()),
                     other => {
-                        other?.notices.iter().for_each(|notice| warn(notice));
+                        warn_all(&other?.notices);
                         Ok(())
                     }
                 }
@@ -87,7 +87,7 @@ impl CommandLine for Start {
                 terminal_size: terminal::window_size(rustix::stdio::stdin()),
             },
         )?;
-        started.notices.iter().for_each(|notice| warn(notice));
+        warn_all(&started.notices);
         let ending = relay::follow(&started.connection, &attachment, &signals)?;
         Ok(ending.conclude(&started.name))
     }

@@ -9,7 +9,7 @@ use soute_network::plan::ports::{self, Wanted};
 
 use super::each::each;
 use crate::cli::CommandLine;
-use crate::error::warn;
+use crate::error::warn_all;
 
 /// Containers become others while they run.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ impl CommandLine for Update {
         let engine = super::open(places)?;
         each(&self.containers, |name| {
             let notices = engine.update_ports(name, &add, &remove)?;
-            notices.iter().for_each(|notice| warn(notice));
+            warn_all(&notices);
             Ok(name.to_owned())
         })
     }

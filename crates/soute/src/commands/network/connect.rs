@@ -49,7 +49,7 @@ impl Connect {
             aliases: self.alias,
         };
         let notices = engine.connect_network(endpoint, &self.container)?;
-        notices.iter().for_each(|notice| error::warn(notice));
+        error::warn_all(&notices);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -73,7 +73,7 @@ pub struct Disconnect {
 impl Disconnect {
     pub fn run(self, engine: &Engine) -> Result<ExitCode> {
         match engine.disconnect_network(&self.network, &self.container) {
-            Ok(notices) => notices.iter().for_each(|notice| error::warn(notice)),
+            Ok(notices) => error::warn_all(&notices),
             Err(Error::NoSuchContainer(_) | Error::NotConnected { .. }) if self.force => {}
             Err(e) => return Err(e.into()),
         }

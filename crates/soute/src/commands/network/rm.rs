@@ -26,7 +26,7 @@ impl Rm {
     pub fn run(self, engine: &Engine) -> Result<ExitCode> {
         each(&self.networks, |name| {
             match engine.remove_network(name) {
-                Ok((_, notices)) => notices.iter().for_each(|notice| error::warn(notice)),
+                Ok((_, notices)) => error::warn_all(&notices),
                 Err(Error::NoSuchNetwork(_)) if self.force => {}
                 Err(e) => return Err(e.into()),
             }
@@ -50,7 +50,7 @@ impl Prune {
         for network in networks.filter(|network| network.name != DEFAULT_NETWORK) {
             if engine.members(&network)?.is_empty() {
                 let (_, notices) = engine.remove_network(&network.name)?;
-                notices.iter().for_each(|notice| error::warn(notice));
+                error::warn_all(&notices);
                 print(&(network.name + "\n"))?;
             }
         }
