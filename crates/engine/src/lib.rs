@@ -4,6 +4,7 @@
 //! command opens it, which first makes the state on disk and the kernel's one
 //! ([`reconcile`]), does one thing, and ends.
 
+mod changes;
 mod container;
 mod copy;
 mod create;
@@ -36,6 +37,7 @@ mod subids;
 mod tree;
 mod volumes;
 
+pub use changes::{Change, ChangeKind};
 pub use container::{Container, Status};
 pub use error::{Error, short};
 pub use exec::Exec;

@@ -290,6 +290,7 @@ impl Monitor {
                 self.clients.deaf_until(now),
                 self.names.due(),
                 self.upkeep.due(),
+                self.ports.due(),
             ];
             let timeout = wake.into_iter().flatten().min().map(|at| at - now);
             let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());

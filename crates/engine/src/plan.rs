@@ -270,15 +270,19 @@ fn namespaces(record: &Record, joins: Joins) -> Namespaces {
     }
 }
 
+/// overlayfs refuses an upper folder inside a lower one.
+pub(crate) fn keeps_changes_in_memory(places: &Places, record: &Record) -> bool {
+    let folder = places.container(&record.id);
+    record.layers.iter().any(|layer| folder.starts_with(layer))
+}
+
 fn rootfs(places: &Places, record: &Record) -> Rootfs {
     let folder: PathBuf = places.container(&record.id);
-    // overlayfs refuses an upper folder inside a lower one.
-    let inside = record.layers.iter().any(|layer| folder.starts_with(layer));
     // Not below a folder of the machine, in which it may be itself: nor does overlayfs take one layer inside another.
     let below = record.image.as_ref().map(|_| places.mount_points());
     Rootfs::Layers(Layers {
         lower: below.into_iter().chain(record.layers.clone()).collect(),
-        upper: if inside {
+        upper: if keeps_changes_in_memory(places, record) {
             Upper::Memory
         } else {
             Upper::Folder {

@@ -20,6 +20,7 @@ pub mod capture;
 pub mod check;
 pub mod closed;
 pub mod conntrack;
+mod datagram;
 pub mod dns;
 mod foreign;
 pub mod forwards;

@@ -1,4 +1,4 @@
-//! Connections to `::1` of the machine are passed on to a container: the kernel translates 127.0.0.1, and not that.
+//! What comes to `::1` of the machine is passed on to a container: the kernel translates 127.0.0.1, and not that.
 //!
 //! There is a door for each port that is published, at all its addresses: what comes to others than loopback the kernel
 //! has led elsewhere before. Thousands of doors cost one descriptor to wait for, an epoll(7).
@@ -6,14 +6,19 @@
 //! Sockets and what to do with them, for whoever has a poll(2) of its own. A byte is read when there is room for it on the
 //! other side, so that a slow reader slows its writer down, as it would without anybody in between.
 
+mod datagrams;
+
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFlags, Timespec};
 use rustix::io::Errno;
+
+use datagrams::Datagrams;
 
 /// Bytes that are on their way in one direction of one connection.
 const ROOM: usize = 64 << 10;
@@ -31,6 +36,8 @@ pub enum Token {
     Client(usize),
     /// Its other end, in the container.
     Server(usize),
+    /// Answers to somebody's datagrams.
+    Answers(usize),
 }
 
 /// Sockets that listen, and where what comes in by each is passed on to.
@@ -40,6 +47,7 @@ pub struct Proxy {
     bell: Option<OwnedFd>,
     doors: Vec<Door>,
     pairs: Vec<Pair>,
+    datagrams: Datagrams,
 }
 
 #[derive(Debug)]
@@ -70,26 +78,43 @@ struct Flow {
 impl Proxy {
     /// What comes in by `listener`, from the machine's own loopback, is passed on.
     pub fn open(&mut self, listener: TcpListener, to: SocketAddr) -> Result<(), Errno> {
-        rustix::io::ioctl_fionbio(&listener, true)?;
+        self.hang_bell(listener.as_fd())?;
+        self.doors.push(Door { listener, to });
+        Ok(())
+    }
+
+    /// So are the datagrams that come in by `socket`, and the answers to them.
+    pub fn open_for_datagrams(&mut self, socket: UdpSocket, to: SocketAddr) -> Result<(), Errno> {
+        self.hang_bell(socket.as_fd())?;
+        self.datagrams.open(socket, to);
+        Ok(())
+    }
+
+    fn hang_bell(&mut self, door: BorrowedFd<'_>) -> Result<(), Errno> {
+        rustix::io::ioctl_fionbio(door, true)?;
         let bell = match &mut self.bell {
             Some(bell) => bell,
             none => none.insert(epoll::create(CreateFlags::CLOEXEC)?),
         };
         // A descriptor's number is its door's as long as that is open.
-        let number = EventData::new_u64(listener.as_raw_fd() as u64);
-        epoll::add(bell, &listener, number, EventFlags::IN)?;
-        self.doors.push(Door { listener, to });
-        Ok(())
+        let number = EventData::new_u64(door.as_raw_fd() as u64);
+        epoll::add(bell, door, number, EventFlags::IN)
     }
 
-    /// Closes all doors but those of which `keep` says so, by where they are. Connections go on.
-    pub fn close(&mut self, mut keep: impl FnMut(SocketAddr) -> bool) {
+    /// Closes all doors but those of which `keep` says so, by where they are and whether they are for datagrams.
+    /// Connections go on.
+    pub fn close(&mut self, mut keep: impl FnMut(SocketAddr, bool) -> bool) {
+        self.datagrams.close(&mut |at| keep(at, true));
+        let mut keep = |at| keep(at, false);
         let mut keeps = |door: &Door| door.listener.local_addr().is_ok_and(&mut keep);
         self.doors.retain(|door| keeps(door));
     }
 
     /// What comes in at `at` leads there from now on.
-    pub fn lead(&mut self, at: SocketAddr, to: SocketAddr) {
+    pub fn lead(&mut self, at: SocketAddr, to: SocketAddr, datagrams: bool) {
+        if datagrams {
+            return self.datagrams.lead(at, to);
+        }
         for door in &mut self.doors {
             if door.listener.local_addr().is_ok_and(|own| own == at) {
                 door.to = to;
@@ -103,7 +128,15 @@ impl Proxy {
         let pairs = self.pairs.iter();
         let pairs = pairs.flat_map(|pair| [pair.client.as_raw_fd(), pair.server.as_raw_fd()]);
         let bell = self.bell.iter().map(AsRawFd::as_raw_fd);
-        doors.chain(pairs).chain(bell)
+        doors
+            .chain(pairs)
+            .chain(bell)
+            .chain(self.datagrams.descriptors())
+    }
+
+    /// When to [`Proxy::sweep`] though nothing has come.
+    pub fn due(&self) -> Option<Instant> {
+        self.datagrams.due()
     }
 
     /// What is waited for.
@@ -117,7 +150,9 @@ impl Proxy {
                 (Token::Server(n), pair.server.as_fd(), events(down, up)),
             ]
         });
-        bell.chain(pairs)
+        let answers = self.datagrams.poll();
+        let answers = answers.map(|(n, socket)| (Token::Answers(n), socket, PollFlags::IN));
+        bell.chain(pairs).chain(answers)
     }
 
     /// Something of what was waited for has come.
@@ -131,6 +166,7 @@ impl Proxy {
                     pair.pass();
                 }
             }
+            Token::Answers(n) => self.datagrams.answer(n, Instant::now()),
             Token::Server(n) => {
                 if let Some(pair) = self.pairs.get_mut(n) {
                     let both = (&mut pair.down, &mut pair.up);
@@ -151,6 +187,9 @@ impl Proxy {
         }
         for event in rung {
             let number = event.data.u64();
+            if (self.datagrams).enter(number as RawFd, Instant::now()) {
+                continue;
+            }
             let mut doors = self.doors.iter();
             let door = doors.find(|door| door.listener.as_raw_fd() as u64 == number);
             self.pairs.extend(door.and_then(Door::enter));
@@ -162,6 +201,9 @@ impl Proxy {
         self.pairs.retain(|pair| !pair.over);
         if self.pairs.is_empty() {
             self.pairs = Vec::new();
+        }
+        if self.due().is_some() {
+            self.datagrams.sweep(Instant::now());
         }
     }
 }
@@ -227,10 +269,15 @@ fn serve(stream: &mut TcpStream, from: &mut Flow, to: &mut Flow) -> bool {
     if from.ended || from.bytes.len() >= ROOM {
         return true;
     }
-    let mut buffer = [0; 16 << 10];
-    match stream.read(&mut buffer) {
+    // Once it has room enough, a flow keeps it, for as long as the connection lasts.
+    let length = from.bytes.len();
+    from.bytes.resize(length + (16 << 10), 0);
+    let read = stream.read(&mut from.bytes[length..]);
+    from.bytes
+        .truncate(length + read.as_ref().copied().unwrap_or(0));
+    match read {
         Ok(0) => from.ended = true,
-        Ok(length) => from.bytes.extend(&buffer[..length]),
+        Ok(_) => {}
         Err(e) if may_go_on(&e) => {}
         Err(_) => return false,
     }

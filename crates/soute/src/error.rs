@@ -119,9 +119,23 @@ fn engine_hint(error: &Error) -> Option<String> {
             "a network needs nf_tables of the kernel; --network none and --network host do without"
                 .to_owned()
         }
+        Error::Call(call) | Error::Ruleset(soute_network::ruleset::Error::Call(call))
+            if call.errno() == rustix::io::Errno::PERM && asks_of_networks(call) =>
+        {
+            "networks are for root with CAP_NET_ADMIN, which this one lacks; --network none and --network host do without"
+                .to_owned()
+        }
         Error::Image(error) => return image_hint(error),
         _ => return None,
     })
+}
+
+/// Whether it is a message to the kernel's netlink, of nf_tables or of links and routes.
+fn asks_of_networks(call: &soute_sys::CallError) -> bool {
+    let text = call.to_string();
+    ["NFT_MSG_", "RTM_"]
+        .iter()
+        .any(|message| text.starts_with(message))
 }
 
 fn image_hint(error: &soute_image::Error) -> Option<String> {

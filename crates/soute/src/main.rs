@@ -2,6 +2,7 @@
 //!
 //! `argv → Args → Request`, then the engine; all printing is here.
 
+#![cfg_attr(not(test), no_main)]
 #![deny(
     clippy::disallowed_macros,
     reason = "clippy.toml says which and why; programs for ourselves (xtask, tests) may use them"
@@ -28,7 +29,11 @@ mod terminal;
 
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+#[cfg(not(test))]
+soute_sys::entry!(run);
+
+#[cfg_attr(test, expect(dead_code, reason = "the tests have a main of their own"))]
+fn run() -> ExitCode {
     soute_sys::memory::keep_freed();
     // A caller that ignores it (and has made us inherit that) would take all exit statuses away from us.
     soute_sys::signals::reset(rustix::process::Signal::CHILD.as_raw());

@@ -21,5 +21,6 @@ pub mod process;
 mod program;
 pub mod seccomp;
 pub mod signals;
+pub mod start;
 
 pub use error::{CallError, Called};

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket, socket_with};
 
 use crate::mount::last_errno;
+use crate::process::put_away;
 use crate::{CallError, Called};
 
 /// The family of sockets that reach an address.
@@ -39,10 +40,11 @@ pub fn loopback_up() -> Result<(), CallError> {
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: SIOCSIFFLAGS reads a live ifreq.
     let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
-    if done == 0 {
-        return Ok(());
+    if done != 0 {
+        return Err(CallError::new("ioctl(SIOCSIFFLAGS, lo up)", last_errno()));
     }
-    Err(CallError::new("ioctl(SIOCSIFFLAGS, lo up)", last_errno()))
+    put_away(socket);
+    Ok(())
 }
 
 /// An ICMP message about a packet of a socket's.

@@ -1,6 +1,8 @@
 //! `soute network`.
 
-use soute_tests::World;
+use std::process::Command;
+
+use soute_tests::{World, output};
 
 #[test]
 fn a_network_is_made_listed_and_removed() {
@@ -142,4 +144,27 @@ fn routes_of_the_machine_are_kept_clear_of() {
     world.soute(["network", "create", "net"]).success();
     let told = world.soute(["network", "inspect", "net"]).json();
     assert_eq!(told[0]["IPAM"]["Config"][0]["Subnet"], "10.121.2.0/24");
+}
+
+/// Root, as a container engine's own container may have it.
+#[test]
+fn root_without_its_capability_is_told_so() {
+    let world = World::new();
+    let lesser = |words: &[&str]| {
+        let command = world.command(words);
+        let mut lesser = Command::new("setpriv");
+        lesser.args(["--bounding-set=-net_admin", "--inh-caps=-net_admin"]);
+        output(lesser.arg(command.get_program()).args(command.get_args()))
+    };
+    lesser(&["run", "--rm", "--network", "bridge", "busybox", "true"])
+        .fails(125, &["not permitted", "CAP_NET_ADMIN", "--network none"]);
+    lesser(&["run", "--rm", "--network", "none", "busybox", "true"]).success();
+    lesser(&["network", "reconcile"]).fails(1, &["CAP_NET_ADMIN"]);
+    // Nothing is left of what could not be.
+    world.soute(["ps", "--all", "--quiet"]).prints("");
+    let bridge = world.soute(["network", "inspect", "bridge"]).json();
+    assert_eq!(bridge[0]["Containers"], serde_json::json!({}));
+    // Without them nothing is amiss for whoever only looks.
+    let list = lesser(&["network", "ls"]);
+    assert_eq!(list.success().stderr, "");
 }

@@ -222,6 +222,27 @@ fn dns_names_other_resolvers() {
     resolver.expect("asked example.org by udp");
 }
 
+/// A VPN that comes up gives the machine another resolver, and running containers with it.
+#[test]
+fn a_resolver_that_changes_is_followed() {
+    set_file("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+    let world = World::new();
+    let _outside = Neighbour::new(0);
+    let [mut first, mut second] = ["127.0.0.53", "127.0.0.51"].map(resolver);
+    world.soute(["network", "create", "net"]).success();
+    let id = world.detached(["--network", "net", "busybox", "sleep", "1000"]);
+    let ask = |name: &str| {
+        let asked = world.soute(["exec", &id, "nslookup", name]);
+        asked.success().shows("203.0.113.7");
+    };
+    ask("before.example.org");
+    first.expect("asked before.example.org by udp");
+    // By now the test's own file.
+    std::fs::write("/etc/resolv.conf", "nameserver 127.0.0.51\n").unwrap();
+    ask("after.example.org");
+    second.expect("asked after.example.org by udp");
+}
+
 /// CVE-2024-29018: what has no way outside does not get there by its questions.
 #[test]
 fn an_internal_network_asks_nobody() {

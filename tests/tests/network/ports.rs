@@ -249,7 +249,6 @@ fn ranges_free_ports_and_the_images_own() {
     assert!(free > 1024);
     for (words, why) in [
         (&["-p", "x"][..], "\"x\" is no port"),
-        (&["-p", "[::1]:1:1/udp"], "TCP alone there"),
         (
             &["-p", "80", "--network", "host"],
             "cannot be given with --network host",
@@ -422,11 +421,15 @@ print(s.recv(100).decode())";
     let other = world.detached(["debian", "sleep", "1000"]);
     world.soute(["network", "create", "net"]).success();
     let elsewhere = world.detached(["--network", "net", "debian", "sleep", "1000"]);
+    let seen = &world.inspect(&id)["NetworkSettings"]["Networks"]["bridge"]["IPv6Gateway"];
+    let bridge6 = seen.as_str().unwrap().to_owned();
     // Whoever comes from another network is seen by his address, and whoever would be answered past the machine is not.
     for (client, address, seen) in [
         ("outside", machine.as_str(), outside.address()),
         ("outside", "2001:db8:0::1", outside.address6()),
         ("machine", "127.0.0.1", "10.121.0.1".to_owned()),
+        // By the monitor, whose address that is on the bridge.
+        ("machine", "::1", bridge6.clone()),
         ("machine", &machine, machine.clone()),
         (&other, &machine, "10.121.0.1".to_owned()),
         (
@@ -441,4 +444,46 @@ print(s.recv(100).decode())";
             .success()
             .prints(&format!("hello from {seen}"));
     }
+}
+
+/// What the kernel does not translate: a network without IPv6, and `::1` alone.
+#[test]
+fn datagrams_come_in_by_localhost_too() {
+    let world = World::debian();
+    world.soute(["network", "create", "four"]).success();
+    let serve = "import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('', 53))
+print('listening', flush=True)
+while True:
+    text, address = s.recvfrom(100)
+    s.sendto(text + b' ' + text, address)";
+    let server = |port: &str| {
+        let words = ["--network", "four", "-p", port, "debian"];
+        let id = world.detached([&words[..], &["python3", "-c", serve]].concat());
+        soute_tests::wait_until("it listens", || {
+            world.soute(["logs", &id]).stdout.contains("listening")
+        });
+        id
+    };
+    let ask = "import socket, sys
+s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.connect((sys.argv[1], int(sys.argv[2])))
+for n in range(3):
+    s.send(b'%d' % n)
+    assert s.recv(100) == b'%d %d' % (n, n)";
+    let asked = |address: &str, port: &str| {
+        output(Command::new("python3").args(["-c", ask, address, port])).code
+    };
+    let both = server("5353:53/udp");
+    server("[::1]:5354:53/udp");
+    assert_eq!([asked("::1", "5353"), asked("127.0.0.1", "5353")], [0, 0]);
+    assert_eq!([asked("::1", "5354"), asked("127.0.0.1", "5354")], [0, 1]);
+    // The port is given back, and taken anew by another way.
+    let update = |flag: &str, port: &str| world.soute(["update", flag, port, &both]);
+    update("--publish-rm", "5353:53/udp").success();
+    assert_eq!([asked("::1", "5353"), asked("127.0.0.1", "5353")], [1, 1]);
+    update("--publish-add", "[::1]:5353:53/udp").success();
+    assert_eq!([asked("::1", "5353"), asked("127.0.0.1", "5353")], [0, 1]);
 }

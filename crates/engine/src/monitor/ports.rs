@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Instant;
 
 use rustix::event::PollFd;
 use soute_network::Protocol;
@@ -53,7 +54,13 @@ impl Ports {
                     .called(|| format!("epoll({at})"))?;
                 None
             }
-            Protocol::Udp | Protocol::Sctp => Some(socket),
+            Protocol::Udp => {
+                self.proxy
+                    .open_for_datagrams(socket.into(), port.to)
+                    .called(|| format!("epoll({at})"))?;
+                None
+            }
+            Protocol::Sctp => Some(socket),
         };
         self.held.push(Held {
             at,
@@ -76,16 +83,21 @@ impl Ports {
         self.held
             .retain(|held| published.iter().any(|port| held.is(port)));
         let held = &self.held;
-        self.proxy.close(|at| {
+        self.proxy.close(|at, datagrams| {
+            let protocol = if datagrams {
+                Protocol::Udp
+            } else {
+                Protocol::Tcp
+            };
             let mut held = held.iter();
-            held.any(|held| held.at == at && held.protocol == Protocol::Tcp)
+            held.any(|held| held.at == at && held.protocol == protocol)
         });
-        for port in published
-            .iter()
-            .filter(|port| port.protocol == Protocol::Tcp)
-        {
+        for port in published {
             // It may lead to another address of the container's now.
-            self.proxy.lead(ports::listening(port), port.to);
+            let datagrams = port.protocol == Protocol::Udp;
+            if datagrams || port.protocol == Protocol::Tcp {
+                self.proxy.lead(ports::listening(port), port.to, datagrams);
+            }
         }
         for (port, socket) in fresh {
             self.hold(port, socket)?;
@@ -113,6 +125,11 @@ impl Ports {
 
     pub(super) fn ready(&mut self, token: Token) {
         self.proxy.ready(token);
+    }
+
+    /// When to [`Ports::sweep`] though nothing has come.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.proxy.due()
     }
 
     /// Between two rounds of polling.

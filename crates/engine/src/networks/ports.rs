@@ -86,16 +86,16 @@ fn one(
     let local = IpAddr::from(Ipv6Addr::LOCALHOST);
     let all = map.address.is_none() && super::has_ipv6();
     let has_local = pairs.iter().any(|(address, _)| address.is_ipv6());
-    if map.protocol == Protocol::Tcp
+    if map.protocol != Protocol::Sctp
         && !has_local
         && (all || map.address == Some(local))
         && let Some(own) = target(true)
     {
         pairs.push((local, own));
     }
-    if map.address == Some(local) && map.protocol != Protocol::Tcp {
+    if map.address == Some(local) && map.protocol == Protocol::Sctp {
         return Err(Error::Impossible(format!(
-            "{}: the kernel does not translate ::1, and soute passes on TCP alone there",
+            "{}: the kernel does not translate ::1, and soute passes on TCP and UDP alone there",
             told(map)
         )));
     }

@@ -9,6 +9,7 @@
 
 mod idmap;
 mod mountinfo;
+mod net_dev;
 mod passwd;
 mod stat;
 mod status;
@@ -24,6 +25,7 @@ use soute_sys::{CallError, Called};
 
 pub use idmap::{IdMap, IdRange};
 pub use mountinfo::{MountEntry, mountinfo};
+pub use net_dev::{Carried, net_dev};
 pub use passwd::Users;
 pub use stat::ProcessStat;
 pub use status::{IdSet, ProcessStatus, SeccompMode};

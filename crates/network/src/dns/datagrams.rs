@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::answer;
+use crate::datagram::receive;
 
 /// How long one server is waited for: a client asks again after five seconds (resolv.conf(5)), and two servers should
 /// have had their turn by then.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often each server is asked.
 const ROUNDS: usize = 2;
-
-/// Longest message.
-pub(super) const LONGEST: usize = 65_535;
 
 /// A query that somebody is asked.
 #[derive(Debug)]
@@ -76,10 +76,10 @@ impl Asked {
     /// Whoever is asked has said something, or refuses to.
     pub(super) fn hear(&mut self, clients: &UdpSocket, now: Instant) {
         let Some(socket) = &self.socket else { return };
-        let mut buffer = [0; LONGEST];
-        match socket.recv(&mut buffer) {
-            Ok(length) => {
-                let heard = &buffer[..length];
+        let mut heard = Vec::new();
+        match receive(socket, &mut heard) {
+            Ok(_) => {
+                let heard = &heard[..];
                 if !is_answer(heard, &self.query) {
                     return;
                 }
@@ -90,7 +90,7 @@ impl Asked {
                 let _ = clients.send_to(heard, self.client);
                 self.socket = None;
             }
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(Errno::AGAIN) => {}
             Err(_) => self.go_on(clients, now),
         }
     }

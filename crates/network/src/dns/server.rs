@@ -7,10 +7,11 @@ use std::time::Instant;
 use rustix::event::PollFlags;
 
 use super::answer::{self, By, Reply};
-use super::datagrams::{Asked, LONGEST};
+use super::datagrams::Asked;
 use super::place::Sockets;
 use super::streams::Client;
 use super::{Directory, Others};
+use crate::datagram::receive;
 
 /// Queries that others are asked at a time: who asks more waits for none of them.
 const MOST_ASKED: usize = 256;
@@ -140,12 +141,12 @@ impl Server {
     }
 
     fn datagrams(&mut self, directory: &mut dyn Directory, now: Instant) {
-        let mut buffer = [0; LONGEST];
+        let mut query = Vec::new();
         for _ in 0..MOST_AT_ONCE {
-            let Ok((length, client)) = self.datagrams.recv_from(&mut buffer) else {
+            let Ok(Some(client)) = receive(&self.datagrams, &mut query) else {
                 return;
             };
-            let query = &buffer[..length];
+            let query = &query[..];
             let answer = match answer::reply(query, By::Datagram, directory) {
                 Reply::Ready(packet) => Some(packet),
                 Reply::Nothing => None,

@@ -25,6 +25,8 @@ const NFTA_GEN_ID: u16 = 1;
 
 /// More entries in a dump than anybody has: what asks for more memory than that is refused.
 const MOST: usize = 1 << 20;
+/// How often a set is asked for its elements before what it told last is taken.
+const MOST_DUMPS: usize = 16;
 
 /// A table that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -285,15 +287,23 @@ impl Nftables {
             .text(NFTA_SET_ELEM_LIST_SET, set);
         let call = || format!("NFT_MSG_GETSETELEM({family} {table} {set})");
         let (ask, answer) = (message::GETSETELEM, message::NEWSETELEM);
-        match self.all(ask, answer, body, &call, &read_elements) {
-            // A hash table that grows or shrinks meanwhile is walked anew, and tells some elements twice (nft_rhash_walk).
-            Ok(lists) => {
-                let once: BTreeSet<Element> = lists.into_iter().flatten().collect();
-                Ok(Some(once.into_iter().collect()))
+        let body = body.finish().called(call)?;
+        let mut elements = BTreeSet::new();
+        // A hash table that grows or shrinks meanwhile is gone through in another order from one message to the next, and some
+        // elements are told twice instead of others (nft_rhash_walk); the kernel says nothing of it.
+        for _ in 0..MOST_DUMPS {
+            let lists = match self.all_of(ask, answer, &body, &call, &read_elements) {
+                Ok(lists) => lists,
+                Err(e) if e.errno() == Errno::NOENT => return Ok(None),
+                Err(e) => return Err(e),
+            };
+            let told: usize = lists.iter().map(Vec::len).sum();
+            elements = lists.into_iter().flatten().collect();
+            if elements.len() == told {
+                break;
             }
-            Err(e) if e.errno() == Errno::NOENT => Ok(None),
-            Err(e) => Err(e),
         }
+        Ok(Some(elements.into_iter().collect()))
     }
 
     /// The element with the key of `like`, if there is one.
@@ -345,8 +355,19 @@ impl Nftables {
         read: &dyn Fn(&Message<'_>) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, CallError> {
         let body = body.finish().called(call)?;
+        self.all_of(ask, answer, &body, call, read)
+    }
+
+    fn all_of<T>(
+        &mut self,
+        ask: u16,
+        answer: u16,
+        body: &[u8],
+        call: &dyn Fn() -> String,
+        read: &dyn Fn(&Message<'_>) -> Result<T, Malformed>,
+    ) -> Result<Vec<T>, CallError> {
         let heard = std::cell::Cell::new(0);
-        self.0.dump(kind(ask), &body, call, &|message| {
+        self.0.dump(kind(ask), body, call, &|message| {
             if message.kind != kind(answer) {
                 return Ok(None);
             }

@@ -7,6 +7,7 @@
 use rustix::fs::Mode;
 use rustix::mount::MoveMountFlags;
 use soute_sys::mount::{MountAttr, mount_setattr};
+use soute_sys::process::put_away;
 use soute_sys::{CallError, Called};
 
 use super::place::place as place_tree;
@@ -49,7 +50,9 @@ pub(crate) fn place(
         && only.folder.is_empty()
     {
         let tree = super::new_filesystem(&only.filesystem, &[], mount.attributes.set)?;
-        return place_tree(root, mount, &tree);
+        place_tree(root, mount, &tree)?;
+        put_away(tree);
+        return Ok(());
     }
     // Writable while the folders are made; the tmpfs itself holds nothing worth changing.
     let tmpfs = super::new_filesystem(
@@ -77,6 +80,7 @@ pub(crate) fn place(
             MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
         )
         .called(|| format!("move_mount(…, \"{}/{folder}\")", mount.target))?;
+        put_away(tree);
     }
     mount_setattr(
         &tmpfs,
@@ -85,5 +89,7 @@ pub(crate) fn place(
             set: mount.attributes.set,
             ..MountAttr::default()
         },
-    )
+    )?;
+    put_away(tmpfs);
+    Ok(())
 }

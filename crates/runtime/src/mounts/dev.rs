@@ -25,10 +25,14 @@ pub(crate) fn build(
     devices: &[Device],
     maps: Option<&IdMaps>,
 ) -> Result<OwnedFd, CallError> {
-    let (uid, gid) = maps.and_then(IdMaps::root).unwrap_or((0, 0));
-    let (uid, gid) = (uid.to_string(), gid.to_string());
+    let owner = maps
+        .and_then(IdMaps::root)
+        .map(|(uid, gid)| (uid.to_string(), gid.to_string()));
     let mut options = borrowed(options);
-    options.extend([("uid", uid.as_str()), ("gid", gid.as_str())]);
+    // Otherwise it is its maker's, the machine's root.
+    if let Some((uid, gid)) = &owner {
+        options.extend([("uid", uid.as_str()), ("gid", gid.as_str())]);
+    }
     // Without nodev, whatever the attributes say: it is here that devices live.
     let dev = super::new_filesystem("tmpfs", &options, mount.attributes.set & !NODEV)?;
     for device in devices {

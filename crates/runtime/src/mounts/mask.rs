@@ -6,6 +6,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 use soute_sys::mount::{MountAttr, NODEV, NOEXEC, NOSUID, RDONLY, mount_setattr};
+use soute_sys::process::put_away;
 use soute_sys::{CallError, Called};
 
 use super::root::{Links, Root};
@@ -28,10 +29,11 @@ pub(crate) fn mask(root: &Root, paths: &[String]) -> Result<(), CallError> {
                 None => {
                     let made = super::new_filesystem(
                         "tmpfs",
-                        &[("mode", "0555"), ("size", "4k"), ("nr_inodes", "1")],
+                        &[("mode", "0555"), ("nr_inodes", "1")],
                         RDONLY | NOSUID | NODEV | NOEXEC,
                     )?;
                     attach(&made, &target, path)?;
+                    put_away(target);
                     empty = Some(made);
                     continue;
                 }
@@ -40,7 +42,11 @@ pub(crate) fn mask(root: &Root, paths: &[String]) -> Result<(), CallError> {
             clone(&null)?
         };
         attach(&cover, &target, path)?;
+        put_away(cover);
+        put_away(target);
     }
+    put_away(null);
+    empty.into_iter().for_each(put_away);
     Ok(())
 }
 
@@ -68,6 +74,8 @@ pub(crate) fn make_readonly(root: &Root, paths: &[String]) -> Result<(), CallErr
             },
         )?;
         attach(&tree, &target, path)?;
+        put_away(tree);
+        put_away(target);
     }
     Ok(())
 }

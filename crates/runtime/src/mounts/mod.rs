@@ -22,6 +22,7 @@ use std::path::Path;
 
 use rustix::fs::CWD;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
+use soute_sys::process::put_away;
 use soute_sys::{CallError, Called};
 
 pub use root::openat2;
@@ -59,7 +60,9 @@ pub(crate) fn new_filesystem(
         }
         .called(|| format!("fsconfig({kind}, \"{key}\", \"{value}\")"))?;
     }
-    mount_filesystem(&fs, kind, attributes)
+    let mounted = mount_filesystem(&fs, kind, attributes)?;
+    put_away(fs);
+    Ok(mounted)
 }
 
 /// Creates the configured file system and mounts it, detached.

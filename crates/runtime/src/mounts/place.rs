@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, UnmountFlags};
 use rustix::path::Arg;
 use soute_sys::mount::{MountAttr, RDONLY, mount_setattr};
+use soute_sys::process::put_away;
 use soute_sys::{CallError, Called};
 
 use super::copy::{Copy, OPEN_FOLDER};
@@ -87,7 +88,9 @@ pub(crate) fn place(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), Ca
     };
     let target = root.open_or_make(&mount.target, missing, links)?;
     check_proc(mount, &target)?;
-    attach(tree, &target, &mount.target).map_err(|e| mismatch(&target, missing).unwrap_or(e))
+    attach(tree, &target, &mount.target).map_err(|e| mismatch(&target, missing).unwrap_or(e))?;
+    put_away(target);
+    Ok(())
 }
 
 fn kind_of(tree: &OwnedFd) -> Result<Missing, CallError> {
@@ -154,7 +157,9 @@ pub(crate) fn copy_up(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<(), 
 /// Puts a device of the machine where the container expects it.
 pub(crate) fn place_device(root: &Root, device: &Device, tree: &OwnedFd) -> Result<(), CallError> {
     let target = root.open_or_make(&device.path, Missing::File, Links::Follow)?;
-    attach(tree, &target, &device.path)
+    attach(tree, &target, &device.path)?;
+    put_away(target);
+    Ok(())
 }
 
 /// The kernel's word for a folder on a file, or the reverse, is "invalid argument".

@@ -184,6 +184,12 @@ fn make_in(folder: &OwnedFd, name: &str, what: Missing) -> rustix::io::Result<()
     }
 }
 
+impl From<Root> for OwnedFd {
+    fn from(root: Root) -> Self {
+        root.0
+    }
+}
+
 impl AsFd for Root {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.as_fd()

@@ -333,6 +333,7 @@ fn in_between(
                 channel,
                 tied: false,
                 gate: None,
+                is_root: own.user,
                 hooks: None,
             }
             .become_program(process, &identity, program, label),

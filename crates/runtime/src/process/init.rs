@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use soute_sys::netlink::{Protocol, Socket};
-use soute_sys::process::exit_now;
+use soute_sys::process::{exit_now, put_away};
 use soute_sys::{CallError, Called};
 
 use super::attributes::Label;
@@ -36,6 +36,8 @@ pub(crate) fn run(plan: &Plan, birth: Birth<'_>, channel: Channel) -> ! {
         keep_keyring,
         ..
     } = birth;
+    // Whatever becomes of this process, it closes all or ends.
+    soute_sys::process::close_later();
     match privileges::leave_caller(keep_keyring)
         .and_then(|()| set_up(plan, cgroup, &channel, stdio))
     {
@@ -167,7 +169,11 @@ fn set_up(
             (MountSource::Filesystem { copy_up: true, .. }, Some(tree)) => {
                 place::copy_up(&root, mount, &tree)
             }
-            (_, Some(tree)) => place::place(&root, mount, &tree),
+            (_, Some(tree)) => {
+                let placed = place::place(&root, mount, &tree);
+                put_away(tree);
+                placed
+            }
             (MountSource::Cgroup { hierarchies }, None) => {
                 cgroup_mounts::place(&root, mount, hierarchies)
             }
@@ -204,7 +210,7 @@ fn set_up(
             .map_err(|e| Failure::setup("createContainer", e))?;
         root = place::pivot(&rootfs).step(entering)?;
     }
-    drop(rootfs);
+    put_away(rootfs);
 
     // The terminal comes from the container's own devpts, which exists only now.
     match (plan.process.terminal, stdio) {
@@ -241,6 +247,10 @@ fn set_up(
     if let Some(propagation) = plan.root_propagation {
         place::propagate_root(&root, propagation).step("the root's mount propagation")?;
     }
+    [Some(root.into()), memory]
+        .into_iter()
+        .flatten()
+        .for_each(put_away);
     Ok(Ready {
         label,
         identity,
@@ -255,6 +265,7 @@ impl Ready {
             channel: &channel,
             tied: tied && !plan.init,
             gate,
+            is_root: true,
             hooks: Some(&plan.hooks),
         };
         if !plan.init {

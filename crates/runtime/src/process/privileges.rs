@@ -28,6 +28,8 @@ pub(crate) struct Door<'a> {
     pub(crate) tied: bool,
     /// Where it waits.
     pub(crate) gate: Option<&'a Gate>,
+    /// It has been made root of its user namespace, with no other groups.
+    pub(crate) is_root: bool,
     /// Those that run right before the program.
     pub(crate) hooks: Option<&'a Hooks>,
 }
@@ -141,7 +143,9 @@ impl Door<'_> {
         if let (Some(filter), false) = (filter, process.no_new_privileges) {
             self.load(filter)?;
         }
-        become_user(identity)?;
+        if !self.is_root || !identity.is_root() {
+            become_user(identity)?;
+        }
         capabilities.apply().step("capabilities")?;
         if self.tied {
             // Changing the user cleared it (prctl(2), PR_SET_PDEATHSIG).

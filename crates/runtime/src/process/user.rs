@@ -7,6 +7,7 @@ use std::io::Read;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use soute_sys::process::put_away;
 
 use super::failure::Failure;
 use crate::mounts::root::{Links, Root};
@@ -26,6 +27,13 @@ pub struct Identity {
     pub groups: Vec<u32>,
     /// The home folder that /etc/passwd names.
     pub home: String,
+}
+
+impl Identity {
+    /// Root, with no other groups.
+    pub(crate) fn is_root(&self) -> bool {
+        self.uid == 0 && self.gid == 0 && self.groups.is_empty()
+    }
 }
 
 /// Looks `user` up in the files of the container.
@@ -80,9 +88,11 @@ fn read(root: &Root, path: &str) -> Result<String, Failure> {
     let length = metadata.len().min(LARGEST);
     let mut bytes = Vec::with_capacity(length as usize);
     // Not to its end, which a file that grows has not.
-    file.take(length)
+    (&file)
+        .take(length)
         .read_to_end(&mut bytes)
         .map_err(|e| Failure::setup(format!("reading {path}"), e))?;
+    put_away(file.into());
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

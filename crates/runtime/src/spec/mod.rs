@@ -13,9 +13,11 @@ mod namespaces;
 mod options;
 mod process;
 
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
+use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
 
 pub use error::SpecError;
@@ -55,6 +57,15 @@ pub struct Machine {
     pub kernel: KernelVersion,
     /// The kernel's last capability.
     pub last_capability: u8,
+}
+
+/// The way to the root file system without links: what the kernel calls it once it is open, fewer calls than realpath(3).
+fn straight(rootfs: &Path) -> Result<PathBuf, SpecError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(rootfs, flags, Mode::empty())
+        .map_err(|_| SpecError::new("root.path", format!("{} is no folder", rootfs.display())))?;
+    std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+        .map_err(|e| SpecError::new("root.path", e))
 }
 
 /// What a configuration asks for.
@@ -168,12 +179,8 @@ pub fn plan(
         }
     }
     let rootfs = config.rootfs()?;
-    if !rootfs.is_dir() {
-        let why = format!("{} is no folder", rootfs.display());
-        return Err(SpecError::new("root.path", why));
-    }
     // Links in it are the caller's own.
-    let rootfs = std::fs::canonicalize(&rootfs).map_err(|e| SpecError::new("root.path", e))?;
+    let rootfs = straight(&rootfs)?;
     let namespaces = namespaces::namespaces(spec)?;
     let linux = spec.linux().as_ref();
     let root_propagation = linux

@@ -5,6 +5,7 @@ mod capture;
 mod cidfile;
 mod completion;
 mod create;
+mod diff;
 mod each;
 mod exec;
 mod images;
@@ -26,6 +27,7 @@ mod rmi;
 mod run;
 mod runtime;
 mod start;
+mod stats;
 mod stop;
 mod tag;
 mod top;
@@ -55,9 +57,14 @@ pub const TABLE: &[Entry] = &[
     Entry::new::<exec::Exec>("exec", "Run a further program in a container"),
     Entry::new::<attach::Attach>("attach", "Take part in a container's input and output"),
     Entry::new::<top::Top>("top", "List the processes of a container"),
+    Entry::new::<stats::Stats>("stats", "Show what containers use, again and again"),
     Entry::new::<inspect::Inspect>(
         "inspect",
         "Print all that is known of containers and images",
+    ),
+    Entry::new::<diff::Diff>(
+        "diff",
+        "List what a container has changed of its root file system",
     ),
     Entry::new::<images::Images>("images", "List images"),
     Entry::new::<import::Import>("import", "Make an image from a tar of a root file system"),

@@ -1,6 +1,7 @@
 //! The engine, as commands open it.
 
 use anyhow::Result;
+use rustix::thread::CapabilitySet;
 use soute_engine::{Engine, Places};
 
 use crate::error;
@@ -9,11 +10,19 @@ use crate::error;
 pub fn open(places: &Places) -> Result<Engine> {
     let engine = open_in_a_hurry(places)?;
     engine.images().sweep_unfinished()?;
-    // What cannot be put back is in nobody's way who asks for something else.
-    if let Err(why) = engine.heal_networks() {
+    // What cannot be put back is in nobody's way who asks for something else; who may not look at all is told when he asks
+    // for a network.
+    if may_change_networks()
+        && let Err(why) = engine.heal_networks()
+    {
         error::warn(&format!("the networks' table of nftables: {why}"));
     }
     Ok(engine)
+}
+
+fn may_change_networks() -> bool {
+    let own = rustix::thread::capabilities(None);
+    own.is_ok_and(|own| own.effective.contains(CapabilitySet::NET_ADMIN))
 }
 
 /// [`open`] without a look for what a killed pull was unpacking: for what is done many times a second.

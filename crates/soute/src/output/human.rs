@@ -31,12 +31,23 @@ pub fn duration(length: SignedDuration) -> String {
 
 /// Bytes in powers of 1000, three digits: `77.9MB`.
 pub fn decimal_size(bytes: u64) -> String {
-    let mut size = bytes as f64;
-    let mut units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"].into_iter();
-    let mut unit = units.next().unwrap_or_default();
     // 999.5 would be printed as 1000 with three digits.
-    while size >= 999.5 {
-        size /= 1000.0;
+    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    size(bytes, units, 1000.0, 999.5)
+}
+
+/// Bytes in powers of 1024, three digits, or four between 1000 and 1023: `77.9MiB`.
+pub fn binary_size(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    size(bytes, units, 1024.0, 1023.5)
+}
+
+fn size(bytes: u64, units: [&'static str; 7], step: f64, most: f64) -> String {
+    let mut size = bytes as f64;
+    let mut units = units.into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while size >= most {
+        size /= step;
         unit = units.next().unwrap_or_default();
     }
     let digits = match size {
@@ -102,6 +113,17 @@ mod tests {
             (u64::MAX, "18.4EB"),
         ] {
             assert_eq!(decimal_size(bytes), words, "{bytes}");
+        }
+        for (bytes, words) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1KiB"),
+            (1 << 20, "1MiB"),
+            (81_682_000, "77.9MiB"),
+            ((1 << 30) - 1, "1GiB"),
+            (u64::MAX, "16EiB"),
+        ] {
+            assert_eq!(binary_size(bytes), words, "{bytes}");
         }
     }
 }

@@ -7,7 +7,7 @@ mod visible;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-pub use human::{age, decimal_size, duration};
+pub use human::{age, binary_size, decimal_size, duration};
 use serde::Serialize;
 pub use table::{Format, Rows};
 pub use template::Template;

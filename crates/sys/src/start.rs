@@ -1,0 +1,65 @@
+//! How a program begins.
+//!
+//! Before `main` the Rust run-time makes some twenty system calls, most of them so that a stack that overflows is named as that;
+//! a container's start makes few hundred. [`entry!`](crate::entry) has the C library call a function instead, after what
+//! of that is of use.
+
+use std::ffi::c_int;
+use std::io::Write as _;
+use std::os::fd::BorrowedFd;
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+
+/// Makes a function, `fn() -> ExitCode`, the first of the program, which is `#![no_main]`.
+#[macro_export]
+macro_rules! entry {
+    ($run:path) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn main() -> std::ffi::c_int {
+            $crate::start::enter($run)
+        }
+    };
+}
+
+/// What [`entry!`](crate::entry) has the C library call.
+#[doc(hidden)]
+pub fn enter(run: fn() -> ExitCode) -> c_int {
+    have_standard_files();
+    // A reader that has gone is an error of the write to it.
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    let code = run();
+    // There is no asking it for its number.
+    let number = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code);
+    // Nobody is left to tell if this fails.
+    let _ = std::io::stdout().flush();
+    number.map_or(1, c_int::from)
+}
+
+/// A standard file that the caller has closed is /dev/null: the next that is opened would get its number, and what is meant
+/// for the caller be written to it.
+fn have_standard_files() {
+    // SAFETY: asking about a number that is not open is what poll(2) has POLLNVAL for.
+    let numbers = [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) });
+    let mut files = numbers
+        .each_ref()
+        .map(|file| PollFd::new(file, PollFlags::empty()));
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    match poll(&mut files, Some(&now)) {
+        Ok(0) => {}
+        _ => {
+            for file in files {
+                if file.revents().contains(PollFlags::NVAL) {
+                    // The lowest number that is free: this one.
+                    let null = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty());
+                    std::mem::forget(null);
+                }
+            }
+        }
+    }
+}
