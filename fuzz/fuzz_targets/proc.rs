@@ -3,13 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use soute_lens::proc::{IdMap, ProcessStat, ProcessStatus, Users, mountinfo, words};
+use soute_lens::proc::{IdMap, ProcessStat, ProcessStatus, Users, mountinfo, net_dev, words};
 use soute_lens::text::{lossy, visible};
 
 fuzz_target!(|text: &[u8]| {
     if let Ok(entries) = mountinfo(text) {
         assert!(entries.len() <= text.split(|byte| *byte == b'\n').count());
     }
+    _ = net_dev(text);
     _ = ProcessStat::parse(text);
     if let Ok(status) = ProcessStatus::parse(text) {
         _ = (status.innermost_pid(), status.is_zombie());

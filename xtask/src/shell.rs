@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
@@ -61,9 +63,11 @@ pub fn kill(signal: &str, pid: &str) -> Result<()> {
     run(&mut command("sh", ["-c", script, "sh", signal, pid]))
 }
 
-/// Announces a step of a chore.
+/// Announces a step of a chore, and tells how long the chore has taken so far.
 pub fn step(what: &str) {
-    eprintln!("\x1b[1m==> {what}\x1b[0m");
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    let seconds = BEGUN.get_or_init(Instant::now).elapsed().as_secs();
+    eprintln!("\x1b[1m==> {what}\x1b[0m ({seconds} s)");
 }
 
 /// Whether this process is root, which containers' tests need.

@@ -81,6 +81,9 @@ pub fn run(options: &Options) -> Result<()> {
         shell::run(&mut cargo([
             "clippy",
             "--quiet",
+            // What build scripts make (C libraries, macros) is made once.
+            "--profile",
+            PROFILE,
             "--workspace",
             "--all-targets",
             "--",

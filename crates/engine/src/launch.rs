@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with, socketpair,
 };
-use soute_runtime::cgroups::{Cgroup, Resources};
+use soute_runtime::cgroups::Cgroup;
 use soute_runtime::plan::Plan;
 use soute_runtime::process::{FailureKind, shares_namespace};
 use soute_runtime::socket::at_path;
@@ -24,7 +24,7 @@ use crate::plan::{Joined, Joins, Machine};
 use crate::record::Record;
 use crate::remove::Remains;
 use crate::request::{MountKind, Network, Request, Share};
-use crate::{Engine, reconcile};
+use crate::{Engine, limits, reconcile};
 
 /// How the caller takes part in a start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -203,7 +203,7 @@ impl Engine {
         let cgroup = Cgroup::create(
             &self.layout,
             &record.cgroup,
-            &limits(&record.request.resources),
+            &limits::by_default(&record.request.resources),
             &rules,
         )?;
         Ok(Ready {
@@ -345,16 +345,6 @@ pub(crate) fn listen_in(places: &Places, record: &Record) -> Result<OwnedFd, Err
         .called(|| format!("chmod(\"{}\", 0600)", path.display()))?;
     listen(&socket, 16).called(|| "listen()".to_owned())?;
     Ok(socket)
-}
-
-/// As much swap as memory where `--memory` comes alone: Docker's default, and without it a limit on memory is none.
-fn limits(wanted: &Resources) -> Resources {
-    let mut limits = wanted.clone();
-    if let (None, Some(memory @ 1..)) = (limits.memory_swap, limits.memory) {
-        limits.memory_swap = Some(memory.saturating_mul(2));
-        limits.memory_swap_where_accounted = true;
-    }
-    limits
 }
 
 /// Docker's exit status for a program that could not be started.

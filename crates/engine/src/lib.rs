@@ -15,6 +15,7 @@ mod exec;
 mod frame;
 mod ids;
 mod launch;
+mod limits;
 mod lock;
 pub mod log;
 mod monitor;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 use crate::mount::last_errno;
 use crate::process::put_away;
@@ -31,7 +31,9 @@ pub fn connecting(server: SocketAddr) -> rustix::io::Result<TcpStream> {
 
 /// Brings `lo` of this network namespace up (netdevice(7), SIOCSIFFLAGS).
 pub fn loopback_up() -> Result<(), CallError> {
-    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)
+    // It may stay open for a while, and hooks are run meanwhile.
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)
         .called(|| "socket(AF_INET, SOCK_DGRAM)".to_owned())?;
     // SAFETY: an all-zero ifreq is a valid value of that plain C structure.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };

@@ -46,5 +46,6 @@ mod streams;
 mod surroundings;
 mod terminal;
 mod tmpfs;
+mod update;
 mod users;
 mod volumes;

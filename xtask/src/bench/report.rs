@@ -12,7 +12,7 @@ use super::layout::{self, Layout};
 use super::load::Load;
 use super::networks::{self, BARE, FIRST, THOUSANDTH, WITHOUT};
 use super::rates::{self, AT_ONCE};
-use super::statistics::{median, p95};
+use super::statistics::{median, p95, quartiles};
 use super::subjects::{
     CRUN, CRUN_SECCOMP, DOCKER, FLOOR, PODMAN, RUNC, RUNC_SECCOMP, RUNTIME, RUNTIME_SECCOMP, SOUTE,
     YOUKI,
@@ -350,14 +350,19 @@ fn networks(page: &mut String, value: &Value) -> Result<()> {
     let throughput = &value["throughput"];
     for (name, between) in throughput["between"].as_object().into_iter().flatten() {
         let published = sample(&throughput["published"][name]);
-        let told = match published.is_empty() {
+        // How far single ones lie apart tells what a difference is worth.
+        let told = |sample: &[f64]| {
+            let (low, high) = quartiles(sample);
+            format!("{:.1} (half: {low:.1} to {high:.1})", median(sample))
+        };
+        let published = match published.is_empty() {
             true => "".to_owned(),
-            false => format!("{:.1}", median(&published)),
+            false => told(&published),
         };
         writeln!(
             page,
-            "| {name} | {:.1} | {told} |",
-            median(&sample(between))
+            "| {name} | {} | {published} |",
+            told(&sample(between))
         )?;
     }
     page.push('\n');

@@ -13,6 +13,11 @@ pub fn p95(sample: &[f64]) -> f64 {
     quantile(sample, 0.95)
 }
 
+/// Between these lies half of them.
+pub fn quartiles(sample: &[f64]) -> (f64, f64) {
+    (quantile(sample, 0.25), quantile(sample, 0.75))
+}
+
 /// Interpolated between the two nearest measurements; NaN of none.
 fn quantile(sample: &[f64], part: f64) -> f64 {
     let mut sorted = sample.to_vec();
@@ -37,6 +42,7 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0]), 2.5);
         assert_eq!(p95(&(0..=100).map(f64::from).collect::<Vec<_>>()), 95.0);
+        assert_eq!(quartiles(&[5.0, 1.0, 2.0, 4.0, 3.0]), (2.0, 4.0));
         assert!(median(&[]).is_nan());
     }
 }

@@ -118,12 +118,7 @@ pub fn run(profile: &str, filter: Option<&str>) -> Result<()> {
     let base = Base::make()?;
     step("build for the virtual machine");
     let soute = build_soute(profile)?;
-    let packages = MACHINES
-        .iter()
-        .flat_map(|machine| machine.programs)
-        .map(|program| program.package)
-        .collect();
-    let built = disk::build(profile, &packages)?;
+    let built = disk::build(profile)?;
     let images = image::make_all()?;
     let scratch = Scratch::new("vm")?;
     let mut failed = Vec::new();

@@ -629,8 +629,8 @@ pub(crate) fn release(places: &Places, id: &str) -> Result<(), Error> {
     mark.map_or(Ok(()), Mark::remove)
 }
 
-/// Networks are made and removed one at a time.
-fn lock(places: &Places) -> Result<std::fs::File, Error> {
+/// Networks are made and removed one at a time, and records of containers that run changed.
+pub(crate) fn lock(places: &Places) -> Result<std::fs::File, Error> {
     let (file, folder) = lock_file(places)?;
     io("locking", &folder, file.lock())?;
     Ok(file)

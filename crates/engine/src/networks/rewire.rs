@@ -193,7 +193,7 @@ impl Engine {
     }
 
     /// Changes what is kept of a container that does not run.
-    pub(super) fn rewrite_stopped(
+    pub(crate) fn rewrite_stopped(
         &self,
         container: &Container,
         change: impl FnOnce(&mut Record) -> Result<(), Error>,

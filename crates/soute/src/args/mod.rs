@@ -25,6 +25,7 @@ use soute_engine::Engine;
 use soute_engine::request::{Request, Source};
 
 pub use outside::{Machine, Outside};
+pub use resources::LimitArgs;
 
 /// All that describes a container.
 #[derive(Debug, Args)]

@@ -10,10 +10,10 @@ use soute_runtime::cgroups::{Resources, Throttle};
 use super::numbers;
 use super::outside::Outside;
 
-/// Limits of the container's cgroup.
+/// Limits that can be changed while the container runs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
-pub struct ResourceArgs {
+pub struct LimitArgs {
     /// Memory
     #[arg(short, long, value_name = "BYTES", value_parser = numbers::bytes)]
     memory: Option<u64>,
@@ -25,14 +25,6 @@ pub struct ResourceArgs {
     /// Memory that is left to the container when the machine runs short
     #[arg(long, value_name = "BYTES", value_parser = numbers::bytes)]
     memory_reservation: Option<u64>,
-
-    /// Tendency to swap, 0 to 100 (-1: the machine's)
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(-1..=100))]
-    memory_swappiness: Option<i64>,
-
-    /// Let processes wait for memory instead of killing one
-    #[arg(long)]
-    oom_kill_disable: bool,
 
     /// CPUs, as a decimal fraction
     #[arg(long, value_name = "NUMBER", value_parser = numbers::cpus)]
@@ -65,6 +57,22 @@ pub struct ResourceArgs {
     /// Weight among those who want block devices, 10 to 1000
     #[arg(long, value_name = "WEIGHT")]
     blkio_weight: Option<u16>,
+}
+
+/// Limits of the container's cgroup.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct ResourceArgs {
+    #[command(flatten)]
+    limits: LimitArgs,
+
+    /// Tendency to swap, 0 to 100 (-1: the machine's)
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(-1..=100))]
+    memory_swappiness: Option<i64>,
+
+    /// Let processes wait for memory instead of killing one
+    #[arg(long)]
+    oom_kill_disable: bool,
 
     /// Bytes read from a device a second
     #[arg(long, value_name = "DEVICE:BYTES", value_parser = bytes_a_second)]
@@ -93,9 +101,9 @@ const LEAST_MEMORY: i64 = 6 << 20;
 /// The period that `--cpus` is reckoned over, microseconds.
 const PERIOD: u64 = 100_000;
 
-impl ResourceArgs {
-    /// Files the limits under `request`. For every limit, Docker's default value means that none was asked for.
-    pub fn apply(self, request: &mut Request, outside: &dyn Outside) -> Result<()> {
+impl LimitArgs {
+    /// The limits that were given. For every limit, Docker's default value means that none was.
+    pub fn resources(self, outside: &dyn Outside) -> Result<Resources> {
         let given = |limit: Option<u64>| limit.filter(|limit| *limit > 0);
         // More than the kernel can count is more than any machine has.
         let bytes = |limit| given(limit).map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -103,8 +111,6 @@ impl ResourceArgs {
             memory: bytes(self.memory),
             memory_reservation: bytes(self.memory_reservation),
             memory_swap: self.memory_swap.filter(|swap| *swap != 0),
-            memory_swappiness: self.memory_swappiness.and_then(|n| u64::try_from(n).ok()),
-            oom_kill_disable: self.oom_kill_disable,
             cpu_shares: given(self.cpu_shares),
             cpu_quota: self.cpu_quota.filter(|quota| *quota != 0),
             cpu_period: given(self.cpu_period),
@@ -114,10 +120,6 @@ impl ResourceArgs {
                 .pids_limit
                 .map(|limit| if limit > 0 { limit } else { -1 }),
             blkio_weight: self.blkio_weight.filter(|weight| *weight > 0),
-            device_read_bps: throttles(self.device_read_bps, "--device-read-bps", outside)?,
-            device_write_bps: throttles(self.device_write_bps, "--device-write-bps", outside)?,
-            device_read_iops: throttles(self.device_read_iops, "--device-read-iops", outside)?,
-            device_write_iops: throttles(self.device_write_iops, "--device-write-iops", outside)?,
             ..Resources::default()
         };
         check_memory(&resources)?;
@@ -131,7 +133,26 @@ impl ResourceArgs {
                 "--blkio-weight {weight}: 10 to 1000 is expected"
             );
         }
-        request.resources = resources;
+        Ok(resources)
+    }
+}
+
+impl ResourceArgs {
+    /// Files the limits under `request`.
+    pub fn apply(self, request: &mut Request, outside: &dyn Outside) -> Result<()> {
+        let limits = self.limits.resources(outside)?;
+        if let (None, Some(1..)) = (limits.memory, limits.memory_swap) {
+            bail!("--memory-swap counts memory and swap together: it needs --memory");
+        }
+        request.resources = Resources {
+            memory_swappiness: self.memory_swappiness.and_then(|n| u64::try_from(n).ok()),
+            oom_kill_disable: self.oom_kill_disable,
+            device_read_bps: throttles(self.device_read_bps, "--device-read-bps", outside)?,
+            device_write_bps: throttles(self.device_write_bps, "--device-write-bps", outside)?,
+            device_read_iops: throttles(self.device_read_iops, "--device-read-iops", outside)?,
+            device_write_iops: throttles(self.device_write_iops, "--device-write-iops", outside)?,
+            ..limits
+        };
         request.cgroup_parent = self.cgroup_parent.filter(|parent| !parent.is_empty());
         Ok(())
     }
@@ -145,9 +166,6 @@ fn check_memory(resources: &Resources) -> Result<()> {
     at_least("--memory", resources.memory)?;
     at_least("--memory-reservation", resources.memory_reservation)?;
     match (resources.memory, resources.memory_swap) {
-        (None, Some(1..)) => {
-            bail!("--memory-swap counts memory and swap together: it needs --memory")
-        }
         (Some(memory), Some(swap @ 1..)) if swap < memory => {
             bail!("--memory-swap counts memory and swap together: it cannot be less than --memory")
         }

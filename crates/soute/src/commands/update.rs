@@ -2,24 +2,25 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use soute_engine::Places;
 use soute_network::plan::ports::{self, Wanted};
+use soute_runtime::cgroups::Resources;
 
 use super::each::each;
+use crate::args::{LimitArgs, Machine};
 use crate::cli::CommandLine;
 use crate::error::warn_all;
 
-/// Containers become others while they run.
+/// Containers become others: at once if they run, and for their further starts.
 #[derive(Debug, Args)]
 pub struct Update {
+    #[command(flatten)]
+    limits: LimitArgs,
+
     /// A further port of the machine's that leads to it, as 'soute run --publish' has it
-    #[arg(
-        long,
-        value_name = "[IP:][PORT:]PORT[/PROTOCOL]",
-        required_unless_present = "publish_rm"
-    )]
+    #[arg(long, value_name = "[IP:][PORT:]PORT[/PROTOCOL]")]
     publish_add: Vec<String>,
 
     /// A port that leads to it no more: the container's, or the machine's and the container's
@@ -37,10 +38,24 @@ impl CommandLine for Update {
     fn run(self, places: &Places) -> Result<ExitCode> {
         let add = parsed(&self.publish_add, "--publish-add")?;
         let remove = parsed(&self.publish_rm, "--publish-rm")?;
+        let limits = self.limits.resources(&Machine)?;
+        let (has_limits, has_ports) = (
+            limits != Resources::default(),
+            !add.is_empty() || !remove.is_empty(),
+        );
+        ensure!(
+            has_limits || has_ports,
+            "nothing is to be changed: a limit, --publish-add or --publish-rm says what"
+        );
         let engine = super::open(places)?;
         each(&self.containers, |name| {
-            let notices = engine.update_ports(name, &add, &remove)?;
-            warn_all(&notices);
+            if has_limits {
+                engine.update_limits(name, &limits)?;
+            }
+            if has_ports {
+                let notices = engine.update_ports(name, &add, &remove)?;
+                warn_all(&notices);
+            }
             Ok(name.to_owned())
         })
     }
