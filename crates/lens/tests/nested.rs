@@ -194,3 +194,67 @@ fn a_process_that_ended_is_not_shown() {
     assert_eq!(error.to_string(), format!("there is no process {pid} here"));
     assert!(survey().pids(pid, None).is_err());
 }
+
+/// Each in its parent, as lsns(8) has it.
+#[test]
+fn trees_are_drawn_as_the_kernel_has_them() {
+    let helper = three_deep();
+    let first = child_of(helper.pid());
+    let second = child_of(first);
+    let third = child_of(second);
+    // unshare(1) itself is in the new user namespace, and its child in the new pid namespace.
+    for (kind, pids) in [
+        (Kind::User, [helper.pid(), first, second]),
+        (Kind::Pid, [first, second, third]),
+    ] {
+        let tree = survey().tree(kind).unwrap();
+        let row = |pid: u32| {
+            let ns = inode(pid, kind.name());
+            let mut rows = tree.namespaces.iter();
+            rows.find(|row| row.ns == ns).expect("in the tree")
+        };
+        let all = pids.map(row);
+        let depths = all.map(|row| row.depth);
+        assert_eq!(depths[1..], [depths[0] + 1, depths[0] + 2]);
+        assert_eq!(all[0].pns, Some(inode(std::process::id(), kind.name())));
+        assert_eq!(all[1].pns, Some(all[0].ns));
+        assert_eq!(all[2].pns, Some(all[1].ns));
+        let columns = [
+            "--noheadings",
+            "--raw",
+            "--output",
+            "NS,PNS,NPROCS",
+            "--type",
+        ];
+        let lsns = std::process::Command::new("lsns")
+            .args(columns)
+            .arg(kind.name())
+            .output()
+            .expect("lsns starts");
+        let theirs = String::from_utf8(lsns.stdout).unwrap();
+        for row in all {
+            let pns = row.pns.unwrap();
+            let line = format!("{} {pns} {}", row.ns, row.nprocs);
+            assert!(theirs.lines().any(|its| its == line), "{line} in {theirs}");
+        }
+        // Before its children, which are drawn below it.
+        let text = tree.table().render(None);
+        let places = all.map(|row| {
+            let number = row.ns.to_string();
+            let lines = text.lines().enumerate();
+            let mut found = lines.filter(|(_, line)| line.contains(&format!("\u{2500} {number} ")));
+            let (at, line) = found.next().unwrap_or_else(|| panic!("{number} in {text}"));
+            (at, line.chars().position(|c| c == '\u{2500}').unwrap())
+        });
+        assert!(places.is_sorted(), "{text}");
+        assert_eq!(places[2].1, places[1].1 + 3, "{text}");
+    }
+    let users = survey().tree(Kind::User).unwrap();
+    let ns = inode(third, "user");
+    let row = users.namespaces.iter().find(|row| row.ns == ns).unwrap();
+    for kind in ["mnt", "uts", "ipc", "pid", "net", "cgroup"] {
+        assert_eq!(row.owns.get(kind), Some(&1), "{kind}: {row:?}");
+    }
+    assert!(!row.owns.contains_key("user"));
+    assert_eq!(row.owner_uid, Some(0));
+}

@@ -175,6 +175,9 @@ fn what_cannot_be_carried_stays() {
         "1000",
     ]);
     ip("link add br9 type bridge");
+    // A number is a process's, whoever is called so.
+    let number = std::process::id().to_string();
+    sleeper(&world, &["--network", "host", "--name", &number]);
     for (words, why) in [
         (["nosuch", "host", "one"], "there is no interface nosuch"),
         (
@@ -186,6 +189,11 @@ fn what_cannot_be_carried_stays() {
         (["vpn0", "host", "same"], "in the same network already"),
         (["vpn0", "host", "host"], "in the same network already"),
         (["vpn0", "host", "1"], "nobody to bring it back"),
+        (["vpn0", "host", &number], "nobody to bring it back"),
+        (
+            ["vpn0", "host", &format!("ctr:{number}")],
+            "in the same network already",
+        ),
         (
             ["vpn0", "999999999", "one"],
             "there is no process 999999999",

@@ -9,9 +9,10 @@ use soute_tests::{Docker, World, output};
 #[track_caller]
 fn cgroups(id: &str) -> Vec<String> {
     let name = format!("*{id}*");
+    // Those of other tests go meanwhile, of which find(1) complains.
     let find = ["/sys/fs/cgroup", "-type", "d", "-name", &name];
     let found = output(Command::new("find").args(find));
-    let mut cgroups: Vec<_> = found.text().lines().map(str::to_owned).collect();
+    let mut cgroups: Vec<_> = found.stdout.lines().map(str::to_owned).collect();
     cgroups.sort();
     cgroups
 }

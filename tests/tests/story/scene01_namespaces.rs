@@ -116,3 +116,33 @@ fn what_is_not_there_is_said() {
         assert!(outcome.stderr.contains(word), "{outcome}");
     }
 }
+
+#[test]
+fn a_container_stands_in_the_trees_below_the_machine() {
+    let world = World::debian();
+    let id = world.detached(["--network", "none", "debian", "sleep", "1000"]);
+    let pid = world.inspect(&id)["State"]["Pid"].as_u64().unwrap();
+    let pid = u32::try_from(pid).unwrap();
+    for kind in ["user", "pid"] {
+        let tree = world.soute(["ns", "tree", kind, "--json"]).json();
+        assert_eq!(tree["type"], kind);
+        let rows = tree["namespaces"].as_array().unwrap();
+        let own = rows.iter().find(|row| row["ns"] == inode(pid, kind));
+        let own = own.unwrap_or_else(|| panic!("{tree}"));
+        assert_eq!(own["pns"], inode(std::process::id(), kind));
+        assert_eq!((&own["nprocs"], &own["pid"]), (&1.into(), &pid.into()));
+        if kind == "user" {
+            let one_of_each = serde_json::json!({
+                "cgroup": 1, "ipc": 1, "mnt": 1, "net": 1, "pid": 1, "uts": 1
+            });
+            assert_eq!(own["owns"], one_of_each);
+        }
+        let text = world.soute(["ns", "tree", kind]);
+        text.success()
+            .shows(&format!("\u{2500} {} ", inode(pid, kind)))
+            .shows("sleep 1000");
+    }
+    world
+        .soute(["ns", "tree", "net"])
+        .fails(125, &["invalid value 'net'"]);
+}

@@ -522,8 +522,8 @@ mod tests {
             "| run on a bridge / docker | 0.033 × | 0.04 × | met |",
             "| throughput from container to container: docker / soute | 1.111 × | 1 × | **missed** |",
             "| publishing the 1,000th port / the first | 1.500 × | 2 × | met |",
-            "| soute | 18.0 | 17.0 |",
-            "| bare namespaces | 18.0 |  |",
+            "| soute | 18.0 (half: 18.0 to 18.0) | 17.0 (half: 17.0 to 17.0) |",
+            "| bare namespaces | 18.0 (half: 18.0 to 18.0) |  |",
         ] {
             assert!(page.contains(line), "{line}\n{page}");
         }

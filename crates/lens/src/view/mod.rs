@@ -1,16 +1,19 @@
 //! What `soute ns` shows: tables as data (which serialise to JSON), and as text.
 
+mod branches;
 mod list;
 mod one;
 mod pids;
 mod show;
 mod table;
+mod tree;
 
 pub use list::{Column, List, Row, UnknownColumn};
 pub use one::{Inhabitant, One};
 pub use pids::{Level, PidRow, Pids};
 pub use show::{Capabilities, GroupView, Inside, Show, ShowRow};
 pub use table::{Align, Table, cut};
+pub use tree::{Tree, TreeRow};
 
 use std::collections::HashMap;
 

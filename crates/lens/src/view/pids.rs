@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
+use super::branches::branches;
 use super::table::{Align, Table};
 use super::{ContainerName, Survey};
 use crate::proc::{IdMap, Look};
@@ -105,7 +106,11 @@ impl Survey {
 
         let maps = self.maps(processes.keys().copied())?;
         let mut rows = Vec::new();
-        for (pid, depth, branches) in tree(&processes) {
+        let parents: BTreeMap<u32, Option<u32>> = processes
+            .iter()
+            .map(|(pid, process)| (*pid, Some(process.status.parent)))
+            .collect();
+        for (pid, depth, branches) in branches(&parents) {
             rows.push(self.pid_row(&processes[&pid], depth, branches, maps.get(&pid)));
         }
         Ok(Pids {
@@ -196,49 +201,6 @@ impl Survey {
     }
 }
 
-/// The processes in the order of the tree, each with its depth and the branches drawn before it. What a process that is
-/// not among them has started is a root.
-fn tree(processes: &HashMap<u32, Process>) -> Vec<(u32, usize, String)> {
-    let mut children: BTreeMap<Option<u32>, Vec<u32>> = BTreeMap::new();
-    for (pid, process) in processes {
-        let parent = Some(process.status.parent)
-            .filter(|parent| processes.contains_key(parent) && parent != pid);
-        children.entry(parent).or_default().push(*pid);
-    }
-    for siblings in children.values_mut() {
-        siblings.sort_unstable();
-    }
-    let mut order = Vec::new();
-    // What is left to draw, last first: number, depth, branches of its ancestors, whether it is the last of its siblings.
-    let mut left: Vec<(u32, usize, String, bool)> = Vec::new();
-    let roots = children.get(&None).cloned().unwrap_or_default();
-    left.extend(
-        roots
-            .into_iter()
-            .rev()
-            .map(|pid| (pid, 0, String::new(), true)),
-    );
-    while let Some((pid, depth, before, last)) = left.pop() {
-        let (here, below) = match (depth, last) {
-            (0, _) => (String::new(), String::new()),
-            (_, false) => (
-                format!("{before}\u{251c}\u{2500} "),
-                format!("{before}\u{2502}  "),
-            ),
-            (_, true) => (format!("{before}\u{2514}\u{2500} "), format!("{before}   ")),
-        };
-        order.push((pid, depth, here));
-        let siblings = children.get(&Some(pid)).map_or(&[][..], Vec::as_slice);
-        let last = siblings.last().copied();
-        let rows = siblings
-            .iter()
-            .rev()
-            .map(|pid| (*pid, depth + 1, below.clone(), Some(*pid) == last));
-        left.extend(rows);
-    }
-    order
-}
-
 impl Pids {
     /// As text, with the tree drawn before the commands.
     pub fn table(&self) -> Table {
@@ -285,53 +247,5 @@ impl PidRow {
             (true, _) => format!("[{}]", visible(self.name.as_bytes())),
             (false, _) => visible(self.command.join(" ").as_bytes()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proc::{ProcessStat, ProcessStatus};
-
-    fn process(pid: u32, parent: u32) -> (u32, Process) {
-        let stat = format!("{pid} (p{pid}) S {parent} 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0\n");
-        let status = format!(
-            "Name:\tx\nState:\tS (sleeping)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\nUid:\t0\t0\t0\t0\n\
-             Gid:\t0\t0\t0\t0\nNSpid:\t{pid}\nThreads:\t1\nCapInh:\t0\nCapPrm:\t0\nCapEff:\t0\nCapBnd:\t0\nCapAmb:\t0\n"
-        );
-        let process = Process {
-            stat: ProcessStat::parse(stat.as_bytes()).unwrap(),
-            status: ProcessStatus::parse(status.as_bytes()).unwrap(),
-            words: Vec::new(),
-        };
-        (pid, process)
-    }
-
-    #[test]
-    fn branches_show_who_started_whom() {
-        let processes = [
-            (10, 1),
-            (30, 10),
-            (11, 10),
-            (12, 11),
-            (13, 11),
-            (14, 30),
-            (50, 40),
-        ];
-        let processes = processes.map(|(pid, parent)| process(pid, parent)).into();
-        let drawn: Vec<String> = tree(&processes)
-            .into_iter()
-            .map(|(pid, _, branches)| format!("{branches}{pid}"))
-            .collect();
-        let expected = [
-            "10",
-            "├─ 11",
-            "│  ├─ 12",
-            "│  └─ 13",
-            "└─ 30",
-            "   └─ 14",
-            "50",
-        ];
-        assert_eq!(drawn, expected);
     }
 }

@@ -6,6 +6,8 @@ use anyhow::Result;
 use clap::Args;
 use soute_engine::{Engine, Side};
 
+use crate::commands::ns::exists;
+
 /// An interface changes its network.
 #[derive(Debug, Args)]
 pub struct Move {
@@ -13,7 +15,7 @@ pub struct Move {
     #[arg(value_name = "INTERFACE")]
     interface: String,
 
-    /// Where it is: a container, a process's number, or host for the machine
+    /// Where it is: a process by number, a container (ctr:NAME if the name is a number), or host for the machine
     #[arg(value_name = "FROM")]
     from: String,
 
@@ -24,11 +26,14 @@ pub struct Move {
 
 impl Move {
     pub fn run(self, engine: &Engine) -> Result<ExitCode> {
-        let side = |word: &str| match (word, word.parse()) {
-            ("host", _) => Side::Machine,
-            // A container may be called by a number, too.
-            (name, Ok(pid)) if engine.find(name).is_err() => Side::Process(pid),
-            (name, _) => Side::Container(name.to_owned()),
+        // As in `soute ns`: a number is a process's, unless only a container has it (by its name, or as its id begins).
+        let side = |word: &str| match (word, word.parse::<i32>(), word.strip_prefix("ctr:")) {
+            ("host", ..) => Side::Machine,
+            (_, _, Some(name)) => Side::Container(name.to_owned()),
+            (name, Ok(pid), _) if exists(pid.unsigned_abs()) || engine.find(name).is_err() => {
+                Side::Process(pid)
+            }
+            (name, ..) => Side::Container(name.to_owned()),
         };
         engine.carry(&self.interface, &side(&self.from), &side(&self.to))?;
         Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 mod ls;
 mod pids;
 mod show;
+mod tree;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct NsArgs {
 enum Command {
     /// List all namespaces of the machine
     Ls(ls::LsArgs),
+    /// Draw the user or pid namespaces, each in its parent
+    Tree(tree::TreeArgs),
     /// Show the namespaces of a process or container, and whose each of them is
     Show(show::ShowArgs),
     /// Show the processes of a container, with their number at every level
@@ -52,6 +55,7 @@ pub type Resolve<'a> = &'a dyn Fn(&str) -> Result<Option<ResolvedContainer>>;
 pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
     match &args.command {
         Command::Ls(args) => ls::run(args, out),
+        Command::Tree(args) => tree::run(args, out),
         Command::Show(args) => show::run(args, resolve, out),
         Command::Pids(args) => pids::run(args, resolve, out),
     }
@@ -103,7 +107,8 @@ fn container(name: &str, resolve: Resolve<'_>) -> Result<Option<Target>> {
     }))
 }
 
-fn exists(pid: u32) -> bool {
+/// Whether there is such a process.
+pub fn exists(pid: u32) -> bool {
     std::path::Path::new(&format!("/proc/{pid}")).exists()
 }
 
