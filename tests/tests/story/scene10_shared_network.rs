@@ -1,6 +1,7 @@
 //! Scene 10: a program in a container believes that it is the machine, network-wise; or another container; or that there is no
 //! network at all.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
 use soute_tests::{Running, World, output, wait_until};
@@ -31,9 +32,7 @@ fn the_network_is_the_one_that_was_asked_for() {
     let first = world.detached([&words[..], &["sleep", "1000"]].concat());
     let words = ["--network", "container:first", "--name", "second", "debian"];
     let second = world.detached([&words[..], &["sleep", "1000"]].concat());
-    let pid =
-        |id: &str| u32::try_from(world.inspect(id)["State"]["Pid"].as_u64().unwrap()).unwrap();
-    let (one, other) = (pid(&first), pid(&second));
+    let (one, other) = (world.pid(&first), world.pid(&second));
     assert_eq!(inode(one, "net"), inode(other, "net"));
     assert_ne!(inode(one, "mnt"), inode(other, "mnt"));
     let shown = show(&world, "second");
@@ -57,8 +56,10 @@ fn the_network_is_the_one_that_was_asked_for() {
             .args(["--net", "sleep", "1000"])
             .stdin(Stdio::null()),
     );
-    let own = inode(std::process::id(), "net");
-    wait_until("it is alone", || inode(alone.pid(), "net") != own);
+    // The test's own is its thread's: the world is another one than the process began in.
+    let net_of = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
+    let (own, its) = (net_of("thread-self"), alone.pid().to_string());
+    wait_until("it is alone", || net_of(&its) != own);
     let target = format!("--net=/proc/{}/ns/net", alone.pid());
     let ip = ["ip", "link", "add", "hold", "type", "veth"];
     output(Command::new("nsenter").arg(&target).args(ip)).success();
