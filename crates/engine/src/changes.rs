@@ -5,15 +5,19 @@
 //! followed (overlayfs.rst, "whiteouts and opaque directories").
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, openat, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Stat, openat, statat};
 use rustix::io::Errno;
+use rustix::path::Arg;
+use soute_image::unpack::{OPAQUE, is_whiteout};
 use soute_runtime::idmap::IdMaps;
-use soute_sys::{CallError, Called};
+use soute_runtime::mounts::copy::{OPEN_FOLDER, names};
+use soute_runtime::mounts::overlay::UPPER;
+use soute_sys::CallError;
 
 use crate::error::Error;
 use crate::etc_files;
@@ -59,7 +63,7 @@ impl Engine {
                 self.places.root.display()
             )));
         }
-        let upper = match open(CWD, folder.join(UPPER).as_os_str()) {
+        let upper = match open(CWD, folder.join(UPPER)) {
             Ok(upper) => upper,
             // It was never started.
             Err(Errno::NOENT) => return Ok(Vec::new()),
@@ -78,14 +82,11 @@ impl Engine {
     }
 }
 
-/// The name of the folder beside the container's other files.
-const UPPER: &str = "upper";
-
 /// The topmost first, as they hide each other.
 fn layers(record: &Record) -> Result<Vec<OwnedFd>, CallError> {
     let layers = record.layers.iter().rev();
     layers
-        .map(|layer| open(CWD, layer.as_os_str()).map_err(|e| failed("open", layer, e)))
+        .map(|layer| open(CWD, layer).map_err(|e| failed("open", layer, e)))
         .collect()
 }
 
@@ -139,9 +140,9 @@ impl Walk<'_> {
         }
         let before = self.changes.len();
         let mut found = Found::default();
-        let names = names(upper, path)?;
-        for name in &names {
-            let at = path.join(name);
+        let own: BTreeSet<CString> = names(upper, path)?.into_iter().collect();
+        for name in &own {
+            let at = path.join(OsStr::from_bytes(name.to_bytes()));
             // What goes while one looks is left out.
             let Some(stat) = there(statat(upper, name, AtFlags::SYMLINK_NOFOLLOW), &at)? else {
                 continue;
@@ -159,7 +160,7 @@ impl Walk<'_> {
                 place: false,
             };
             if kind == FileType::Directory
-                && let Some(folder) = there(open(upper, name), &at)?
+                && let Some(folder) = there(open(upper, name.as_c_str()), &at)?
             {
                 inside = self.folder(&folder, &below.folders, &at, depth + 1)?;
             }
@@ -181,10 +182,10 @@ impl Walk<'_> {
         if !lower.is_empty() && is_opaque(upper) {
             let mut hidden = BTreeSet::new();
             for folder in lower {
-                hidden.extend(self::names(folder, path)?);
+                hidden.extend(names(folder, path)?);
             }
-            for name in hidden.difference(&names) {
-                let at = path.join(name);
+            for name in hidden.difference(&own) {
+                let at = path.join(OsStr::from_bytes(name.to_bytes()));
                 if below(lower, name, &at)?.first.is_some() {
                     self.note(at, ChangeKind::Deleted);
                 }
@@ -216,7 +217,7 @@ impl Walk<'_> {
 }
 
 /// Looks `name` up in the folders `lower`, which are merged.
-fn below(lower: &[OwnedFd], name: &OsStr, at: &Path) -> Result<Below, CallError> {
+fn below(lower: &[OwnedFd], name: &CStr, at: &Path) -> Result<Below, CallError> {
     let mut below = Below::default();
     for folder in lower {
         let Some(stat) = there(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW), at)? else {
@@ -242,9 +243,8 @@ fn below(lower: &[OwnedFd], name: &OsStr, at: &Path) -> Result<Below, CallError>
     Ok(below)
 }
 
-fn open(folder: impl std::os::fd::AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(folder, name, flags, Mode::empty())
+fn open(folder: impl AsFd, name: impl Arg) -> rustix::io::Result<OwnedFd> {
+    openat(folder, name, OPEN_FOLDER, Mode::empty())
 }
 
 /// `None`: it is not there, or another by now.
@@ -260,25 +260,9 @@ fn failed(what: &str, at: &Path, errno: Errno) -> CallError {
     CallError::new(format!("{what}({:?})", at.as_os_str()), errno)
 }
 
-fn names(folder: &OwnedFd, path: &Path) -> Result<BTreeSet<OsString>, CallError> {
-    let call = || format!("getdents64({:?})", path.as_os_str());
-    let mut names = BTreeSet::new();
-    for entry in Dir::read_from(folder).called(call)? {
-        let name = entry.called(call)?.file_name().to_bytes().to_vec();
-        if name != b"." && name != b".." {
-            names.insert(OsString::from_vec(name));
-        }
-    }
-    Ok(names)
-}
-
-fn is_whiteout(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
-}
-
 /// Whether nothing of the layers below is seen in the folder.
 fn is_opaque(folder: &OwnedFd) -> bool {
     let mut value = [0; 1];
-    let length = rustix::fs::fgetxattr(folder, "trusted.overlay.opaque", &mut value[..]);
+    let length = rustix::fs::fgetxattr(folder, OPAQUE, &mut value[..]);
     length == Ok(1) && value == *b"y"
 }

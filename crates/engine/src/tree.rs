@@ -12,6 +12,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, IFlags, Mode, OFlags, RawDir, RenameFlags, SeekFrom};
 use rustix::io::Errno;
+use soute_runtime::mounts::copy::OPEN_FOLDER;
 use soute_sys::{CallError, Called};
 
 use crate::error::Error;
@@ -33,7 +34,7 @@ pub(crate) fn remove(folder: &Path) -> Result<(), Error> {
 
 /// Removes all that is in `folder`, and not the folder; that it is not there is fine.
 pub(crate) fn empty(folder: &Path) -> Result<(), Error> {
-    let top = match rustix::fs::openat(CWD, folder, FOLDER, Mode::empty()) {
+    let top = match rustix::fs::openat(CWD, folder, OPEN_FOLDER, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(()),
         other => other.called(|| format!("open(\"{}\")", folder.display()))?,
     };
@@ -51,11 +52,6 @@ pub(crate) fn empty(folder: &Path) -> Result<(), Error> {
     }
 }
 
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-
 /// Removes what is in `folder` but for folders more than `deeper` levels down: those go to `top`, which makes `moved`
 /// grow.
 fn clear(folder: &OwnedFd, top: &OwnedFd, deeper: usize, moved: &mut u64) -> Result<(), CallError> {
@@ -72,7 +68,7 @@ fn clear(folder: &OwnedFd, top: &OwnedFd, deeper: usize, moved: &mut u64) -> Res
         } else if deeper == 0 {
             move_up(folder, name, top, moved)?;
         } else {
-            let inner = rustix::fs::openat(folder, name, FOLDER, Mode::empty())
+            let inner = rustix::fs::openat(folder, name, OPEN_FOLDER, Mode::empty())
                 .called(|| format!("openat({name:?}, O_DIRECTORY | O_NOFOLLOW)"))?;
             clear(&inner, top, deeper - 1, moved)?;
             unlink(folder, name, AtFlags::REMOVEDIR)?;
@@ -167,10 +163,10 @@ mod tests {
         std::fs::write(aside.join("kept"), "").unwrap();
         std::os::unix::fs::symlink(&aside, victim.join("link")).unwrap();
         std::fs::write(victim.join(".deep-1"), "a name that is taken").unwrap();
-        let mut at = rustix::fs::open(&victim, FOLDER, Mode::empty()).unwrap();
+        let mut at = rustix::fs::open(&victim, OPEN_FOLDER, Mode::empty()).unwrap();
         for _ in 0..5000 {
             rustix::fs::mkdirat(&at, c"d", Mode::RWXU).unwrap();
-            at = rustix::fs::openat(&at, c"d", FOLDER, Mode::empty()).unwrap();
+            at = rustix::fs::openat(&at, c"d", OPEN_FOLDER, Mode::empty()).unwrap();
             rustix::fs::symlinkat("../../../aside", &at, c"link").unwrap();
         }
         drop(at);

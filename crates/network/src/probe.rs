@@ -5,7 +5,7 @@
 mod echo;
 pub mod names;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use rustix::net::{
     RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname, recv, send,
     socket_with, sockopt,
 };
-use soute_sys::net::{IcmpError, icmp_error, keep_icmp_errors};
+use soute_sys::net::{IcmpError, icmp_error, keep_icmp_errors, unspecified};
 use soute_sys::{CallError, Called, inside};
 
 use crate::Protocol;
@@ -66,10 +66,7 @@ impl Probe {
                 return Err(CallError::new("a probe by sctp", Errno::PROTONOSUPPORT));
             }
         };
-        let any: IpAddr = match to {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
+        let any = unspecified(to.ip());
         let socket = open(namespace, to.ip(), kind, None)?;
         keep_icmp_errors(socket.as_fd(), to.is_ipv4())?;
         bind(&socket, &SocketAddr::new(any, 0)).called(|| format!("bind({any})"))?;

@@ -18,6 +18,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFlags, Timespec};
 use rustix::io::Errno;
 
+use crate::protocol::Protocol;
 use datagrams::Datagrams;
 
 /// Bytes that are on their way in one direction of one connection.
@@ -84,7 +85,7 @@ impl Proxy {
     }
 
     /// So are the datagrams that come in by `socket`, and the answers to them.
-    pub fn open_for_datagrams(&mut self, socket: UdpSocket, to: SocketAddr) -> Result<(), Errno> {
+    pub fn open_datagrams(&mut self, socket: UdpSocket, to: SocketAddr) -> Result<(), Errno> {
         self.hang_bell(socket.as_fd())?;
         self.datagrams.open(socket, to);
         Ok(())
@@ -101,24 +102,26 @@ impl Proxy {
         epoll::add(bell, door, number, EventFlags::IN)
     }
 
-    /// Closes all doors but those of which `keep` says so, by where they are and whether they are for datagrams.
-    /// Connections go on.
-    pub fn close(&mut self, mut keep: impl FnMut(SocketAddr, bool) -> bool) {
-        self.datagrams.close(&mut |at| keep(at, true));
-        let mut keep = |at| keep(at, false);
+    /// Closes all doors but those of which `keep` says so, by where they are and for what protocol. Connections go on.
+    pub fn close(&mut self, mut keep: impl FnMut(SocketAddr, Protocol) -> bool) {
+        self.datagrams.close(&mut |at| keep(at, Protocol::Udp));
+        let mut keep = |at| keep(at, Protocol::Tcp);
         let mut keeps = |door: &Door| door.listener.local_addr().is_ok_and(&mut keep);
         self.doors.retain(|door| keeps(door));
     }
 
-    /// What comes in at `at` leads there from now on.
-    pub fn lead(&mut self, at: SocketAddr, to: SocketAddr, datagrams: bool) {
-        if datagrams {
-            return self.datagrams.lead(at, to);
-        }
-        for door in &mut self.doors {
-            if door.listener.local_addr().is_ok_and(|own| own == at) {
-                door.to = to;
+    /// What comes in at `at` leads there from now on. By SCTP nothing does.
+    pub fn lead(&mut self, protocol: Protocol, at: SocketAddr, to: SocketAddr) {
+        match protocol {
+            Protocol::Tcp => {
+                for door in &mut self.doors {
+                    if door.listener.local_addr().is_ok_and(|own| own == at) {
+                        door.to = to;
+                    }
+                }
             }
+            Protocol::Udp => self.datagrams.lead(at, to),
+            Protocol::Sctp => {}
         }
     }
 
@@ -187,7 +190,7 @@ impl Proxy {
         }
         for event in rung {
             let number = event.data.u64();
-            if (self.datagrams).enter(number as RawFd, Instant::now()) {
+            if self.datagrams.enter(number as RawFd, Instant::now()) {
                 continue;
             }
             let mut doors = self.doors.iter();

@@ -69,6 +69,7 @@ impl Cap {
     pub const SETUID: Self = Self(7);
     pub const SETPCAP: Self = Self(8);
     pub const NET_BIND_SERVICE: Self = Self(10);
+    pub const NET_ADMIN: Self = Self(12);
     pub const NET_RAW: Self = Self(13);
     pub const SYS_MODULE: Self = Self(16);
     pub const SYS_RAWIO: Self = Self(17);
@@ -186,6 +187,13 @@ impl CapSet {
         thread::capabilities(None)
             .map(|sets| Self::from_bits_truncate(sets.permitted.bits()))
             .called(|| "capget()".to_owned())
+    }
+
+    /// What this process may do now; nothing if it cannot be asked.
+    pub fn own_effective() -> Self {
+        thread::capabilities(None)
+            .map(|sets| Self::from_bits_truncate(sets.effective.bits()))
+            .unwrap_or_default()
     }
 
     /// All with numbers to `last`; those that this program has no name for are not among them.

@@ -19,6 +19,14 @@ pub fn family(address: IpAddr) -> AddressFamily {
     }
 }
 
+/// The address of that family that stands for any: 0.0.0.0, `::`.
+pub fn unspecified(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
 /// A TCP stream, not waited for, to `server`: writable (poll(2)) when it is made, or has failed.
 pub fn connecting(server: SocketAddr) -> rustix::io::Result<TcpStream> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -53,7 +53,7 @@ fn contains(set: u64, number: i32) -> bool {
 /// Gives every signal the default disposition, for the program that is executed next, and unblocks all, as a program
 /// expects to be started.
 ///
-/// The Rust run-time ignores SIGPIPE, the monitor blocks what it reads by signalfd, and the caller (`nohup`) may ignore
+/// The program ignores SIGPIPE ([`crate::start`]), the monitor blocks what it reads by signalfd, and the caller (`nohup`) may ignore
 /// others; all would be inherited across execve. What is handled is not: execve itself takes handlers away.
 pub fn reset_all() -> Result<(), CallError> {
     let ignored = IGNORED.get().copied().flatten().unwrap_or(u64::MAX);

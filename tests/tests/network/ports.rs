@@ -10,8 +10,13 @@ use crate::neighbour::{CLIENT, Neighbour, SERVER};
 /// A container of Debian's Python that tells each client its address, on port 80.
 #[track_caller]
 fn server(world: &World, flags: &[&str]) -> String {
-    let words = [flags, &["debian", "python3", "-c", SERVER, "80"]].concat();
-    let id = world.detached(words);
+    serving(world, flags, &[SERVER, "80"])
+}
+
+/// A container of Debian's Python in which a program serves that says `listening`.
+#[track_caller]
+fn serving(world: &World, flags: &[&str], program: &[&str]) -> String {
+    let id = world.detached([flags, &["debian", "python3", "-c"], program].concat());
     soute_tests::wait_until("it listens", || {
         world.soute(["logs", &id]).stdout.contains("listening")
     });
@@ -408,10 +413,7 @@ s.settimeout(5)
 s.connect((sys.argv[1], 5353))
 s.send(b'hello')
 print(s.recv(100).decode())";
-    let id = world.detached(["-p", "5353:53/udp", "debian", "python3", "-c", serve]);
-    soute_tests::wait_until("it listens", || {
-        world.soute(["logs", &id]).stdout.contains("listening")
-    });
+    let id = serving(&world, &["-p", "5353:53/udp"], &[serve]);
     let machine = outside.machine();
     let outcome = |client: &str, address: &str| match client {
         "outside" => outside.run("python3", &["-c", ask, address]),
@@ -458,14 +460,7 @@ print('listening', flush=True)
 while True:
     text, address = s.recvfrom(100)
     s.sendto(text + b' ' + text, address)";
-    let server = |port: &str| {
-        let words = ["--network", "four", "-p", port, "debian"];
-        let id = world.detached([&words[..], &["python3", "-c", serve]].concat());
-        soute_tests::wait_until("it listens", || {
-            world.soute(["logs", &id]).stdout.contains("listening")
-        });
-        id
-    };
+    let server = |port: &str| serving(&world, &["--network", "four", "-p", port], &[serve]);
     let ask = "import socket, sys
 s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(5)

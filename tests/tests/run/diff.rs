@@ -34,11 +34,7 @@ fn every_kind_of_change_is_told() {
     let setup = "mkdir -p /home/someone /usr/x && echo 1 > /home/old && echo 2 > /usr/x/y; echo s > /etc/shadow; \
                  touch /etc/group; mkdir -p /var /tmp /srv";
     // An image of two layers: its first container's changes over busybox.
-    let root = world.path("image");
-    std::fs::create_dir(&root).unwrap();
-    let mut tar = Command::new("tar");
-    tar.arg("xf").arg(soute_tests::place::busybox()).arg("-C");
-    output(tar.arg(&root)).success();
+    let root = world.rootfs("image");
     let mut chroot = Command::new("chroot");
     output(chroot.arg(&root).args(["/bin/sh", "-c", setup])).success();
     let mut tar = Command::new("tar");
@@ -154,11 +150,7 @@ fn names_and_depths_are_the_containers_to_choose() {
 #[test]
 fn it_is_told_at_once() {
     let world = World::new();
-    let root = world.path("tree");
-    std::fs::create_dir(&root).unwrap();
-    let mut tar = Command::new("tar");
-    tar.arg("xf").arg(soute_tests::place::busybox()).arg("-C");
-    output(tar.arg(&root)).success();
+    let root = world.rootfs("tree");
     let path = root.to_str().unwrap();
     let id = world.detached(["--rootfs", path, "sleep", "1000"]);
     assert_eq!(lines(&world, &id), [""; 0]);

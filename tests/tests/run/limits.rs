@@ -88,14 +88,10 @@ fn what_the_kernel_was_told_is_what_was_asked_for() {
         "sleep",
         "1000",
     ]);
-    let read = |controller: &str, name: &str| {
-        fs::read_to_string(world.cgroup(&id, controller).join(name))
-            .unwrap()
-            .trim()
-            .to_owned()
-    };
-    let expected = match layout() {
-        Layout::V1 => vec![
+    cgroup_has(
+        &world,
+        &id,
+        &[
             ("memory", "memory.limit_in_bytes", "50331648"),
             ("memory", "memory.memsw.limit_in_bytes", "67108864"),
             ("memory", "memory.soft_limit_in_bytes", "16777216"),
@@ -105,7 +101,7 @@ fn what_the_kernel_was_told_is_what_was_asked_for() {
             ("cpu", "cpu.shares", "512"),
             ("cpuset", "cpuset.cpus", "0"),
         ],
-        Layout::V2 => vec![
+        &[
             ("memory", "memory.max", "50331648"),
             ("memory", "memory.swap.max", "16777216"),
             ("memory", "memory.low", "16777216"),
@@ -113,13 +109,23 @@ fn what_the_kernel_was_told_is_what_was_asked_for() {
             ("cpu", "cpu.max", "50000 100000"),
             ("cpuset", "cpuset.cpus", "0"),
         ],
+    );
+}
+
+/// Files of the container's cgroup, with what is to be in them on a machine with cgroups of version 1, and of version 2.
+#[track_caller]
+pub fn cgroup_has(world: &World, id: &str, v1: &[(&str, &str, &str)], v2: &[(&str, &str, &str)]) {
+    let expected = match layout() {
+        Layout::V1 => v1,
+        Layout::V2 => v2,
     };
     for (controller, name, value) in expected {
+        let file = world.cgroup(id, controller).join(name);
         // Swap is not accounted everywhere.
-        if name.contains("memsw") && !world.cgroup(&id, controller).join(name).exists() {
+        if name.contains("memsw") && !file.exists() {
             continue;
         }
-        assert_eq!(read(controller, name), value, "{name}");
+        assert_eq!(fs::read_to_string(&file).unwrap().trim(), *value, "{name}");
     }
 }
 

@@ -2,24 +2,9 @@
 
 use std::fs;
 
-use soute_tests::{Layout, World, layout, wait_until};
+use soute_tests::{World, wait_until};
 
-/// Files of the container's cgroup, with what is to be in them on this machine.
-#[track_caller]
-fn has(world: &World, id: &str, v1: &[(&str, &str, &str)], v2: &[(&str, &str, &str)]) {
-    let expected = match layout() {
-        Layout::V1 => v1,
-        Layout::V2 => v2,
-    };
-    for (controller, name, value) in expected {
-        let file = world.cgroup(id, controller).join(name);
-        // Swap is not accounted everywhere.
-        if name.contains("memsw") && !file.exists() {
-            continue;
-        }
-        assert_eq!(fs::read_to_string(&file).unwrap().trim(), *value, "{name}");
-    }
-}
+use crate::limits::cgroup_has;
 
 #[test]
 fn limits_change_at_once_and_for_good() {
@@ -42,7 +27,7 @@ fn limits_change_at_once_and_for_good() {
     ];
     world.soute(update).success().prints("grows");
     let is_so = || {
-        has(
+        cgroup_has(
             &world,
             &id,
             &[
@@ -78,7 +63,7 @@ fn limits_change_at_once_and_for_good() {
     let update = ["update", "--pids-limit", "-1", "--cpu-quota", "-1", "grows"];
     world.soute(update).success();
     world.soute(["start", "grows"]).success();
-    has(
+    cgroup_has(
         &world,
         &id,
         &[
@@ -112,7 +97,7 @@ fn a_limit_that_cannot_be_changes_nothing() {
     let unchanged = || {
         let told = &world.inspect("stays")["HostConfig"];
         assert_eq!(told["Memory"], 32 << 20);
-        has(
+        cgroup_has(
             &world,
             &id,
             &[

@@ -121,8 +121,7 @@ fn what_is_not_there_is_said() {
 fn a_container_stands_in_the_trees_below_the_machine() {
     let world = World::debian();
     let id = world.detached(["--network", "none", "debian", "sleep", "1000"]);
-    let pid = world.inspect(&id)["State"]["Pid"].as_u64().unwrap();
-    let pid = u32::try_from(pid).unwrap();
+    let pid = world.pid(&id);
     for kind in ["user", "pid"] {
         let tree = world.soute(["ns", "tree", kind, "--json"]).json();
         assert_eq!(tree["type"], kind);

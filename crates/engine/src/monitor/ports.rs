@@ -47,25 +47,20 @@ impl Ports {
 
     fn hold(&mut self, port: &Published, socket: OwnedFd) -> Result<(), CallError> {
         let at = ports::listening(port);
-        let socket = match port.protocol {
-            Protocol::Tcp => {
-                self.proxy
-                    .open(socket.into(), port.to)
-                    .called(|| format!("epoll({at})"))?;
-                None
+        let mut kept = None;
+        let opened = match port.protocol {
+            Protocol::Tcp => self.proxy.open(socket.into(), port.to),
+            Protocol::Udp => self.proxy.open_datagrams(socket.into(), port.to),
+            Protocol::Sctp => {
+                kept = Some(socket);
+                Ok(())
             }
-            Protocol::Udp => {
-                self.proxy
-                    .open_for_datagrams(socket.into(), port.to)
-                    .called(|| format!("epoll({at})"))?;
-                None
-            }
-            Protocol::Sctp => Some(socket),
         };
+        opened.called(|| format!("epoll({at})"))?;
         self.held.push(Held {
             at,
             protocol: port.protocol,
-            socket,
+            socket: kept,
         });
         Ok(())
     }
@@ -83,21 +78,14 @@ impl Ports {
         self.held
             .retain(|held| published.iter().any(|port| held.is(port)));
         let held = &self.held;
-        self.proxy.close(|at, datagrams| {
-            let protocol = if datagrams {
-                Protocol::Udp
-            } else {
-                Protocol::Tcp
-            };
+        self.proxy.close(|at, protocol| {
             let mut held = held.iter();
             held.any(|held| held.at == at && held.protocol == protocol)
         });
         for port in published {
             // It may lead to another address of the container's now.
-            let datagrams = port.protocol == Protocol::Udp;
-            if datagrams || port.protocol == Protocol::Tcp {
-                self.proxy.lead(ports::listening(port), port.to, datagrams);
-            }
+            self.proxy
+                .lead(port.protocol, ports::listening(port), port.to);
         }
         for (port, socket) in fresh {
             self.hold(port, socket)?;

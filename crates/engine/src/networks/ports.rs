@@ -11,6 +11,7 @@ use soute_network::Protocol;
 use soute_network::plan::ports::{PortOfMachine, Wanted};
 use soute_network::ruleset::Published;
 use soute_sys::CallError;
+use soute_sys::net::unspecified;
 
 use super::{Noted, Wire, holder};
 use crate::error::{Error, short};
@@ -29,10 +30,7 @@ pub(crate) struct Reserved {
 
 /// Where its socket is.
 pub(crate) fn listening(port: &Published) -> SocketAddr {
-    let any: IpAddr = match port.to {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
+    let any = unspecified(port.to.ip());
     (port.address.unwrap_or(any), port.port).into()
 }
 

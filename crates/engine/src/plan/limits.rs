@@ -1,6 +1,7 @@
 //! Resource limits (setrlimit(2)) and the OOM score.
 
 use rustix::process::Resource;
+use soute_runtime::capabilities::{Cap, CapSet};
 
 use crate::error::Error;
 use crate::request::Request;
@@ -57,10 +58,7 @@ pub(crate) fn rlimits(request: &Request) -> Result<Vec<(Resource, u64, u64)>, Er
 
 /// Refuses what this process cannot grant, before anything is made.
 pub(crate) fn check_limits(request: &Request) -> Result<(), Error> {
-    let may_raise = rustix::thread::capabilities(None).is_ok_and(|sets| {
-        sets.effective
-            .contains(rustix::thread::CapabilitySet::SYS_RESOURCE)
-    });
+    let may_raise = CapSet::own_effective().contains(Cap::SYS_RESOURCE);
     for (limit, (resource, _, hard)) in request.ulimits.iter().zip(rlimits(request)?) {
         let have = rustix::process::getrlimit(resource).maximum;
         if !may_raise && have.is_some_and(|have| hard > have) {

@@ -20,7 +20,8 @@ use super::entry::lossy;
 const OPEN: usize = 32;
 /// Mode of folders that the archive has entries in, but none for.
 const IMPLIED: Mode = Mode::from_raw_mode(0o755);
-pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
+/// The attribute of a folder that hides what lower layers have in it: `y`.
+pub const OPAQUE: &str = "trusted.overlay.opaque";
 
 /// Why a folder was not entered.
 pub(super) enum EnterError {
@@ -92,7 +93,7 @@ pub(super) fn modified(mtime: Timespec) -> Timestamps {
 }
 
 /// Whether a file is overlay's mark for "not there any more".
-pub(super) fn is_whiteout(stat: &Stat) -> bool {
+pub fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 

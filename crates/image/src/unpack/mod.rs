@@ -26,6 +26,7 @@ use soute_sys::Called;
 
 pub use error::{Problem, UnpackError};
 pub(crate) use extract::describe;
+pub use folders::{OPAQUE, is_whiteout};
 pub use limits::Limits;
 
 use crate::Compression;

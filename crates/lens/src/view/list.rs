@@ -11,7 +11,6 @@ use soute_network::route::Rtnetlink;
 
 use super::table::{Align, Table};
 use super::{Survey, kept_by};
-use crate::proc::Look;
 use crate::text::{lossy, visible};
 use crate::{Basis, Bound, Descriptor, Error, Kind, Namespace, Thread};
 
@@ -88,14 +87,7 @@ impl Survey {
     }
 
     fn list_row(&self, namespace: &Namespace, asker: Option<&mut Rtnetlink>) -> Result<Row, Error> {
-        // The first may have ended since: then the next one is.
-        let mut first = None;
-        for pid in &namespace.processes {
-            if let Look::Seen(process) = self.process(*pid)? {
-                first = Some(process);
-                break;
-            }
-        }
+        let first = self.first_in(namespace)?;
         let here = |bound: &&Bound| bound.seen_by.is_none();
         let mounts: Vec<String> = namespace
             .bound

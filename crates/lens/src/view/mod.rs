@@ -73,6 +73,16 @@ impl Survey {
         }
     }
 
+    /// The process with the lowest number in `namespace`. The first may have ended since: then the next one is.
+    fn first_in(&self, namespace: &Namespace) -> Result<Option<Process>, Error> {
+        for pid in &namespace.processes {
+            if let Look::Seen(process) = self.process(*pid)? {
+                return Ok(Some(process));
+            }
+        }
+        Ok(None)
+    }
+
     /// The processes `pids`, each read once; those that have ended are missing.
     fn processes(
         &self,

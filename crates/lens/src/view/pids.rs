@@ -110,8 +110,8 @@ impl Survey {
             .iter()
             .map(|(pid, process)| (*pid, Some(process.status.parent)))
             .collect();
-        for (pid, depth, branches) in branches(&parents) {
-            rows.push(self.pid_row(&processes[&pid], depth, branches, maps.get(&pid)));
+        for (pid, depth, drawn) in branches(&parents) {
+            rows.push(self.pid_row(&processes[&pid], depth, drawn, maps.get(&pid)));
         }
         Ok(Pids {
             pid,

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::branches::branches;
 use super::table::{Align, Table};
 use super::{Survey, kept_by};
-use crate::proc::Look;
 use crate::text::{lossy, visible};
 use crate::{Basis, Error, Kind, Namespace, NamespaceId};
 
@@ -61,10 +60,18 @@ impl Survey {
             .of_kind(kind)
             .map(|namespace| (namespace.id, namespace.parent.id()))
             .collect();
+        let mut owned: BTreeMap<NamespaceId, BTreeMap<String, usize>> = BTreeMap::new();
+        for one in found.namespaces().filter(|one| one.kind != Kind::User) {
+            if let Some(owner) = one.owner.id() {
+                let owns = owned.entry(owner).or_default();
+                *owns.entry(one.kind.to_string()).or_default() += 1;
+            }
+        }
         let mut namespaces = Vec::new();
         for (id, depth, drawn) in branches(&parents) {
             if let Some(namespace) = found.get(id) {
-                namespaces.push(self.tree_row(namespace, depth, drawn)?);
+                let owns = owned.remove(&id).unwrap_or_default();
+                namespaces.push(self.tree_row(namespace, depth, drawn, owns)?);
             }
         }
         Ok(Tree {
@@ -79,23 +86,9 @@ impl Survey {
         namespace: &Namespace,
         depth: usize,
         branches: String,
+        owns: BTreeMap<String, usize>,
     ) -> Result<TreeRow, Error> {
-        let mut first = None;
-        // The first may have ended since: then the next one is.
-        for pid in &namespace.processes {
-            if let Look::Seen(process) = self.process(*pid)? {
-                first = Some(process);
-                break;
-            }
-        }
-        let mut owns = BTreeMap::new();
-        if namespace.kind == Kind::User {
-            let owned = self.found().namespaces();
-            let owned = owned.filter(|one| one.kind != Kind::User);
-            for one in owned.filter(|one| one.owner.id() == Some(namespace.id)) {
-                *owns.entry(one.kind.to_string()).or_insert(0) += 1;
-            }
-        }
+        let first = self.first_in(namespace)?;
         let of_first = first.as_ref().map(|process| process.status.uid.effective);
         let uid = match namespace.kind {
             Kind::User => namespace.owner_uid,

@@ -1,13 +1,13 @@
 //! Queries by UDP that others are asked.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use super::answer;
-use crate::datagram::receive;
+use crate::datagram::{connected, receive};
 
 /// How long one server is waited for: a client asks again after five seconds (resolv.conf(5)), and two servers should
 /// have had their turn by then.
@@ -104,18 +104,6 @@ impl Asked {
             let _ = clients.send_to(&failure, self.client);
         }
     }
-}
-
-/// A socket of its own for each query, by a port that the kernel chooses: who would forge an answer has to guess it.
-fn connected(server: SocketAddr) -> std::io::Result<UdpSocket> {
-    let any: SocketAddr = match server {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(server)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }
 
 /// The same number, and the bit of answers.

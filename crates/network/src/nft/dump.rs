@@ -282,17 +282,16 @@ impl Nftables {
         table: &str,
         set: &str,
     ) -> Result<Option<Vec<Element>>, CallError> {
-        let mut body = Writer::new(&header(family, 0));
-        body.text(NFTA_SET_ELEM_LIST_TABLE, table)
-            .text(NFTA_SET_ELEM_LIST_SET, set);
         let call = || format!("NFT_MSG_GETSETELEM({family} {table} {set})");
         let (ask, answer) = (message::GETSETELEM, message::NEWSETELEM);
-        let body = body.finish().called(call)?;
         let mut elements = BTreeSet::new();
         // A hash table that grows or shrinks meanwhile is gone through in another order from one message to the next, and some
         // elements are told twice instead of others (nft_rhash_walk); the kernel says nothing of it.
         for _ in 0..MOST_DUMPS {
-            let lists = match self.all_of(ask, answer, &body, &call, &read_elements) {
+            let mut body = Writer::new(&header(family, 0));
+            body.text(NFTA_SET_ELEM_LIST_TABLE, table)
+                .text(NFTA_SET_ELEM_LIST_SET, set);
+            let lists = match self.all(ask, answer, body, &call, &read_elements) {
                 Ok(lists) => lists,
                 Err(e) if e.errno() == Errno::NOENT => return Ok(None),
                 Err(e) => return Err(e),
@@ -355,19 +354,8 @@ impl Nftables {
         read: &dyn Fn(&Message<'_>) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, CallError> {
         let body = body.finish().called(call)?;
-        self.all_of(ask, answer, &body, call, read)
-    }
-
-    fn all_of<T>(
-        &mut self,
-        ask: u16,
-        answer: u16,
-        body: &[u8],
-        call: &dyn Fn() -> String,
-        read: &dyn Fn(&Message<'_>) -> Result<T, Malformed>,
-    ) -> Result<Vec<T>, CallError> {
         let heard = std::cell::Cell::new(0);
-        self.0.dump(kind(ask), body, call, &|message| {
+        self.0.dump(kind(ask), &body, call, &|message| {
             if message.kind != kind(answer) {
                 return Ok(None);
             }

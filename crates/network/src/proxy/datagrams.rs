@@ -1,10 +1,10 @@
 //! Datagrams: each client of a door has a socket of its own towards the container, so that answers find the way back.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use crate::datagram::receive;
+use crate::datagram::{connected, receive};
 
 /// How long a client is remembered that says nothing and is told nothing: as long as the kernel remembers one that it
 /// translates for (nf_conntrack_udp_timeout_stream).
@@ -104,7 +104,7 @@ impl Datagrams {
             let at = match known.position(|one| one.door == number && one.from == from) {
                 Some(at) => at,
                 None => {
-                    let Ok(socket) = towards(door.to) else {
+                    let Ok(socket) = connected(door.to) else {
                         continue;
                     };
                     if self.clients.len() >= MOST_CLIENTS {
@@ -157,19 +157,10 @@ impl Door {
     }
 }
 
-fn towards(to: SocketAddr) -> std::io::Result<UdpSocket> {
-    let any: IpAddr = match to {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0))?;
-    socket.connect(to)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn door() -> (Datagrams, SocketAddr, RawFd, UdpSocket) {

@@ -1,7 +1,9 @@
 //! What the table holds of networks and containers, as elements, and back.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+
+use soute_sys::net::unspecified;
 
 use crate::nft::{Batch, Data, Element, Key, Mapped, Set, show};
 use crate::subnet::{number, width};
@@ -92,10 +94,7 @@ impl Published {
 
     /// Such as `0.0.0.0:80/tcp`.
     pub(super) fn told(&self) -> String {
-        let any: IpAddr = match self.to {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
+        let any = unspecified(self.to.ip());
         let at = SocketAddr::new(self.address.unwrap_or(any), self.port);
         format!("{at}/{}", self.protocol)
     }

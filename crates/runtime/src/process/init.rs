@@ -247,10 +247,8 @@ fn set_up(
     if let Some(propagation) = plan.root_propagation {
         place::propagate_root(&root, propagation).step("the root's mount propagation")?;
     }
-    [Some(root.into()), memory]
-        .into_iter()
-        .flatten()
-        .for_each(put_away);
+    put_away(root.into());
+    memory.into_iter().for_each(put_away);
     Ok(Ready {
         label,
         identity,

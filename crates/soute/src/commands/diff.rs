@@ -1,6 +1,5 @@
 //! `soute diff`.
 
-use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -45,26 +44,20 @@ impl CommandLine for Diff {
 
 /// A line stays one, whatever a container has called its files.
 fn line(change: &Change) -> String {
-    format!("{} {}\n", letter(change.kind), visible(&path(change)))
+    let (letter, _) = names(change.kind);
+    format!("{letter} {}\n", visible(&change.path.to_string_lossy()))
 }
 
 fn as_json(change: &Change) -> serde_json::Value {
-    let kind = match change.kind {
-        ChangeKind::Modified => "modified",
-        ChangeKind::Added => "added",
-        ChangeKind::Deleted => "deleted",
-    };
-    json!({ "path": path(change), "kind": kind })
+    let (_, kind) = names(change.kind);
+    json!({ "path": change.path.to_string_lossy(), "kind": kind })
 }
 
-fn letter(kind: ChangeKind) -> char {
+/// As Docker's letter, and as a word.
+fn names(kind: ChangeKind) -> (char, &'static str) {
     match kind {
-        ChangeKind::Modified => 'C',
-        ChangeKind::Added => 'A',
-        ChangeKind::Deleted => 'D',
+        ChangeKind::Modified => ('C', "modified"),
+        ChangeKind::Added => ('A', "added"),
+        ChangeKind::Deleted => ('D', "deleted"),
     }
-}
-
-fn path(change: &Change) -> String {
-    String::from_utf8_lossy(change.path.as_os_str().as_bytes()).into_owned()
 }

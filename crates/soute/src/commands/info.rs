@@ -63,6 +63,12 @@ impl CommandLine for Info {
     }
 }
 
+/// Bytes (sysinfo(2)).
+pub fn memory_of_the_machine() -> u64 {
+    let machine = rustix::system::sysinfo();
+    (machine.totalram as u64).saturating_mul(machine.mem_unit.into())
+}
+
 fn facts(engine: &Engine) -> Result<Facts> {
     let containers = engine.containers()?;
     let running = containers
@@ -71,7 +77,6 @@ fn facts(engine: &Engine) -> Result<Facts> {
     let running = running.count();
     let (places, settings) = (engine.places(), engine.settings());
     let names = rustix::system::uname();
-    let memory = rustix::system::sysinfo();
     let modules = [
         ("apparmor", SecurityModule::AppArmor),
         ("selinux", SecurityModule::SeLinux),
@@ -108,7 +113,7 @@ fn facts(engine: &Engine) -> Result<Facts> {
         kernel_version: names.release().to_string_lossy().into_owned(),
         architecture: std::env::consts::ARCH,
         cpus: Machine.cpus(),
-        mem_total: (memory.totalram as u64).saturating_mul(memory.mem_unit.into()),
+        mem_total: memory_of_the_machine(),
         name: names.nodename().to_string_lossy().into_owned(),
     })
 }

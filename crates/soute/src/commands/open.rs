@@ -1,8 +1,8 @@
 //! The engine, as commands open it.
 
 use anyhow::Result;
-use rustix::thread::CapabilitySet;
 use soute_engine::{Engine, Places};
+use soute_runtime::capabilities::{Cap, CapSet};
 
 use crate::error;
 
@@ -12,17 +12,12 @@ pub fn open(places: &Places) -> Result<Engine> {
     engine.images().sweep_unfinished()?;
     // What cannot be put back is in nobody's way who asks for something else; who may not look at all is told when he asks
     // for a network.
-    if may_change_networks()
+    if CapSet::own_effective().contains(Cap::NET_ADMIN)
         && let Err(why) = engine.heal_networks()
     {
         error::warn(&format!("the networks' table of nftables: {why}"));
     }
     Ok(engine)
-}
-
-fn may_change_networks() -> bool {
-    let own = rustix::thread::capabilities(None);
-    own.is_ok_and(|own| own.effective.contains(CapabilitySet::NET_ADMIN))
 }
 
 /// [`open`] without a look for what a killed pull was unpacking: for what is done many times a second.

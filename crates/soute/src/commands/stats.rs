@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use soute_engine::{Container, Engine, Error, Places, Status, short};
+use soute_lens::NamespaceId;
 use soute_lens::proc::{Look, Proc, net_dev};
 use soute_runtime::cgroups::{Cgroup, Layout, Stats as Counters};
 
+use super::info::memory_of_the_machine;
 use crate::cli::CommandLine;
 use crate::output::{Format, Rows, binary_size, decimal_size, print, print_foreign};
 
@@ -168,17 +170,20 @@ impl Stats {
 struct Observer {
     layout: Layout,
     proc: Proc,
+    /// The machine's.
+    network: Look<NamespaceId>,
     /// The machine's, bytes: the limit of whoever has none.
     memory: u64,
 }
 
 impl Observer {
     fn new() -> Result<Self> {
-        let machine = rustix::system::sysinfo();
+        let proc = Proc::open()?;
         Ok(Self {
             layout: Layout::discover()?,
-            proc: Proc::open()?,
-            memory: (machine.totalram as u64).saturating_mul(machine.mem_unit.into()),
+            network: proc.myself()?.namespace("net")?,
+            proc,
+            memory: memory_of_the_machine(),
         })
     }
 
@@ -225,8 +230,7 @@ impl Observer {
         let Look::Seen(folder) = self.proc.process(pid)? else {
             return Ok(None);
         };
-        let own = self.proc.myself()?.namespace("net")?;
-        if folder.namespace("net")? == own {
+        if folder.namespace("net")? == self.network {
             return Ok(None);
         }
         let Look::Seen(text) = folder.read("net/dev")? else {

@@ -71,7 +71,8 @@ struct Changes {
     volatile: bool,
 }
 
-const UPPER: &str = "upper";
+/// The folder of the changes, beside that in which overlayfs works.
+pub const UPPER: &str = "upper";
 const WORK: &str = "work";
 
 /// A container's root in the fastest way that the kernel knows. `userns` idmaps the lower layers; `root` (user and
