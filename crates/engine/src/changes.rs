@@ -44,7 +44,16 @@ pub enum ChangeKind {
     Deleted,
 }
 
-/// Folders in folders that are followed; a container may make thousands.
+/// What a container has changed of its root file system.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// By path.
+    pub list: Vec<Change>,
+    /// Folders in too many folders to be looked at.
+    pub too_deep: Vec<PathBuf>,
+}
+
+/// Folders in folders that are followed, with a descriptor or more for each; a container may make thousands.
 const DEEPEST: usize = 256;
 
 impl Engine {
@@ -52,7 +61,7 @@ impl Engine {
     ///
     /// # Errors
     /// There is no such container, or its changes are kept where they cannot be read.
-    pub fn changes(&self, name: &str) -> Result<Vec<Change>, Error> {
+    pub fn changes(&self, name: &str) -> Result<Changes, Error> {
         let record = self.container(name)?.record;
         let folder = self.places.container(&record.id);
         if keeps_changes_in_memory(&self.places, &record) {
@@ -66,7 +75,7 @@ impl Engine {
         let upper = match open(CWD, folder.join(UPPER)) {
             Ok(upper) => upper,
             // It was never started.
-            Err(Errno::NOENT) => return Ok(Vec::new()),
+            Err(Errno::NOENT) => return Ok(Changes::default()),
             Err(e) => return Err(failed("open", &folder.join(UPPER), e).into()),
         };
         let walk = Walk {
@@ -76,7 +85,7 @@ impl Engine {
                 Some(_) => &[],
                 None => &etc_files::PATHS,
             },
-            changes: Vec::new(),
+            changes: Changes::default(),
         };
         Ok(walk.through(&upper, &layers(&record)?)?)
     }
@@ -95,7 +104,7 @@ struct Walk<'a> {
     maps: Option<&'a IdMaps>,
     /// Where the engine mounts files and makes an empty one to do so.
     places: &'a [&'a str],
-    changes: Vec<Change>,
+    changes: Changes,
 }
 
 /// What the layers have of a name.
@@ -105,6 +114,16 @@ struct Below {
     first: Option<Stat>,
     /// Those that are merged, if it is a folder.
     folders: Vec<OwnedFd>,
+}
+
+/// What is below an upper folder.
+#[derive(Clone, Copy)]
+struct Lower<'a> {
+    /// Those that are merged, the topmost first.
+    folders: &'a [OwnedFd],
+    /// None of it is seen in the container: a folder that this one is in is opaque, and those that were made in that are
+    /// not marked.
+    hidden: bool,
 }
 
 /// What was found in a folder.
@@ -117,29 +136,34 @@ struct Found {
 
 impl Walk<'_> {
     /// `upper` over `layers`, the topmost of them first.
-    fn through(mut self, upper: &OwnedFd, layers: &[OwnedFd]) -> Result<Vec<Change>, CallError> {
-        self.folder(upper, layers, Path::new("/"), 0)?;
-        self.changes.sort_unstable_by(|one, other| {
+    fn through(mut self, upper: &OwnedFd, layers: &[OwnedFd]) -> Result<Changes, CallError> {
+        let lower = Lower {
+            folders: layers,
+            hidden: false,
+        };
+        self.folder(upper, lower, Path::new("/"), 0)?;
+        self.changes.list.sort_unstable_by(|one, other| {
             let bytes = [one, other].map(|change| change.path.as_os_str().as_bytes());
             bytes[0].cmp(bytes[1])
         });
         Ok(self.changes)
     }
 
-    /// Whether there is a change in the folder `path`, which is `upper` over the folders `lower`.
+    /// Whether there is a change in the folder `path`, which is `upper` over `lower`.
     fn folder(
         &mut self,
         upper: &OwnedFd,
-        lower: &[OwnedFd],
+        lower: Lower<'_>,
         path: &Path,
         depth: usize,
     ) -> Result<Found, CallError> {
-        if depth > DEEPEST {
-            let what = format!("{}: folders in more than {DEEPEST} folders", path.display());
-            return Err(CallError::new(what, Errno::NAMETOOLONG));
-        }
-        let before = self.changes.len();
         let mut found = Found::default();
+        if depth > DEEPEST {
+            self.changes.too_deep.push(path.to_owned());
+            return Ok(found);
+        }
+        let before = self.changes.list.len();
+        let hidden = lower.hidden || is_opaque(upper);
         let own: BTreeSet<CString> = names(upper, path)?.into_iter().collect();
         for name in &own {
             let at = path.join(OsStr::from_bytes(name.to_bytes()));
@@ -147,7 +171,7 @@ impl Walk<'_> {
             let Some(stat) = there(statat(upper, name, AtFlags::SYMLINK_NOFOLLOW), &at)? else {
                 continue;
             };
-            let below = below(lower, name, &at)?;
+            let below = below(lower.folders, name, &at)?;
             if is_whiteout(&stat) {
                 if below.first.is_some() {
                     self.note(at, ChangeKind::Deleted);
@@ -162,7 +186,11 @@ impl Walk<'_> {
             if kind == FileType::Directory
                 && let Some(folder) = there(open(upper, name.as_c_str()), &at)?
             {
-                inside = self.folder(&folder, &below.folders, &at, depth + 1)?;
+                let lower = Lower {
+                    folders: &below.folders,
+                    hidden,
+                };
+                inside = self.folder(&folder, lower, &at, depth + 1)?;
             }
             match &below.first {
                 None if kind == FileType::RegularFile
@@ -179,19 +207,19 @@ impl Walk<'_> {
                 Some(_) => {}
             }
         }
-        if !lower.is_empty() && is_opaque(upper) {
-            let mut hidden = BTreeSet::new();
-            for folder in lower {
-                hidden.extend(names(folder, path)?);
+        if hidden {
+            let mut gone = BTreeSet::new();
+            for folder in lower.folders {
+                gone.extend(names(folder, path)?);
             }
-            for name in hidden.difference(&own) {
+            for name in gone.difference(&own) {
                 let at = path.join(OsStr::from_bytes(name.to_bytes()));
-                if below(lower, name, &at)?.first.is_some() {
+                if below(lower.folders, name, &at)?.first.is_some() {
                     self.note(at, ChangeKind::Deleted);
                 }
             }
         }
-        found.change = self.changes.len() > before;
+        found.change = self.changes.list.len() > before;
         Ok(found)
     }
 
@@ -200,7 +228,7 @@ impl Walk<'_> {
     }
 
     fn note(&mut self, path: PathBuf, kind: ChangeKind) {
-        self.changes.push(Change { path, kind });
+        self.changes.list.push(Change { path, kind });
     }
 
     /// Of a folder that is in both: whether the upper one is another, by more than its time if that `may` have changed.

@@ -38,12 +38,13 @@ mod subids;
 mod tree;
 mod volumes;
 
-pub use changes::{Change, ChangeKind};
+pub use changes::{Change, ChangeKind, Changes};
 pub use container::{Container, Status};
 pub use error::{Error, short};
 pub use exec::Exec;
 pub use frame::{CHUNK, Connection, Frame, Received};
 pub use launch::{Start, Started, exit_code};
+pub use limits::Update;
 pub use networks::{
     DEFAULT as DEFAULT_NETWORK, Driver, Inside, Located, Member, NetworkRecord, NewNetwork,
     NewRange, Noted, Range, Side, Vlan, Wire, is_same_network, network_of, own_network,

@@ -1,37 +1,107 @@
-//! Limits of containers that are there already.
+//! Limits of containers that are there already, and what else `soute update` changes.
 
-use soute_runtime::cgroups::{Cgroup, Resources};
+use soute_network::plan::ports::Wanted;
+use soute_runtime::cgroups::{Cgroup, OldLimits, Resources};
 
 use crate::error::Error;
 use crate::{Engine, Record, Status};
 
-impl Engine {
-    /// Sets the limits that `change` names, at once if the container `name` runs, and for its further starts.
-    ///
-    /// # Errors
-    /// The machine cannot give it, or the kernel refuses: then all is as it was.
-    pub fn update_limits(&self, name: &str, change: &Resources) -> Result<(), Error> {
-        let container = self.container(name)?;
-        // Records of containers that run change under it, whatever of them it is that changes.
-        let _lock = crate::networks::lock(&self.places)?;
-        let Status::Running(_) = container.status else {
-            return self.rewrite_stopped(&container, |record| self.change(record, change));
-        };
-        let mut record = self.find(&container.record.id)?;
-        self.change(&mut record, change)?;
-        // The default goes with the memory that it is of, where nobody has asked for another.
-        let now = match change.memory.and(record.request.resources.memory_swap) {
-            None => by_default(change),
-            Some(_) => change.clone(),
-        };
-        let cgroup = Cgroup::open(&self.layout, &record.cgroup)?;
-        cgroup.update(&now)?;
-        record.write(&self.places)
+/// What is to become of a container.
+#[derive(Debug, Default)]
+pub struct Update {
+    /// Limits, those that are named.
+    pub limits: Resources,
+    /// Further ports that lead to it.
+    pub publish: Vec<Wanted>,
+    /// Ports that lead to it no more.
+    pub unpublish: Vec<Wanted>,
+}
+
+/// What brings a container's limits back.
+struct Limited {
+    old: Resources,
+    new: Resources,
+    /// Of the cgroup, if the container runs.
+    cgroup: OldLimits,
+}
+
+impl Update {
+    fn has_ports(&self) -> bool {
+        !self.publish.is_empty() || !self.unpublish.is_empty()
     }
 
-    fn change(&self, record: &mut Record, change: &Resources) -> Result<(), Error> {
-        merge(&mut record.request.resources, change);
-        Ok(record.request.resources.validate(&self.layout)?)
+    /// Whether nothing is to change.
+    pub fn is_empty(&self) -> bool {
+        !self.has_ports() && self.limits == Resources::default()
+    }
+}
+
+impl Engine {
+    /// The container `name` becomes another: at once if it runs, and for its further starts. All of it, or nothing. Gives
+    /// what the user is to know.
+    ///
+    /// # Errors
+    /// The machine cannot give a limit, or the kernel refuses it; a port that is to be taken back is not
+    /// published, or one that is to be added is taken.
+    pub fn update(&self, name: &str, update: &Update) -> Result<Vec<String>, Error> {
+        let id = self.container(name)?.record.id;
+        let limited = match update.limits == Resources::default() {
+            true => None,
+            false => Some(self.limit(&id, &update.limits)?),
+        };
+        if !update.has_ports() {
+            return Ok(Vec::new());
+        }
+        let published = self.update_ports(&id, &update.publish, &update.unpublish);
+        published.map_err(|e| match limited {
+            Some(limited) => e.undone(self.unlimit(&id, limited)),
+            None => e,
+        })
+    }
+
+    fn limit(&self, id: &str, change: &Resources) -> Result<Limited, Error> {
+        let container = self.container(id)?;
+        // Records of containers that run change under it, whatever of them it is that changes.
+        let _lock = crate::networks::lock(&self.places)?;
+        let mut limited = Limited {
+            old: Resources::default(),
+            new: Resources::default(),
+            cgroup: OldLimits::default(),
+        };
+        let mut merge = |record: &mut Record| {
+            limited.old = record.request.resources.clone();
+            merge(&mut record.request.resources, change);
+            limited.new = record.request.resources.clone();
+            Ok(limited.new.validate(&self.layout)?)
+        };
+        let Status::Running(_) = container.status else {
+            self.rewrite_stopped(&container, merge)?;
+            return Ok(limited);
+        };
+        let mut record = self.find(id)?;
+        merge(&mut record)?;
+        let mut now = change.clone();
+        if change.memory.is_some() {
+            // What was asked for of memory and swap together leaves another rest for swap alone.
+            now.memory_swap = limited.new.memory_swap;
+        }
+        let cgroup = Cgroup::open(&self.layout, &record.cgroup)?;
+        limited.cgroup = cgroup.update(&by_default(&now))?;
+        match record.write(&self.places) {
+            Ok(()) => Ok(limited),
+            Err(e) => Err(e.undone(limited.cgroup.bring_back().map_err(Error::from))),
+        }
+    }
+
+    /// The limits are again what they were; what others have changed meanwhile stays.
+    fn unlimit(&self, id: &str, limited: Limited) -> Result<(), Error> {
+        let _lock = crate::networks::lock(&self.places)?;
+        let mut record = self.find(id)?;
+        if record.request.resources == limited.new {
+            record.request.resources = limited.old;
+            record.write(&self.places)?;
+        }
+        Ok(limited.cgroup.bring_back()?)
     }
 }
 

@@ -1,38 +1,38 @@
 //! What comes to `::1` of the machine is passed on to a container: the kernel translates 127.0.0.1, and not that.
 //!
 //! There is a door for each port that is published, at all its addresses: what comes to others than loopback the kernel
-//! has led elsewhere before. Thousands of doors cost one descriptor to wait for, an epoll(7).
+//! has led elsewhere before. Thousands of doors of a protocol are one descriptor to wait for.
 //!
 //! Sockets and what to do with them, for whoever has a poll(2) of its own. A byte is read when there is room for it on the
 //! other side, so that a slow reader slows its writer down, as it would without anybody in between.
 
+mod bell;
 mod datagrams;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
 
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{PollFlags, Timespec};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::protocol::Protocol;
+use bell::Bell;
 use datagrams::Datagrams;
 
 /// Bytes that are on their way in one direction of one connection.
 const ROOM: usize = 64 << 10;
 /// Connections at a time; further ones wait until one ends.
 const MOST_PAIRS: usize = 256;
-/// Doors that are looked at in one round.
-const MOST_AT_ONCE: usize = 16;
 
 /// Which descriptor is meant, between a [`Proxy::poll`] and the [`Proxy::sweep`] after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token {
     /// Connections that come in, by whichever door.
     Doors,
+    /// Datagrams that come in.
+    DatagramDoors,
     /// The end of a connection that has come in.
     Client(usize),
     /// Its other end, in the container.
@@ -44,8 +44,7 @@ pub enum Token {
 /// Sockets that listen, and where what comes in by each is passed on to.
 #[derive(Debug, Default)]
 pub struct Proxy {
-    /// Which of the doors somebody stands at; from the first door on.
-    bell: Option<OwnedFd>,
+    bell: Bell,
     doors: Vec<Door>,
     pairs: Vec<Pair>,
     datagrams: Datagrams,
@@ -79,27 +78,14 @@ struct Flow {
 impl Proxy {
     /// What comes in by `listener`, from the machine's own loopback, is passed on.
     pub fn open(&mut self, listener: TcpListener, to: SocketAddr) -> Result<(), Errno> {
-        self.hang_bell(listener.as_fd())?;
+        self.bell.hang(listener.as_fd())?;
         self.doors.push(Door { listener, to });
         Ok(())
     }
 
     /// So are the datagrams that come in by `socket`, and the answers to them.
     pub fn open_datagrams(&mut self, socket: UdpSocket, to: SocketAddr) -> Result<(), Errno> {
-        self.hang_bell(socket.as_fd())?;
-        self.datagrams.open(socket, to);
-        Ok(())
-    }
-
-    fn hang_bell(&mut self, door: BorrowedFd<'_>) -> Result<(), Errno> {
-        rustix::io::ioctl_fionbio(door, true)?;
-        let bell = match &mut self.bell {
-            Some(bell) => bell,
-            none => none.insert(epoll::create(CreateFlags::CLOEXEC)?),
-        };
-        // A descriptor's number is its door's as long as that is open.
-        let number = EventData::new_u64(door.as_raw_fd() as u64);
-        epoll::add(bell, door, number, EventFlags::IN)
+        self.datagrams.open(socket, to)
     }
 
     /// Closes all doors but those of which `keep` says so, by where they are and for what protocol. Connections go on.
@@ -130,10 +116,10 @@ impl Proxy {
         let doors = self.doors.iter().map(|door| door.listener.as_raw_fd());
         let pairs = self.pairs.iter();
         let pairs = pairs.flat_map(|pair| [pair.client.as_raw_fd(), pair.server.as_raw_fd()]);
-        let bell = self.bell.iter().map(AsRawFd::as_raw_fd);
+        let bell = self.bell.descriptor();
         doors
             .chain(pairs)
-            .chain(bell)
+            .chain(bell.map(|bell| bell.as_raw_fd()))
             .chain(self.datagrams.descriptors())
     }
 
@@ -144,8 +130,14 @@ impl Proxy {
 
     /// What is waited for.
     pub fn poll(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>, PollFlags)> {
-        let bell = self.bell.iter().filter(|_| self.pairs.len() < MOST_PAIRS);
-        let bell = bell.map(|bell| (Token::Doors, bell.as_fd(), PollFlags::IN));
+        let has_room = self.pairs.len() < MOST_PAIRS;
+        let bell = self.bell.descriptor().filter(|_| has_room);
+        let bell = bell.map(|bell| (Token::Doors, bell, PollFlags::IN));
+        let bell = bell.into_iter().chain(
+            self.datagrams
+                .bell()
+                .map(|bell| (Token::DatagramDoors, bell, PollFlags::IN)),
+        );
         let pairs = self.pairs.iter().enumerate().flat_map(|(n, pair)| {
             let (up, down) = (&pair.up, &pair.down);
             [
@@ -162,6 +154,7 @@ impl Proxy {
     pub fn ready(&mut self, token: Token) {
         match token {
             Token::Doors => self.enter(),
+            Token::DatagramDoors => self.datagrams.enter(Instant::now()),
             Token::Client(n) => {
                 if let Some(pair) = self.pairs.get_mut(n) {
                     let both = (&mut pair.up, &mut pair.down);
@@ -182,19 +175,9 @@ impl Proxy {
 
     /// Lets in who stands at a door.
     fn enter(&mut self) {
-        let Some(bell) = &self.bell else { return };
-        let now = Timespec::default();
-        let mut rung = Vec::with_capacity(MOST_AT_ONCE);
-        if epoll::wait(bell, spare_capacity(&mut rung), Some(&now)).is_err() {
-            return;
-        }
-        for event in rung {
-            let number = event.data.u64();
-            if self.datagrams.enter(number as RawFd, Instant::now()) {
-                continue;
-            }
+        for number in self.bell.rung() {
             let mut doors = self.doors.iter();
-            let door = doors.find(|door| door.listener.as_raw_fd() as u64 == number);
+            let door = doors.find(|door| door.listener.as_raw_fd() == number);
             self.pairs.extend(door.and_then(Door::enter));
         }
     }
@@ -314,7 +297,7 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use rustix::event::{PollFd, poll};
+    use rustix::event::{PollFd, Timespec, poll};
 
     use super::*;
 
@@ -388,5 +371,38 @@ mod tests {
         run(&mut proxy, Duration::from_millis(300));
         assert!(proxy.pairs.is_empty());
         assert!(matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)));
+    }
+    /// Connections that fill the house do not keep datagrams out.
+    #[test]
+    fn a_full_house_has_room_for_datagrams() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let door = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        let at = door.local_addr().unwrap();
+        let mut proxy = Proxy::default();
+        proxy.open(door, server.local_addr().unwrap()).unwrap();
+        let clients: Vec<_> = (0..=MOST_PAIRS)
+            .map(|_| {
+                let client = TcpStream::connect(at).unwrap();
+                run(&mut proxy, Duration::ZERO);
+                client
+            })
+            .collect();
+        assert_eq!(proxy.pairs.len(), MOST_PAIRS);
+
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let wait = Some(Duration::from_secs(10));
+        server.set_read_timeout(wait).unwrap();
+        let door = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        let at = door.local_addr().unwrap();
+        let to = server.local_addr().unwrap();
+        proxy.open_datagrams(door, to).unwrap();
+        let client = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        client.send_to(b"here", at).unwrap();
+        run(&mut proxy, Duration::from_millis(100));
+        assert_eq!(server.recv(&mut [0; 9]).unwrap(), 4);
+        // And who stood at the door comes in when one has gone.
+        drop(clients);
+        run(&mut proxy, Duration::from_millis(100));
+        assert!(proxy.pairs.len() < MOST_PAIRS);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use soute_tests::{World, wait_until};
+use soute_tests::{Layout, World, layout, wait_until};
 
 use crate::limits::cgroup_has;
 
@@ -43,6 +43,7 @@ fn limits_change_at_once_and_for_good() {
             ],
             &[
                 ("memory", "memory.max", "67108864"),
+                ("memory", "memory.swap.max", "67108864"),
                 ("memory", "memory.low", "16777216"),
                 ("cpu", "cpu.max", "50000 100000"),
                 ("cpuset", "cpuset.cpus", "0"),
@@ -105,16 +106,54 @@ fn a_limit_that_cannot_be_changes_nothing() {
                 ("memory", "memory.memsw.limit_in_bytes", "50331648"),
                 ("cpu", "cpu.shares", "1024"),
             ],
-            &[("memory", "memory.max", "33554432")],
+            &[
+                ("memory", "memory.max", "33554432"),
+                ("memory", "memory.swap.max", "16777216"),
+            ],
         );
     };
     unchanged();
+    // Neither are limits when a port is none.
+    let words = ["--memory", "40m", "--publish-rm", "80"];
+    update(&words).fails(1, &["80"]);
+    unchanged();
+    // What is left for swap alone is another when memory alone changes.
+    update(&["--memory", "40m"]).success();
+    let both = ("memory", "memory.memsw.limit_in_bytes", "50331648");
+    let rest = ("memory", "memory.swap.max", "8388608");
+    cgroup_has(&world, &id, &[both], &[rest]);
     update(&["--memory", "64m", "--memory-swap", "96m"]).success();
     update(&["--memory", "32m", "--memory-swap", "48m"]).success();
     unchanged();
     world
         .soute(["update", "--memory", "64m", "nobody"])
         .fails(1, &["no such container: nobody"]);
+}
+
+/// What the kernel refuses, when it has taken another limit already.
+#[test]
+fn a_limit_that_the_kernel_refuses_changes_nothing() {
+    // Version 2 lets a cgroup have less than those below it.
+    if layout() == Layout::V2 {
+        return;
+    }
+    let world = World::new();
+    let flags = ["--name", "stays", "--memory", "32m", "--cpus", "1"];
+    let id = world.detached([&flags[..], &["busybox", "sleep", "1000"]].concat());
+    let below = world.cgroup(&id, "cpu").join("below");
+    fs::create_dir(&below).unwrap();
+    fs::write(below.join("cpu.cfs_quota_us"), "80000").unwrap();
+    let update = ["update", "--memory", "64m", "--cpus", "0.5", "stays"];
+    world.soute(update).fails(1, &["cpu.cfs_quota_us"]);
+    let unchanged = [
+        ("memory", "memory.limit_in_bytes", "33554432"),
+        ("memory", "memory.memsw.limit_in_bytes", "67108864"),
+        ("cpu", "cpu.cfs_quota_us", "100000"),
+    ];
+    cgroup_has(&world, &id, &unchanged, &[]);
+    assert_eq!(world.inspect("stays")["HostConfig"]["Memory"], 32 << 20);
+    fs::remove_dir(&below).unwrap();
+    world.soute(update).success();
 }
 
 /// It holds: who had room has none any more.

@@ -51,6 +51,7 @@ const EVERYTHING: &[Program] = &[
             "restart::",
             "rootfs::",
             "stop::",
+            "update::",
             "users::",
             "volumes::",
         ],

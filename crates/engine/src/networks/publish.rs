@@ -17,7 +17,7 @@ impl Engine {
     ///
     /// # Errors
     /// One that is to be taken back is not published; those of a start that publishes the others.
-    pub fn update_ports(
+    pub(crate) fn update_ports(
         &self,
         name: &str,
         add: &[Wanted],

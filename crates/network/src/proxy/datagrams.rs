@@ -4,6 +4,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
+use super::bell::Bell;
 use crate::datagram::{connected, receive};
 
 /// How long a client is remembered that says nothing and is told nothing: as long as the kernel remembers one that it
@@ -17,6 +20,8 @@ const MOST_AT_ONCE: usize = 32;
 /// Doors of a container, and who has come by them.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
+    /// Of their own: connections that fill the house are no reason to keep datagrams out.
+    bell: Bell,
     doors: Vec<Door>,
     clients: Vec<Client>,
 }
@@ -38,8 +43,15 @@ struct Client {
 }
 
 impl Datagrams {
-    pub(super) fn open(&mut self, socket: UdpSocket, to: SocketAddr) {
+    pub(super) fn open(&mut self, socket: UdpSocket, to: SocketAddr) -> Result<(), Errno> {
+        self.bell.hang(socket.as_fd())?;
         self.doors.push(Door { socket, to });
+        Ok(())
+    }
+
+    /// Where it is told that somebody stands at a door.
+    pub(super) fn bell(&self) -> Option<BorrowedFd<'_>> {
+        self.bell.descriptor()
     }
 
     /// Closes all doors but those of which `keep` says so; who came by them is forgotten.
@@ -64,7 +76,9 @@ impl Datagrams {
 
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         let clients = self.clients.iter().map(|client| client.socket.as_raw_fd());
-        self.doors.iter().map(Door::number).chain(clients)
+        let bell = self.bell.descriptor().map(|bell| bell.as_raw_fd());
+        let doors = self.doors.iter().map(Door::number);
+        doors.chain(clients).chain(bell)
     }
 
     /// Where answers come, with the number for [`Datagrams::answer`].
@@ -86,10 +100,17 @@ impl Datagrams {
         }
     }
 
-    /// Passes on what has come in by the door of this number; whether it has such a door.
-    pub(super) fn enter(&mut self, number: RawFd, now: Instant) -> bool {
+    /// Passes on what has come in.
+    pub(super) fn enter(&mut self, now: Instant) {
+        for number in self.bell.rung() {
+            self.pass(number, now);
+        }
+    }
+
+    /// Passes on what has come in by the door of this number.
+    fn pass(&mut self, number: RawFd, now: Instant) {
         let Some(door) = self.doors.iter().find(|door| door.number() == number) else {
-            return false;
+            return;
         };
         let mut said = Vec::new();
         for _ in 0..MOST_AT_ONCE {
@@ -127,7 +148,6 @@ impl Datagrams {
             // lost, as any datagram may be.
             let _ = self.clients[at].socket.send(&said);
         }
-        true
     }
 
     /// Passes on what the container answers the client of this number.
@@ -163,16 +183,17 @@ mod tests {
 
     use super::*;
 
-    fn door() -> (Datagrams, SocketAddr, RawFd, UdpSocket) {
+    fn door() -> (Datagrams, SocketAddr, UdpSocket) {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let wait = Some(Duration::from_secs(10));
         server.set_read_timeout(wait).unwrap();
         let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let (at, number) = (socket.local_addr().unwrap(), socket.as_raw_fd());
+        let at = socket.local_addr().unwrap();
         let mut datagrams = Datagrams::default();
-        datagrams.open(socket, server.local_addr().unwrap());
-        (datagrams, at, number, server)
+        datagrams
+            .open(socket, server.local_addr().unwrap())
+            .unwrap();
+        (datagrams, at, server)
     }
 
     fn client(at: SocketAddr) -> UdpSocket {
@@ -185,14 +206,13 @@ mod tests {
 
     #[test]
     fn each_client_has_its_own_answers() {
-        let (mut datagrams, at, number, server) = door();
+        let (mut datagrams, at, server) = door();
         let clients = [client(at), client(at)];
         let now = Instant::now();
         for (client, word) in clients.iter().zip(["one", "two"]) {
             client.send(word.as_bytes()).unwrap();
         }
-        assert!(datagrams.enter(number, now));
-        assert!(!datagrams.enter(-1, now));
+        datagrams.enter(now);
         let mut heard = [0; 16];
         for _ in 0..2 {
             let (length, from) = server.recv_from(&mut heard).unwrap();
@@ -208,29 +228,29 @@ mod tests {
         }
         // An empty one is one, too.
         clients[0].send(b"").unwrap();
-        datagrams.enter(number, now);
+        datagrams.enter(now);
         assert_eq!(server.recv(&mut heard).unwrap(), 0);
     }
 
     #[test]
     fn whoever_is_silent_is_forgotten() {
-        let (mut datagrams, at, number, _server) = door();
+        let (mut datagrams, at, _server) = door();
         let begun = Instant::now();
         assert_eq!(datagrams.due(), None);
         client(at).send(b"x").unwrap();
-        datagrams.enter(number, begun);
+        datagrams.enter(begun);
         assert_eq!(datagrams.due(), Some(begun + PATIENCE));
         datagrams.sweep(begun + PATIENCE / 2);
-        assert_eq!(datagrams.descriptors().count(), 2);
+        assert_eq!(datagrams.descriptors().count(), 3);
         datagrams.sweep(begun + PATIENCE);
-        assert_eq!(datagrams.descriptors().count(), 1);
+        assert_eq!(datagrams.descriptors().count(), 2);
         // Of too many, the one that has been silent for longest. All are there at once, each with a port of its own.
         let clients: Vec<_> = (0..=MOST_CLIENTS).map(|_| client(at)).collect();
         for (late, client) in clients.iter().enumerate() {
             client.send(b"x").unwrap();
-            datagrams.enter(number, begun + Duration::from_millis(late as u64));
+            datagrams.enter(begun + Duration::from_millis(late as u64));
         }
-        assert_eq!(datagrams.descriptors().count(), 1 + MOST_CLIENTS);
+        assert_eq!(datagrams.descriptors().count(), 2 + MOST_CLIENTS);
         assert_eq!(
             datagrams.due(),
             Some(begun + Duration::from_millis(1) + PATIENCE)
@@ -239,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_door_that_leads_elsewhere_leads_everybody() {
-        let (mut datagrams, at, number, server) = door();
+        let (mut datagrams, at, server) = door();
         let other = UdpSocket::bind("127.0.0.1:0").unwrap();
         other
             .set_read_timeout(Some(Duration::from_secs(10)))
@@ -247,13 +267,13 @@ mod tests {
         let client = client(at);
         let now = Instant::now();
         client.send(b"a").unwrap();
-        datagrams.enter(number, now);
+        datagrams.enter(now);
         datagrams.lead(at, other.local_addr().unwrap());
         client.send(b"bc").unwrap();
-        datagrams.enter(number, now);
+        datagrams.enter(now);
         assert_eq!(server.recv(&mut [0; 9]).unwrap(), 1);
         assert_eq!(other.recv(&mut [0; 9]).unwrap(), 2);
         datagrams.close(&mut |_| false);
-        assert_eq!(datagrams.descriptors().count(), 0);
+        assert_eq!(datagrams.descriptors().count(), 1);
     }
 }

@@ -43,6 +43,7 @@ pub use resources::{
 pub use spec::{SpecResources, always_allowed};
 pub use stats::{CpuStats, HugetlbStats, IoStats, MemoryStats, PidsStats, Stats, Throttling};
 pub use sub::SubPaths;
+pub use update::OldLimits;
 pub use validate::{MEMORY_MIN, ResourceError};
 
 /// For fuzz/: reads what the kernel tells of hierarchies, behind an empty line /proc/self/cgroup, and lists of CPUs.

@@ -9,11 +9,37 @@ use super::make::apply;
 use super::settings::{self, Setting};
 use super::{CgroupError, ResourceError, Resources, files};
 
+/// Files of a cgroup and the texts that bring its limits back.
+#[derive(Debug, Default)]
+pub struct OldLimits(Vec<(PathBuf, String)>);
+
+impl OldLimits {
+    /// The limits are again what they were before the update; `why` with what failed meanwhile.
+    pub(super) fn restore(self, why: CgroupError) -> CgroupError {
+        why.undone(self.write())
+    }
+
+    /// As [`OldLimits::restore`], for a reason that is none of the cgroup's.
+    pub fn bring_back(self) -> Result<(), CgroupError> {
+        let mut failed = self.write();
+        match failed.is_empty() {
+            true => Ok(()),
+            false => Err(failed.remove(0).undone(failed)),
+        }
+    }
+
+    fn write(self) -> Vec<CgroupError> {
+        let old = self.0.iter().rev();
+        old.filter_map(|(file, old)| files::write(file, old).err().map(CgroupError::from))
+            .collect()
+    }
+}
+
 impl Cgroup {
-    /// Sets the limits that `change` names and leaves the others. All or nothing: when the
-    /// kernel refuses one (memory below what cannot be reclaimed: EBUSY), those
-    /// before it get their old values back.
-    pub fn update(&self, change: &Resources) -> Result<(), CgroupError> {
+    /// Sets the limits that `change` names and leaves the others; gives what brings back those that were. All or nothing:
+    /// when the kernel refuses one (memory below what cannot be reclaimed: EBUSY), those before it get their old values
+    /// back.
+    pub fn update(&self, change: &Resources) -> Result<OldLimits, CgroupError> {
         let mut change = change.clone();
         self.complete(&mut change)?;
         change.check(&self.layout)?;
@@ -21,24 +47,19 @@ impl Cgroup {
         let mut settings = settings::plan(&change, &self.layout)?;
         self.order(&change, &mut settings)?;
 
-        let mut done: Vec<(PathBuf, String)> = Vec::new();
+        let mut done = OldLimits::default();
         for setting in &settings {
             let dir = setting.hierarchy.dir(self.path());
             let result = old_values(setting, &dir).and_then(|old| {
                 apply(setting, &dir)?;
-                done.extend(old);
+                done.0.extend(old);
                 Ok(())
             });
             if let Err(error) = result {
-                let undo = done
-                    .iter()
-                    .rev()
-                    .filter_map(|(file, old)| files::write(file, old).err().map(CgroupError::from))
-                    .collect();
-                return Err(error.undone(undo));
+                return Err(done.restore(error));
             }
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Where the caller asked for it, refuses a limit that would have processes killed at once.

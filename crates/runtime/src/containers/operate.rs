@@ -130,9 +130,10 @@ impl Containers {
         let limits = SpecResources::new(wanted)?.resources;
         let cgroup = self.live_cgroup(&container)?;
         match &container.state.unit {
-            Some(unit) => Ok(unit.update(&cgroup, &limits)?),
-            None => Ok(cgroup.update(&limits)?),
+            Some(unit) => unit.update(&cgroup, &limits)?,
+            None => drop(cgroup.update(&limits)?),
         }
+        Ok(())
     }
 
     /// What it uses, under runc's names.

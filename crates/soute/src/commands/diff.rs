@@ -8,6 +8,7 @@ use serde_json::json;
 use soute_engine::{Change, ChangeKind, Places};
 
 use crate::cli::CommandLine;
+use crate::error::warn;
 use crate::output::{json, print, print_foreign, visible};
 
 /// What a container has changed of its root file system, read off its overlay: C changed, A added, D deleted.
@@ -28,13 +29,19 @@ impl CommandLine for Diff {
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = super::open(places)?;
         let changes = engine.changes(&self.container)?;
+        for folder in &changes.too_deep {
+            warn(&format!(
+                "{}: not looked at, a folder in too many folders",
+                folder.display()
+            ));
+        }
         match self.json {
             true => {
-                let all: Vec<_> = changes.iter().map(as_json).collect();
+                let all: Vec<_> = changes.list.iter().map(as_json).collect();
                 print(&json(&all)?)?;
             }
             false => {
-                let lines: String = changes.iter().map(line).collect();
+                let lines: String = changes.list.iter().map(line).collect();
                 print_foreign(&lines)?;
             }
         }

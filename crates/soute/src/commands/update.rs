@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use soute_engine::Places;
 use soute_network::plan::ports::{self, Wanted};
-use soute_runtime::cgroups::Resources;
 
 use super::each::each;
 use crate::args::{LimitArgs, Machine};
@@ -36,26 +35,18 @@ impl CommandLine for Update {
     const USAGE: &'static str = "[OPTIONS] CONTAINER...";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let add = parsed(&self.publish_add, "--publish-add")?;
-        let remove = parsed(&self.publish_rm, "--publish-rm")?;
-        let limits = self.limits.resources(&Machine)?;
-        let (has_limits, has_ports) = (
-            limits != Resources::default(),
-            !add.is_empty() || !remove.is_empty(),
-        );
+        let update = soute_engine::Update {
+            limits: self.limits.resources(&Machine)?,
+            publish: parsed(&self.publish_add, "--publish-add")?,
+            unpublish: parsed(&self.publish_rm, "--publish-rm")?,
+        };
         ensure!(
-            has_limits || has_ports,
+            !update.is_empty(),
             "nothing is to be changed: a limit, --publish-add or --publish-rm says what"
         );
         let engine = super::open(places)?;
         each(&self.containers, |name| {
-            if has_limits {
-                engine.update_limits(name, &limits)?;
-            }
-            if has_ports {
-                let notices = engine.update_ports(name, &add, &remove)?;
-                warn_all(&notices);
-            }
+            warn_all(&engine.update(name, &update)?);
             Ok(name.to_owned())
         })
     }

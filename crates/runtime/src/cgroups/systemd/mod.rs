@@ -123,15 +123,18 @@ impl Unit {
         }
     }
 
-    /// Changes the limits of the running scope, systemd's and the kernel's; `cgroup` is the scope's.
+    /// Changes the limits of the running scope, systemd's and the kernel's, or none; `cgroup` is the scope's.
     pub fn update(&self, cgroup: &Cgroup, change: &Resources) -> Result<(), CgroupError> {
         // The kernel says first what is impossible, and takes it back whole.
-        cgroup.update(change)?;
         let properties: Vec<Property> = properties::of_resources(&cgroup.layout, change)?;
+        let old = cgroup.update(change)?;
         if properties.is_empty() {
             return Ok(());
         }
-        self.connect()?.set_properties(self.name(), &properties)
+        let told = self
+            .connect()
+            .and_then(|mut systemd| systemd.set_properties(self.name(), &properties));
+        told.map_err(|refused| old.restore(refused))
     }
 
     /// Stops the scope, and has systemd forget it. Its processes must have been killed: systemd would give them 90 s.
