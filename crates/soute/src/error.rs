@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use soute_engine::{Error, exit_code};
+use soute_runtime::capabilities::{Cap, CapSet};
 
 use crate::output::{complain, print, visible, visible_text};
 
@@ -120,7 +121,9 @@ fn engine_hint(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::Call(call) | Error::Ruleset(soute_network::ruleset::Error::Call(call))
-            if call.errno() == rustix::io::Errno::PERM && asks_of_networks(call) =>
+            if call.errno() == rustix::io::Errno::PERM
+                && asks_of_networks(call)
+                && !CapSet::own_effective().contains(Cap::NET_ADMIN) =>
         {
             "networks are for root with CAP_NET_ADMIN, which this one lacks; --network none and --network host do without"
                 .to_owned()

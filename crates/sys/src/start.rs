@@ -12,6 +12,11 @@ use std::process::ExitCode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
+// Elsewhere std::env::args() is empty without a `main` of Rust's: it is the GNU C library that gives them to what runs
+// before.
+#[cfg(not(target_env = "gnu"))]
+compile_error!("soute is built for the GNU C library");
+
 /// Makes a function, `fn() -> ExitCode`, the first of the program, which is `#![no_main]`.
 #[macro_export]
 macro_rules! entry {
@@ -51,8 +56,11 @@ fn have_standard_files() {
     for file in files {
         if file.revents().contains(PollFlags::NVAL) {
             // The lowest number that is free: this one.
-            let null = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty());
-            std::mem::forget(null);
+            match rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()) {
+                Ok(null) => std::mem::forget(null),
+                // There is nobody to be told, and no going on with whatever gets the number.
+                Err(_) => std::process::abort(),
+            }
         }
     }
 }

@@ -33,6 +33,7 @@ cases![
     poststop_hooks_run_after_force_too,
     poststop_hooks_run_after_run,
     a_hook_may_change_the_containers_network,
+    a_hook_may_unmount,
     the_output_of_a_failing_hook_is_told,
 ];
 
@@ -385,6 +386,17 @@ fn a_hook_may_change_the_containers_network(bench: &mut Bench) {
     bundle.push("/hooks/createRuntime", hook(script));
     bundle.args(&["ip", "address", "show", "lo"]);
     bench.run(&bundle).success().shows("10.9.8.7");
+}
+
+/// By its path, in the container's mount namespace before the root changes; nothing of the runtime's holds it.
+fn a_hook_may_unmount(bench: &mut Bench) {
+    let mut bundle = bench.bundle();
+    bundle.mount("tmpfs", "tmpfs", "/unwanted", &["size=4k"]);
+    let script = format!("umount {}/unwanted", bundle.rootfs().display());
+    bundle.push("/hooks/createContainer", hook(&script));
+    bundle.args(&["cat", "/proc/self/mounts"]);
+    let mounts = bench.run(&bundle);
+    assert!(!mounts.success().stdout.contains("unwanted"), "{mounts}");
 }
 
 fn the_output_of_a_failing_hook_is_told(bench: &mut Bench) {

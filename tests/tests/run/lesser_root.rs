@@ -66,6 +66,24 @@ fn what_needs_the_right_is_refused_before_anything_is_made() {
     world.assert_nothing_left(&[]);
 }
 
+/// Of whatever group root is, /dev is root's.
+#[test]
+fn the_group_of_the_caller_is_of_no_matter() {
+    let world = World::new();
+    for userns in ["host", "auto"] {
+        let look = ["stat", "-c", "%u:%g", "/dev", "/dev/null", "/dev/shm", "/"];
+        let flags = ["run", "--rm", "--userns", userns, "busybox"];
+        let soute = world.command([&flags[..], &look].concat());
+        let mut command = Command::new("setpriv");
+        command.args(["--regid=1234", "--clear-groups"]);
+        command.arg(soute.get_program()).args(soute.get_args());
+        for (name, value) in soute.get_envs() {
+            command.env(name, value.expect("the world only sets variables"));
+        }
+        output(&mut command).prints("0:0\n0:0\n0:0\n0:0");
+    }
+}
+
 /// One that was made by a root with all rights is not started with less than it was promised.
 #[test]
 fn a_start_says_what_it_cannot_grant() {

@@ -25,19 +25,18 @@ pub(crate) fn build(
     devices: &[Device],
     maps: Option<&IdMaps>,
 ) -> Result<OwnedFd, CallError> {
-    let owner = maps
-        .and_then(IdMaps::root)
-        .map(|(uid, gid)| (uid.to_string(), gid.to_string()));
+    let maker = super::maker();
+    let owner = maps.and_then(IdMaps::root).unwrap_or((0, 0));
+    let texts = (owner.0.to_string(), owner.1.to_string());
     let mut options = borrowed(options);
-    // Otherwise it is its maker's, the machine's root.
-    if let Some((uid, gid)) = &owner {
-        options.extend([("uid", uid.as_str()), ("gid", gid.as_str())]);
+    if owner != maker {
+        options.extend([("uid", texts.0.as_str()), ("gid", texts.1.as_str())]);
     }
     // Without nodev, whatever the attributes say: it is here that devices live.
     let dev = super::new_filesystem("tmpfs", &options, mount.attributes.set & !NODEV)?;
     for device in devices {
         if let Some(relative) = below(&mount.target, &device.path) {
-            node(&dev, relative, device, maps)?;
+            node(&dev, relative, device, maps, maker)?;
         }
     }
     Ok(dev)
@@ -145,6 +144,7 @@ fn node(
     relative: &str,
     device: &Device,
     maps: Option<&IdMaps>,
+    maker: (u32, u32),
 ) -> Result<(), CallError> {
     let failed = |what: &str, errno| {
         CallError::new(
@@ -180,7 +180,7 @@ fn node(
         ),
         None => (device.uid, device.gid),
     };
-    if (uid, gid) != (0, 0) {
+    if (uid, gid) != maker {
         rustix::fs::chownat(
             &dev,
             relative,

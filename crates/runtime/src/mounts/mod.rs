@@ -65,6 +65,11 @@ pub(crate) fn new_filesystem(
     Ok(mounted)
 }
 
+/// Whose what this process makes is at first: root's, whatever group root has taken.
+pub(crate) fn maker() -> (u32, u32) {
+    (0, rustix::process::getegid().as_raw())
+}
+
 /// Creates the configured file system and mounts it, detached.
 pub(crate) fn mount_filesystem(
     fs: impl AsFd,

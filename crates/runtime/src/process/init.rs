@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use soute_sys::netlink::{Protocol, Socket};
-use soute_sys::process::{exit_now, put_away};
+use soute_sys::process::{close_later, exit_now, put_away};
 use soute_sys::{CallError, Called};
 
 use super::attributes::Label;
@@ -36,8 +36,10 @@ pub(crate) fn run(plan: &Plan, birth: Birth<'_>, channel: Channel) -> ! {
         keep_keyring,
         ..
     } = birth;
-    // Whatever becomes of this process, it closes all or ends.
-    soute_sys::process::close_later();
+    // Whatever becomes of this process, it closes all or ends. Hooks meanwhile may unmount, and what is held is busy.
+    if !plan.hooks.before_pivot() {
+        close_later();
+    }
     match privileges::leave_caller(keep_keyring)
         .and_then(|()| set_up(plan, cgroup, &channel, stdio))
     {
@@ -209,6 +211,7 @@ fn set_up(
             )
             .map_err(|e| Failure::setup("createContainer", e))?;
         root = place::pivot(&rootfs).step(entering)?;
+        close_later();
     }
     put_away(rootfs);
 

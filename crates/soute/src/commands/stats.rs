@@ -63,6 +63,13 @@ const COLUMNS: &[&str] = &[
     "ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs",
 ];
 
+/// A container that was asked for.
+struct Named<'a> {
+    /// By what.
+    word: &'a str,
+    id: String,
+}
+
 /// One look at a container that runs.
 struct Sample {
     at: Instant,
@@ -78,8 +85,11 @@ impl CommandLine for Stats {
         let engine = super::open(places)?;
         // A name that is wrong is so at once.
         let named = self.containers.iter();
-        let named: Vec<String> = named
-            .map(|name| Ok(engine.container(name)?.record.id))
+        let named: Vec<Named<'_>> = named
+            .map(|word| {
+                let id = engine.container(word)?.record.id;
+                Ok(Named { word, id })
+            })
             .collect::<Result<_>>()?;
         let observer = Observer::new()?;
         let mut before = HashMap::new();
@@ -92,7 +102,15 @@ impl CommandLine for Stats {
             let mut rows = Rows::new(FIELDS);
             for container in &chosen {
                 let id = &container.record.id;
-                rows.push(self.row(container, before.get(id), now.get(id), observer.memory));
+                let word = named.iter().find(|named| named.id == *id);
+                let figures = match now.get(id) {
+                    Some(now) => figures(before.get(id), now, observer.memory),
+                    // As Docker shows what does not run.
+                    None => {
+                        ["0.00%", "0B / 0B", "0.00%", "0B / 0B", "0B / 0B", "0"].map(str::to_owned)
+                    }
+                };
+                rows.push(self.row(container, word.map(|named| named.word), figures));
             }
             let text = rows.render(&self.format, COLUMNS)?;
             if self.no_stream {
@@ -115,10 +133,10 @@ impl CommandLine for Stats {
 
 impl Stats {
     /// Those of `named` that are there still; without names, those that run, or all.
-    fn chosen(&self, engine: &Engine, named: &[String]) -> Result<Vec<Container>> {
+    fn chosen(&self, engine: &Engine, named: &[Named<'_>]) -> Result<Vec<Container>> {
         if !named.is_empty() {
             let mut there = Vec::new();
-            for id in named {
+            for Named { id, .. } in named {
                 match engine.container(id) {
                     Ok(container) => there.push(container),
                     Err(Error::NoSuchContainer(_)) => {}
@@ -132,28 +150,17 @@ impl Stats {
         Ok(chosen)
     }
 
-    fn row(
-        &self,
-        container: &Container,
-        before: Option<&Sample>,
-        now: Option<&Sample>,
-        memory: u64,
-    ) -> [String; 9] {
+    /// `word` is what the user has called it.
+    fn row(&self, container: &Container, word: Option<&str>, figures: [String; 6]) -> [String; 9] {
         let record = &container.record;
         let id = match self.no_trunc {
             true => record.id.clone(),
             false => short(&record.id).to_owned(),
         };
-        let given = self.containers.iter();
-        let mut given = given.filter(|word| **word == record.name || record.id.starts_with(*word));
-        let given = given.next().cloned().unwrap_or_else(|| id.clone());
-        let [cpu, usage, share, network, disks, pids] = match now {
-            Some(now) => figures(before, now, memory),
-            // As Docker shows what does not run.
-            None => ["0.00%", "0B / 0B", "0.00%", "0B / 0B", "0B / 0B", "0"].map(str::to_owned),
-        };
+        let word = word.map_or_else(|| id.clone(), str::to_owned);
+        let [cpu, usage, share, network, disks, pids] = figures;
         [
-            given,
+            word,
             id,
             record.name.clone(),
             cpu,

@@ -343,7 +343,7 @@ fn own_folder(
         Err(Errno::EXIST) => false,
         Err(e) => return Err(CallError::new(format!("mkdirat(\"{name}\")"), e)),
     };
-    if made && (uid, gid) != (0, 0) {
+    if made && (uid, gid) != super::maker() {
         rustix::fs::chownat(
             &folder,
             name,
