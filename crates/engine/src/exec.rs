@@ -117,11 +117,27 @@ impl Engine {
             // for devices: nodev could now be taken off the image's own nodes.
             self.restrict_devices(record, running, &cgroup)?;
         }
-        if let Some(first) = Pid::from_raw(running.pid) {
-            cgroup.join_beside(first)?;
-        }
+        beside_first(&mut cgroup, running)?;
         let root = record.id_maps.as_ref().and_then(|maps| maps.root());
         Ok(enter(target.as_fd(), own, &process, &cgroup, stdio, root)?)
+    }
+
+    /// The cgroup of a container that runs, prepared to be joined.
+    ///
+    /// # Errors
+    /// There is no such container, or it does not run.
+    pub fn cgroup_to_join(&self, name: &str) -> Result<Cgroup, Error> {
+        let container = self.container(name)?;
+        self.first_process(&container)?;
+        match &container.status {
+            Status::Running(running) => {
+                let mut cgroup = Cgroup::open(&self.layout, &container.record.cgroup)?;
+                cgroup.prepare_join()?;
+                beside_first(&mut cgroup, running)?;
+                Ok(cgroup)
+            }
+            _ => Err(Error::NoSuchContainer(name.to_owned())),
+        }
     }
 
     /// Once for each run of the container: rules that are there are not replaced, but added to (v2: at most 64 times)
@@ -139,5 +155,12 @@ impl Engine {
             io("writing", &done, std::fs::write(&done, ""))?;
         }
         Ok(())
+    }
+}
+
+fn beside_first(cgroup: &mut Cgroup, running: &Running) -> Result<(), Error> {
+    match Pid::from_raw(running.pid) {
+        Some(first) => Ok(cgroup.join_beside(first)?),
+        None => Ok(()),
     }
 }

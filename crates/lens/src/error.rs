@@ -24,6 +24,9 @@ pub enum Error {
         "the namespaces of process {0} are hidden from this user: seeing them needs the rights to trace it (ptrace(2), PTRACE_MODE_READ)"
     )]
     Hidden(u32),
+    /// No namespace with this inode was found, or nobody is left through whom it could be reached.
+    #[error("there is no namespace {0} in sight: 'soute ns ls --all' lists those that there are")]
+    NoSuchNamespace(u64),
     /// The file is not a namespace's.
     #[error("{} is not a namespace", crate::text::visible(.0.as_os_str().as_encoded_bytes()))]
     NotANamespace(PathBuf),

@@ -15,6 +15,7 @@ mod scene08_capture;
 mod scene09_interface;
 mod scene10_shared_network;
 mod scene11_mounts;
+mod scene12_enter;
 mod scene13_limits;
 mod scene13_privileges;
 

@@ -57,6 +57,14 @@ impl IdMap {
         })
     }
 
+    /// The id outside of the id `inside`.
+    pub fn outside(&self, inside: u32) -> Option<u32> {
+        self.0.iter().find_map(|range| {
+            let offset = inside.checked_sub(range.inside)?;
+            (offset < range.count).then(|| range.outside.checked_add(offset))?
+        })
+    }
+
     /// Whether every id is what it is outside: the map of the machine's initial user namespace.
     pub fn is_identity(&self) -> bool {
         let all = IdRange {

@@ -1,6 +1,6 @@
-//! One namespace, by a path to it: `soute ns show PATH`.
+//! One namespace: `soute ns show PATH|INODE`.
 
-use std::path::Path;
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use serde::Serialize;
@@ -8,9 +8,9 @@ use soute_sys::nsfs;
 
 use super::table::{Align, Table};
 use super::{Survey, kept_by, of_machine};
-use crate::relations::{Related, open, owner, owner_uid, parent};
+use crate::relations::{Related, owner, owner_uid, parent};
 use crate::text::{lossy, visible};
-use crate::{Basis, Error, Kind, Namespace};
+use crate::{Basis, Error, Kind, Namespace, NamespaceId};
 
 /// A namespace and who is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,12 +54,22 @@ pub struct Inhabitant {
 }
 
 impl Survey {
-    /// The namespace whose file is at `path`.
+    /// A descriptor of the namespace with this inode, by way of whoever keeps it.
     ///
     /// # Errors
-    /// [`Error::NotANamespace`], [`Error::UnknownKind`], or why `path` cannot be opened.
-    pub fn one(&self, path: &Path) -> Result<One, Error> {
-        let (kind, id, fd) = open(path)?;
+    /// [`Error::NoSuchNamespace`]
+    pub fn open(&self, inode: u64) -> Result<(Kind, NamespaceId, OwnedFd), Error> {
+        let mut found = self.found.namespaces();
+        let namespace = found.find(|namespace| namespace.id.inode == inode);
+        let namespace = namespace.ok_or(Error::NoSuchNamespace(inode))?;
+        match crate::discover::open(&self.proc, namespace)? {
+            Some(fd) => Ok((namespace.kind, namespace.id, fd)),
+            None => Err(Error::NoSuchNamespace(inode)),
+        }
+    }
+
+    /// The namespace that the descriptor is of, as [`open`](crate::relations::open) and [`Survey::open`] give it.
+    pub fn one(&self, (kind, id, fd): (Kind, NamespaceId, OwnedFd)) -> Result<One, Error> {
         // Kept by nothing but this path perhaps, and made since the survey.
         let unseen = Namespace::new(kind, id);
         let namespace = self.found.get(id).unwrap_or(&unseen);

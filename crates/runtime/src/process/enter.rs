@@ -174,6 +174,19 @@ pub fn enter(
     root: Option<(u32, u32)>,
 ) -> Result<Entered, Failure> {
     let made = stdio.map(|wanted| stdio::make(wanted, root)).transpose()?;
+    by_way_of_others(cgroup.v2_fd(), made, process, |channel, stdio| {
+        in_between(target, own, process, cgroup, channel, stdio)
+    })
+}
+
+/// Has one process wait, and another, `between`, enter and clone the one that becomes the program. `cgroup`: where these
+/// begin, on v2.
+pub(super) fn by_way_of_others(
+    cgroup: Option<BorrowedFd<'_>>,
+    made: Option<stdio::Made>,
+    process: &Process,
+    between: impl FnOnce(&Channel, Option<(Stdio, [bool; 3])>) -> Infallible,
+) -> Result<Entered, Failure> {
     let (ours, theirs) = Channel::pair().step("the setup channel")?;
     let (exit, told) = pipe_with(PipeFlags::CLOEXEC)
         .called(|| "pipe2()".to_owned())
@@ -183,8 +196,7 @@ pub fn enter(
         // Our ends of pipes, above all: were one open in there, the program would not see that we have closed it.
         drop((ours, exit));
         let stdio = made.map(|made| (made.theirs, made.pipes));
-        let between = || in_between(target, own, process, cgroup, &theirs, stdio);
-        wait_for_it(cgroup, between, &theirs, &told)
+        wait_for_it(cgroup, || between(&theirs, stdio), &theirs, &told)
     }
     drop((theirs, told));
     let pipes = made.map_or([None, None, None], |made| made.ours);
@@ -238,13 +250,13 @@ pub fn enter_as_child(
 /// waits keeps its PID namespace, and so the whole container, from ending. So this one leaves the caller's terminal. It
 /// is outside the container in all respects: nothing in there sees it, and no limit counts it.
 fn wait_for_it(
-    cgroup: &Cgroup,
+    cgroup: Option<BorrowedFd<'_>>,
     between: impl FnOnce() -> Infallible,
     channel: &Channel,
     told: &OwnedFd,
 ) -> ! {
     let _ = rustix::process::setsid();
-    let number = match clone3(0, cgroup.v2_fd()).step("making the process") {
+    let number = match clone3(0, cgroup).step("making the process") {
         Ok(Cloned::Child) => match between() {},
         Ok(Cloned::Parent { pid, .. }) => pid,
         Err(failure) => {

@@ -302,12 +302,19 @@ fn expect(channel: &Channel, kind: u8) -> Result<Message, Failure> {
     }
 }
 
+const BECOMING_ROOT: &str = "becoming the container's root";
+
 /// Root of the user namespace, with nothing of the caller's groups: new files belong to the container's root.
 pub(super) fn become_root() -> Result<(), Failure> {
-    let step = "becoming the container's root";
     rustix::thread::set_thread_groups(&[])
         .called(|| "setgroups([])".to_owned())
-        .step(step)?;
+        .step(BECOMING_ROOT)?;
+    become_root_with_groups()
+}
+
+/// [`become_root`], in what groups ever.
+pub(super) fn become_root_with_groups() -> Result<(), Failure> {
+    let step = BECOMING_ROOT;
     rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)
         .called(|| "setresgid(0)".to_owned())
         .step(step)?;

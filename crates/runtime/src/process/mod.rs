@@ -19,6 +19,7 @@ mod stdio;
 mod sysctl;
 pub mod time;
 mod user;
+mod visit;
 pub(crate) mod wait;
 
 pub(crate) use enter::is_own_namespace;
@@ -28,4 +29,5 @@ pub use program::DEFAULT_PATH;
 pub(crate) use program::leads_through_magic;
 pub use spawn::{Birth, Caller, Started, Stdio, spawn};
 pub use stdio::{Standard, pipe};
+pub use visit::{Visit, Whose, visit};
 pub use wait::exit_code;

@@ -121,7 +121,7 @@ impl CommandLine for Exec {
 }
 
 /// What the process gets for standard files.
-fn standard_files(input: bool, output: bool) -> Result<[Standard; 3]> {
+pub(super) fn standard_files(input: bool, output: bool) -> Result<[Standard; 3]> {
     let standard = |wanted: bool, fd: BorrowedFd<'_>| -> Result<Standard> {
         Ok(match wanted {
             false => {

@@ -7,6 +7,7 @@ mod completion;
 mod create;
 mod diff;
 mod each;
+mod enter;
 mod exec;
 mod images;
 mod import;
@@ -55,6 +56,10 @@ pub const TABLE: &[Entry] = &[
     Entry::new::<ps::Ps>("ps", "List containers"),
     Entry::new::<logs::Logs>("logs", "Print what a container has written"),
     Entry::new::<exec::Exec>("exec", "Run a further program in a container"),
+    Entry::new::<enter::Enter>(
+        "enter",
+        "Run a program of the machine's in namespaces of a container or process",
+    ),
     Entry::new::<attach::Attach>("attach", "Take part in a container's input and output"),
     Entry::new::<top::Top>("top", "List the processes of a container"),
     Entry::new::<stats::Stats>("stats", "Show what containers use, again and again"),

@@ -13,24 +13,29 @@ impl CommandLine for NsArgs {
     const USAGE: &'static str = "COMMAND";
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        // The engine is opened when a container is asked for: processes and paths need none.
-        let resolve = |name: &str| -> Result<Option<ResolvedContainer>> {
-            let container = match super::open(places)?.container(name) {
-                Err(Error::NoSuchContainer(_)) => return Ok(None),
-                found => found?,
-            };
-            Ok(match container.status {
-                Status::Running(running) => Some(ResolvedContainer {
-                    name: container.record.name,
-                    id: container.record.id,
-                    init_pid: running.pid.unsigned_abs(),
-                }),
-                _ => None,
-            })
-        };
         let mut text = Vec::new();
-        run(&self, &resolve, &mut text)?;
+        run(&self, &running(places), &mut text)?;
         print(&String::from_utf8_lossy(&text))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Finds containers that run. The engine is opened when one is asked for: processes and paths need none.
+pub(super) fn running(
+    places: &Places,
+) -> impl Fn(&str) -> Result<Option<ResolvedContainer>> + use<'_> {
+    |name| {
+        let container = match super::open_in_a_hurry(places)?.container(name) {
+            Err(Error::NoSuchContainer(_)) => return Ok(None),
+            found => found?,
+        };
+        Ok(match container.status {
+            Status::Running(running) => Some(ResolvedContainer {
+                name: container.record.name,
+                id: container.record.id,
+                init_pid: running.pid.unsigned_abs(),
+            }),
+            _ => None,
+        })
     }
 }

@@ -1,9 +1,8 @@
 //! Whose network it is.
 
-use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -58,11 +57,14 @@ pub fn find(word: &str, places: &Places) -> Result<Target> {
         }
     };
     match ns::target(word, &resolve)? {
-        ns::Target::Path(path) => {
-            let file = File::open(&path).with_context(|| format!("{path:?}"))?;
+        ns::Target::Namespace(way) => {
+            let (kind, _, namespace) = way.open()?;
+            if kind != soute_lens::Kind::Net {
+                bail!("{way} is a {kind} namespace: only a network's has interfaces");
+            }
             Ok(Target {
-                name: format!("{path:?}"),
-                namespace: file.into(),
+                name: way.to_string(),
+                namespace,
                 process: None,
             })
         }

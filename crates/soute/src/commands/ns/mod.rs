@@ -5,13 +5,16 @@ mod pids;
 mod show;
 mod tree;
 
+use std::fmt;
 use std::io::{IsTerminal, Write};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use soute_lens::view::{ContainerName, Table, cut};
+use soute_lens::view::{ContainerName, Survey, Table, cut};
+use soute_lens::{Kind, NamespaceId, Scope};
 
 use crate::output::complain;
 
@@ -66,12 +69,51 @@ pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<(
 pub enum Target {
     /// A process, by the machine's number: a container's first one, if the word is a container's.
     Process(u32, Option<ContainerName>),
-    /// A file.
+    /// A namespace by itself.
+    Namespace(Way),
+}
+
+/// A way to a namespace.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Its file.
     Path(PathBuf),
+    /// Its inode.
+    Inode(u64),
+}
+
+impl Way {
+    /// Goes there. `survey`, of everything, is asked who keeps the namespace of an inode.
+    ///
+    /// # Errors
+    /// There is no namespace.
+    pub fn open_by(&self, survey: &Survey) -> Result<(Kind, NamespaceId, OwnedFd)> {
+        Ok(match self {
+            Self::Path(path) => soute_lens::relations::open(path)?,
+            Self::Inode(inode) => survey.open(*inode)?,
+        })
+    }
+
+    /// [`Way::open_by`] a survey of its own, if need be.
+    pub fn open(&self) -> Result<(Kind, NamespaceId, OwnedFd)> {
+        Ok(match self {
+            Self::Path(path) => soute_lens::relations::open(path)?,
+            Self::Inode(inode) => Survey::new(Scope::ALL)?.open(*inode)?,
+        })
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{path:?}"),
+            Self::Inode(inode) => write!(f, "namespace {inode}"),
+        }
+    }
 }
 
 /// A number is a process, a word with a slash a path, any other a container; `ctr:WORD` is always a container, as is a
-/// number that no process has.
+/// number that no process has. A number that no process can have is a namespace's, as is `net:[INODE]`.
 pub fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
     if let Some(name) = word.strip_prefix("ctr:") {
         return match container(name, resolve)? {
@@ -80,13 +122,19 @@ pub fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
         };
     }
     if word.contains('/') {
-        return Ok(Target::Path(PathBuf::from(word)));
+        return Ok(Target::Namespace(Way::Path(PathBuf::from(word))));
+    }
+    if let Some(inode) = bracketed(word) {
+        return Ok(Target::Namespace(Way::Inode(inode)));
     }
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
         let pid = word.parse().ok().filter(|pid| exists(*pid));
         return match (pid, container(word, resolve)) {
             (Some(pid), _) => Ok(Target::Process(pid, None)),
             (None, Ok(Some(target))) => Ok(target),
+            (None, Ok(None)) if word.parse().is_ok_and(|inode: u64| inode >= FIRST_INODE) => {
+                Ok(Target::Namespace(Way::Inode(word.parse()?)))
+            }
             (None, Ok(None)) => bail!("there is neither a process nor a running container {word}"),
             (None, Err(error)) => Err(error.context(format!("there is no process {word}"))),
         };
@@ -97,6 +145,17 @@ pub fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
             "there is no running container {word:?} (a process is given by its number, a namespace's file by a path with a slash)"
         ),
     }
+}
+
+/// Below, no namespace has its inode (`PROC_DYNAMIC_FIRST` and `enum init_ns_ino` of the kernel); no process has such a
+/// number.
+const FIRST_INODE: u64 = 0xe000_0000;
+
+/// The inode of `net:[4026532300]`, as links in /proc/PID/ns have it.
+fn bracketed(word: &str) -> Option<u64> {
+    let (kind, inode) = word.split_once(":[")?;
+    kind.parse::<Kind>().ok()?;
+    inode.strip_suffix(']')?.parse().ok()
 }
 
 fn container(name: &str, resolve: Resolve<'_>) -> Result<Option<Target>> {
@@ -187,7 +246,16 @@ mod tests {
         assert_eq!(target("ctr:web").unwrap(), name("web"));
         // No process has a number beyond 2^22.
         assert_eq!(target("99999999").unwrap(), name("99999999"));
-        assert_eq!(target("./net").unwrap(), Target::Path("./net".into()));
+        assert_eq!(
+            target("./net").unwrap(),
+            Target::Namespace(Way::Path("./net".into()))
+        );
+        for word in ["4026532300", "net:[4026532300]"] {
+            assert_eq!(
+                target(word).unwrap(),
+                Target::Namespace(Way::Inode(4_026_532_300))
+            );
+        }
     }
 
     #[test]

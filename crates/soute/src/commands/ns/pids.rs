@@ -24,8 +24,8 @@ pub struct PidsArgs {
 pub(super) fn run(args: &PidsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
     let (pid, container) = match target(&args.target, resolve)? {
         Target::Process(pid, container) => (pid, container),
-        Target::Path(path) => bail!(
-            "{path:?}: the processes of a container or process are shown, not those of a path"
+        Target::Namespace(way) => bail!(
+            "{way}: the processes of a container or process are shown, not those of a namespace"
         ),
     };
     let pids = Survey::new(Scope::default())?.pids(pid, container)?;

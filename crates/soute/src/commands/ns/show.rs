@@ -1,4 +1,4 @@
-//! `soute ns show`: one process or container and its namespaces, or one namespace by path.
+//! `soute ns show`: one process or container and its namespaces, or one namespace.
 
 use std::io::Write;
 
@@ -9,11 +9,12 @@ use soute_lens::view::Survey;
 
 use super::{Resolve, Target, target};
 
-/// `soute ns show PID|CONTAINER|PATH`
+/// `soute ns show PID|CONTAINER|PATH|INODE`
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// A process by number, a container by name or id (ctr:NAME if the name is a number), or a namespace's file by path
-    #[arg(value_name = "PID|CONTAINER|PATH")]
+    /// A process by number, a container by name or id (ctr:NAME if the name is a number), or a namespace by a path to its
+    /// file or by its inode
+    #[arg(value_name = "PID|CONTAINER|PATH|INODE")]
     target: String,
 
     /// Print JSON
@@ -35,9 +36,10 @@ pub(super) fn run(args: &ShowArgs, resolve: Resolve<'_>, out: &mut dyn Write) ->
             }
             super::notes(&show.notes);
         }
-        Target::Path(path) => {
+        Target::Namespace(way) => {
             // Everywhere: what keeps a namespace that nobody is in is the question then.
-            let one = Survey::new(Scope::ALL)?.one(&path)?;
+            let survey = Survey::new(Scope::ALL)?;
+            let one = survey.one(way.open_by(&survey)?)?;
             if args.json {
                 return super::json(&one, out);
             }

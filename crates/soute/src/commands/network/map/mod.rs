@@ -116,10 +116,10 @@ fn chosen(
     }
     let ns = match target(word, &resolve)? {
         Target::Process(pid, _) => namespace_of(pid),
-        Target::Path(path) => {
-            let (kind, id, _) = soute_lens::relations::open(&path)?;
+        Target::Namespace(way) => {
+            let (kind, id, _) = way.open()?;
             if kind != Kind::Net {
-                bail!("{path:?} is a {kind} namespace: a network's is shown");
+                bail!("{way} is a {kind} namespace: a network's is shown");
             }
             Some(id.inode)
         }

@@ -1,0 +1,288 @@
+//! `enter`: a program of the machine's administrator's in some namespaces of any process, as nsenter(1) has it.
+//!
+//! The same processes as for [`super::enter()`], and the same last steps; but what is entered is what was asked for, the
+//! program has all rights that its user can have there, and where there is no such program the machine's own are laid
+//! over the files ([`crate::mounts::tools`]).
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::mount::MountPropagationFlags;
+use soute_sys::process::{Cloned, clone3, exit_now, flags};
+use soute_sys::{CallError, Called};
+
+use super::channel::Channel;
+use super::enter::{Entered, by_way_of_others};
+use super::failure::{Failure, FailureKind, Step};
+use super::privileges::Door;
+use super::program::Program;
+use super::spawn::Stdio;
+use super::stdio::{self, Standard};
+use super::{console, directory, privileges, user};
+use crate::cgroups::Cgroup;
+use crate::mounts::tools::{self, Tools};
+use crate::mounts::{mask, place};
+use crate::plan::Process;
+
+/// Where a program goes.
+#[derive(Debug)]
+pub struct Visit {
+    /// What is entered: the `CLONE_NEW*` flag of its kind, and a descriptor of it. At most one of each kind.
+    pub namespaces: Vec<(u64, OwnedFd)>,
+    /// Whose programs are run, if a mount namespace is entered.
+    pub tools: Whose,
+    /// What becomes the root folder (chroot(2)); `None`: that of the mount namespace.
+    pub root: Option<OwnedFd>,
+    /// The working directory, as seen from there; `None`: the root folder if a mount namespace is entered, else the
+    /// caller's.
+    pub working_directory: Option<String>,
+    /// The cgroup to be in, prepared to be joined; `None`: the caller's.
+    pub cgroup: Option<Cgroup>,
+    /// User and group that the machine has for root there, if they are others.
+    pub root_ids: Option<(u32, u32)>,
+}
+
+/// Whose programs are run in a mount namespace that is entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Those that are there alone.
+    Own,
+    /// The machine's, if the program is not there.
+    OwnOrMachine,
+    /// The machine's, and its own where the machine has none of that name.
+    Machine,
+}
+
+impl Visit {
+    fn enters(&self, kind: u64) -> bool {
+        self.namespaces.iter().any(|(other, _)| *other == kind)
+    }
+}
+
+/// Runs `process` where `visit` says; of `process`, the working directory is not asked for.
+///
+/// `stdio`: its standard files, unless it gets a terminal.
+pub fn visit(
+    visit: Visit,
+    process: &Process,
+    stdio: Option<[Standard; 3]>,
+) -> Result<Entered, Failure> {
+    let made = stdio
+        .map(|wanted| stdio::make(wanted, visit.root_ids))
+        .transpose()?;
+    let cgroup = visit.cgroup.as_ref().and_then(Cgroup::v2_fd);
+    by_way_of_others(cgroup, made, process, |channel, stdio| {
+        in_between(&visit, process, channel, stdio)
+    })
+}
+
+/// The process that enters. It stays outside the PID namespace, and is gone before the program begins.
+fn in_between(
+    visit: &Visit,
+    process: &Process,
+    channel: &Channel,
+    stdio: Option<(Stdio, [bool; 3])>,
+) -> ! {
+    let mut tools = None;
+    let entered = (|| {
+        // Before the first thing in there can look at us.
+        privileges::leave_caller(false)?;
+        if let Some(cgroup) = &visit.cgroup {
+            cgroup
+                .join_self_v1()
+                .map_err(|e| Failure::setup("joining the cgroups", e))?;
+        }
+        if visit.tools != Whose::Own && visit.enters(flags::NEWNS) {
+            // As long as they are in sight.
+            tools = Some(Tools::take().step("the machine's own programs")?);
+        }
+        let user_is_left = enter_all(visit)?;
+        let mut kept = vec![channel.as_fd().as_raw_fd()];
+        let files = stdio.iter().flat_map(|(files, _)| files);
+        kept.extend(files.map(AsRawFd::as_raw_fd));
+        kept.extend(tools.iter().flat_map(Tools::descriptors));
+        kept.extend(visit.root.iter().map(AsRawFd::as_raw_fd));
+        let user = visit.namespaces.iter();
+        let user = user.filter(|(kind, _)| user_is_left && *kind == flags::NEWUSER);
+        let user = user.map(|(_, namespace)| namespace).next();
+        kept.extend(user.map(AsRawFd::as_raw_fd));
+        // Nothing else of the machine's comes where it could be taken.
+        soute_sys::process::close_all_but(&mut kept).step("closing descriptors")?;
+        let cloned = clone3(flags::PARENT, None).step("making the process")?;
+        Ok::<_, Failure>((cloned, user))
+    })();
+    match entered {
+        Ok((Cloned::Child, user)) => match set_up(visit, process, channel, stdio, tools, user) {
+            Ok((identity, program)) => Door {
+                channel,
+                tied: false,
+                gate: None,
+                is_root: visit.enters(flags::NEWUSER),
+                hooks: None,
+            }
+            .become_program(process, &identity, program, None),
+            Err(failure) => {
+                let _ = channel.send(&failure.encode(), &[]);
+                exit_now(1)
+            }
+        },
+        Ok((Cloned::Parent { pidfd, .. }, _)) => {
+            let _ = channel.send(b"P", &[pidfd.as_fd()]);
+            exit_now(0)
+        }
+        Err(failure) => {
+            let _ = channel.send(&failure.encode(), &[]);
+            exit_now(1)
+        }
+    }
+}
+
+/// Enters all, a user namespace last: with it go the rights in all others. Whoever has none of those, but is the owner of
+/// the user namespace, gains them by it: then it is the first. Gives whether the user namespace has yet to be entered.
+fn enter_all(visit: &Visit) -> Result<bool, Failure> {
+    let namespaces = visit.namespaces.iter();
+    let (user, others): (Vec<_>, Vec<_>) =
+        namespaces.partition(|(kind, _)| *kind == flags::NEWUSER);
+    let mut user_is_left = !user.is_empty();
+    // The mount namespace last of the others: it takes the root folder with it.
+    let (mounts, others): (Vec<_>, Vec<_>) = others
+        .into_iter()
+        .partition(|(kind, _)| *kind == flags::NEWNS);
+    for one in others.into_iter().chain(mounts) {
+        match enter(one) {
+            Err(e) if e.errno() == Errno::PERM && user_is_left => {
+                user.iter()
+                    .try_for_each(|user| enter(user))
+                    .map_err(not_entered)?;
+                user_is_left = false;
+                enter(one).map_err(not_entered)?;
+            }
+            entered => entered.map_err(not_entered)?,
+        }
+    }
+    Ok(user_is_left)
+}
+
+fn enter((kind, namespace): &(u64, OwnedFd)) -> Result<(), CallError> {
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), None)
+        .called(|| format!("setns({})", name_of(*kind)))
+}
+
+fn not_entered(e: CallError) -> Failure {
+    Failure::setup("entering the namespaces", e)
+}
+
+fn name_of(kind: u64) -> &'static str {
+    match kind {
+        flags::NEWNS => "CLONE_NEWNS",
+        flags::NEWUTS => "CLONE_NEWUTS",
+        flags::NEWIPC => "CLONE_NEWIPC",
+        flags::NEWPID => "CLONE_NEWPID",
+        flags::NEWNET => "CLONE_NEWNET",
+        flags::NEWUSER => "CLONE_NEWUSER",
+        flags::NEWCGROUP => "CLONE_NEWCGROUP",
+        flags::NEWTIME => "CLONE_NEWTIME",
+        _ => "?",
+    }
+}
+
+fn set_up(
+    visit: &Visit,
+    process: &Process,
+    channel: &Channel,
+    stdio: Option<(Stdio, [bool; 3])>,
+    tools: Option<Tools>,
+    user: Option<&OwnedFd>,
+) -> Result<(user::Identity, Program), Failure> {
+    rustix::process::setsid()
+        .called(|| "setsid()".to_owned())
+        .step("a new session")?;
+    let mounts = visit.enters(flags::NEWNS);
+    let program = Program::new(&process.args, &process.env)?;
+    match tools.filter(|_| visit.tools == Whose::Machine || is_missing(&program)) {
+        Some(tools) => {
+            tools::lay_over(tools, visit.enters(flags::NEWPID), visit.root_ids)
+                .step("laying the machine's programs over the files")?;
+        }
+        None if !mounts && visit.enters(flags::NEWPID) => see_processes()?,
+        None => {}
+    }
+    if let Some(root) = &visit.root {
+        change_root(root).step("the root folder")?;
+    }
+    if let Some(user) = user {
+        enter(&(flags::NEWUSER, user.try_clone().map_err(duplicated)?)).map_err(not_entered)?;
+    }
+    if visit.enters(flags::NEWUSER) {
+        become_root()?;
+    }
+    let root = mask::open_root().step("the root folder")?;
+    let mut made = [false; 3];
+    if let Some((rows, columns)) = process.terminal {
+        let (master, terminal) = console::pair(&root, rows, columns).step("the terminal")?;
+        console::own(&terminal).step("the terminal")?;
+        channel
+            .send(b"T", &[master.as_fd()])
+            .step("handing out the terminal")?;
+        made = [true; 3];
+    } else if let Some((stdio, pipes)) = stdio {
+        stdio::place(&stdio)?;
+        made = pipes;
+    }
+    let identity = user::resolve(&root, &process.user)?;
+    match &visit.working_directory {
+        Some(path) => directory::enter(&root, path, false)?,
+        // A mount namespace has taken the process to its root.
+        None if mounts || visit.root.is_some() => directory::enter(&root, "/", false)?,
+        None => {}
+    }
+    if identity.uid != 0 {
+        stdio::own(&identity, made)?;
+    }
+    Ok((identity, program))
+}
+
+/// Root of a user namespace, which may deny all of it to leave their groups (user_namespaces(7), "setgroups"): then they
+/// are the caller's own still.
+fn become_root() -> Result<(), Failure> {
+    match rustix::thread::set_thread_groups(&[]) {
+        Err(Errno::PERM) => super::init::become_root_with_groups(),
+        _ => super::init::become_root(),
+    }
+}
+
+/// Goes where a process is that has changed its root: a view, and no wall to whoever enters with all rights.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the target has a folder of its mount namespace for its root, and the program is to have the same"
+)]
+fn change_root(root: &OwnedFd) -> Result<(), CallError> {
+    rustix::process::fchdir(root)
+        .and_then(|()| rustix::process::chroot("."))
+        .called(|| "chroot(the root folder)".to_owned())
+}
+
+fn duplicated(e: std::io::Error) -> Failure {
+    Failure::setup("entering the namespaces", e)
+}
+
+fn is_missing(program: &Program) -> bool {
+    program
+        .look()
+        .is_err_and(|failure| failure.kind == FailureKind::NotFound)
+}
+
+/// A /proc of the PID namespace in place of the machine's, which shows the machine's processes: for this process alone.
+fn see_processes() -> Result<(), Failure> {
+    let step = "a /proc of the PID namespace";
+    soute_sys::process::unshare(flags::NEWNS).step(step)?;
+    // What the machine mounts later is seen; what is mounted here is not.
+    rustix::mount::mount_change(
+        "/",
+        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+    )
+    .called(|| "mount(\"/\", MS_SLAVE | MS_REC)".to_owned())
+    .step(step)?;
+    let proc = tools::processes_here().step(step)?;
+    place::attach_root_at(&proc, "/proc").step(step)
+}
