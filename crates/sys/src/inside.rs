@@ -1,4 +1,4 @@
-//! Descriptors that are opened in other network namespaces, by a process in between.
+//! Descriptors that are opened in other namespaces, by a process in between.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -17,7 +17,7 @@ use crate::{CallError, Called};
 
 /// Longest error that comes back; the rest is cut.
 const LONGEST: usize = 1024;
-const RECEIVING: &str = "recvmsg(descriptors opened in another network namespace)";
+const RECEIVING: &str = "recvmsg(descriptors opened in another namespace)";
 /// Most descriptors that come of one namespace.
 const MOST: usize = 4;
 
@@ -30,8 +30,27 @@ pub fn network<const N: usize>(
     namespace: BorrowedFd<'_>,
     open: impl Fn() -> Result<[OwnedFd; N], CallError>,
 ) -> Result<[OwnedFd; N], CallError> {
+    one(LinkNameSpaceType::Network, namespace, open)
+}
+
+/// [`network`] of a mount namespace: `open` finds the root folder of that, and nothing of the caller's but what is open.
+///
+/// # Errors
+/// As of [`network`].
+pub fn mounts<const N: usize>(
+    namespace: BorrowedFd<'_>,
+    open: impl Fn() -> Result<[OwnedFd; N], CallError>,
+) -> Result<[OwnedFd; N], CallError> {
+    one(LinkNameSpaceType::Mount, namespace, open)
+}
+
+fn one<const N: usize>(
+    kind: LinkNameSpaceType,
+    namespace: BorrowedFd<'_>,
+    open: impl Fn() -> Result<[OwnedFd; N], CallError>,
+) -> Result<[OwnedFd; N], CallError> {
     let mut told = Err(CallError::new(RECEIVING, Errno::CHILD));
-    networks(&[namespace], open, |_, opened| told = opened)?;
+    each(kind, &[namespace], open, |_, opened| told = opened)?;
     told
 }
 
@@ -41,6 +60,15 @@ pub fn network<const N: usize>(
 /// # Errors
 /// There is no such process.
 pub fn networks<const N: usize>(
+    namespaces: &[BorrowedFd<'_>],
+    open: impl Fn() -> Result<[OwnedFd; N], CallError>,
+    hear: impl FnMut(usize, Result<[OwnedFd; N], CallError>),
+) -> Result<(), CallError> {
+    each(LinkNameSpaceType::Network, namespaces, open, hear)
+}
+
+fn each<const N: usize>(
+    kind: LinkNameSpaceType,
     namespaces: &[BorrowedFd<'_>],
     open: impl Fn() -> Result<[OwnedFd; N], CallError>,
     mut hear: impl FnMut(usize, Result<[OwnedFd; N], CallError>),
@@ -58,10 +86,15 @@ pub fn networks<const N: usize>(
             // It would wait for ever for a caller that is gone, if it held the caller's end itself.
             drop(ours);
             for namespace in namespaces {
-                let opened =
-                    move_into_link_name_space(*namespace, Some(LinkNameSpaceType::Network))
-                        .called(|| "setns(CLONE_NEWNET)".to_owned())
-                        .and_then(|()| open());
+                let opened = move_into_link_name_space(*namespace, Some(kind))
+                    .called(|| {
+                        let flag = match kind {
+                            LinkNameSpaceType::Network => "CLONE_NEWNET",
+                            _ => "CLONE_NEWNS",
+                        };
+                        format!("setns({flag})")
+                    })
+                    .and_then(|()| open());
                 tell(theirs.as_fd(), opened);
             }
             exit_now(0)

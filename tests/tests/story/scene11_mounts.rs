@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::{Command, Stdio};
 
-use soute_tests::{Layout, World, layout};
+use serde_json::Value;
+use soute_tests::{Layout, Running, World, layout, output};
+
+use crate::inode;
 
 #[test]
 fn each_has_a_tmp_of_its_own() {
@@ -190,4 +194,120 @@ fn no_descriptor_of_the_machine_is_left() {
         );
         assert_ne!((inside.dev(), inside.ino()), (outside.dev(), outside.ino()));
     }
+}
+
+/// `soute ns mounts WORD --json`.
+#[track_caller]
+fn shown(world: &World, word: &str) -> Vec<Value> {
+    let told = world.soute(["ns", "mounts", "--json", word]).json();
+    told["mounts"].as_array().expect("mounts").clone()
+}
+
+#[track_caller]
+fn at<'a>(mounts: &'a [Value], target: &str) -> &'a Value {
+    let mut found = mounts.iter().filter(|mount| mount["target"] == target);
+    found
+        .next()
+        .unwrap_or_else(|| panic!("nothing at {target}"))
+}
+
+/// The same that findmnt tells, as a tree.
+#[test]
+fn the_tree_is_findmnts() {
+    let world = World::debian();
+    let volume = world.path("data");
+    fs::create_dir(&volume).unwrap();
+    let bind = format!("{}:/data", volume.display());
+    let id = world.detached(["-v", &bind, "debian", "sleep", "1000"]);
+    let pid = world.pid(&id).to_string();
+    let mut findmnt = Command::new("findmnt");
+    findmnt.args(["--task", &pid, "--raw", "--noheadings"]);
+    findmnt.args(["--output", "ID,PARENT,TARGET,SOURCE,FSTYPE,VFS-OPTIONS"]);
+    let oracle = output(&mut findmnt);
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let mounts = shown(&world, &id);
+    let own: BTreeSet<String> = mounts
+        .iter()
+        .map(|mount| {
+            let word = |name: &str| mount[name].as_str().unwrap().to_owned();
+            let source = match word("fsroot").as_str() {
+                "/" => word("source"),
+                root => format!("{}[{root}]", word("source")),
+            };
+            let (target, fstype, options) = (word("target"), word("fstype"), word("vfs_options"));
+            let (id, parent) = (&mount["id"], &mount["parent"]);
+            format!("{id} {parent} {target} {source} {fstype} {options}")
+        })
+        .collect();
+    assert_eq!(own, lines(oracle.success().text()));
+    assert!(mounts.iter().all(|mount| mount["hidden_by"].is_null()));
+    let tree = world.soute(["ns", "mounts", &id]);
+    tree.success()
+        .shows("└─ ")
+        .shows("/proc/sys")
+        .shows("private");
+    world
+        .soute(["ns", "mounts", &format!("/proc/{pid}/ns/net")])
+        .fails(1, &["net namespace", "only a mount namespace"]);
+}
+
+/// A namespace that no process is in, with folders that are mounted over, and mounts that spread.
+#[test]
+fn what_nobody_sees_is_shown() {
+    let world = World::new();
+    let (file, place) = (world.path("kept"), world.path("place"));
+    fs::write(&file, "").unwrap();
+    fs::create_dir_all(place.join("inner")).unwrap();
+    let place = place.to_str().unwrap();
+    let script = format!(
+        "mount -t tmpfs first {place}/inner && mount -t tmpfs second {place} && mount -t tmpfs third {place}
+         mkdir {place}/shared && mount -t tmpfs spread {place}/shared && mount --make-shared {place}/shared
+         mkdir {place}/again && mount --bind {place}/shared {place}/again
+         mkdir {place}/below && mount --bind {place}/shared {place}/below && mount --make-slave {place}/below"
+    );
+    // Its file is kept where it cannot be a mount of the namespace itself.
+    let mut kept = Command::new("unshare");
+    kept.args(["--mount", "--propagation", "private", "sh", "-ec"]);
+    kept.arg(format!("{script}\necho made; read line"))
+        .stdin(Stdio::piped());
+    let mut maker = Running::start(&mut kept);
+    maker.expect("made");
+    let path = format!("/proc/{}/ns/mnt", maker.pid());
+    let mut bind = Command::new("mount");
+    output(bind.args(["--bind", &path]).arg(&file)).success();
+    let inode = inode(maker.pid(), "mnt").to_string();
+    maker.write("\n");
+    maker.outcome().success();
+
+    for word in [file.to_str().unwrap(), &inode] {
+        let mounts = shown(&world, word);
+        let source = |name: &str| {
+            let mut found = mounts.iter().filter(|mount| mount["source"] == name);
+            found
+                .next()
+                .unwrap_or_else(|| panic!("no {name}: {mounts:?}"))
+        };
+        let (second, third) = (source("second"), source("third"));
+        assert_eq!(source("first")["hidden_by"], second["id"]);
+        assert_eq!(second["covered_by"], third["id"]);
+        assert!(third["covered_by"].is_null() && third["hidden_by"].is_null());
+        let again = at(&mounts, &format!("{place}/again"));
+        assert_eq!(again["peers"][0]["target"], format!("{place}/shared"));
+        let spread = at(&mounts, &format!("{place}/shared"));
+        assert_eq!(spread["slaves"][0]["target"], format!("{place}/below"));
+        assert_eq!(
+            spread["propagation"]["shared"],
+            again["propagation"]["shared"]
+        );
+        let below = at(&mounts, &format!("{place}/below"));
+        assert_eq!(
+            below["propagation"]["master"],
+            spread["propagation"]["shared"]
+        );
+        let text = world.soute(["ns", "mounts", word]);
+        text.shows("no: under")
+            .shows("no: behind")
+            .shows("1 peer, 1 slave");
+    }
+    output(Command::new("umount").arg(&file)).success();
 }

@@ -139,6 +139,12 @@ impl Proc {
     }
 }
 
+impl AsFd for Proc {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+}
+
 /// A process (or thread) by its folder in procfs: always the same one, never a later one with its number.
 #[derive(Debug)]
 pub struct ProcessFolder {

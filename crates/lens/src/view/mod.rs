@@ -2,6 +2,7 @@
 
 mod branches;
 mod list;
+mod mounts;
 mod one;
 mod pids;
 mod show;
@@ -9,6 +10,7 @@ mod table;
 mod tree;
 
 pub use list::{Column, List, Row, UnknownColumn};
+pub use mounts::{MountRow, Mounts, Peer, Propagation};
 pub use one::{Inhabitant, One};
 pub use pids::{Level, PidRow, Pids};
 pub use show::{Capabilities, GroupView, Inside, Show, ShowRow};

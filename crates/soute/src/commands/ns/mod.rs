@@ -1,6 +1,7 @@
 //! `soute ns`: the namespaces of the machine, of any process, of a container.
 
 mod ls;
+mod mounts;
 mod pids;
 mod show;
 mod tree;
@@ -33,6 +34,8 @@ enum Command {
     Tree(tree::TreeArgs),
     /// Show the namespaces of a process or container, and whose each of them is
     Show(show::ShowArgs),
+    /// Draw what is mounted, with what spreads where and what no path leads to
+    Mounts(mounts::MountsArgs),
     /// Show the processes of a container, with their number at every level
     Pids(pids::PidsArgs),
 }
@@ -60,6 +63,7 @@ pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<(
         Command::Ls(args) => ls::run(args, out),
         Command::Tree(args) => tree::run(args, out),
         Command::Show(args) => show::run(args, resolve, out),
+        Command::Mounts(args) => mounts::run(args, resolve, out),
         Command::Pids(args) => pids::run(args, resolve, out),
     }
 }
