@@ -54,6 +54,9 @@ const NAMES: [&str; 41] = [
 ];
 
 impl CapabilitySet {
+    /// All that this program knows.
+    pub const ALL: Self = Self((1 << NAMES.len()) - 1);
+
     /// The names, by number; one that is newer than this program is `cap_N`.
     pub fn names(self) -> Vec<String> {
         (0..64)
@@ -70,7 +73,7 @@ impl CapabilitySet {
 impl fmt::Display for CapabilitySet {
     /// `none`, the names, or where few are missing `all 41 but …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = Self((1 << NAMES.len()) - 1);
+        let known = Self::ALL;
         let (missing, unknown) = (Self(known.0 & !self.0), Self(self.0 & !known.0));
         let all = NAMES.len();
         match (missing.0.count_ones(), unknown.0) {

@@ -16,6 +16,7 @@
 //! has gone is left out; what is hidden from the caller is counted.
 
 mod capabilities;
+mod cgroups;
 mod discover;
 mod error;
 mod kind;

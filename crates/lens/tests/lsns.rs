@@ -15,10 +15,20 @@ const COLUMNS: &str = "NS,TYPE,PATH,NPROCS,PID,PPID,UID,USER,PNS,ONS";
 type Rows = BTreeMap<String, BTreeMap<String, String>>;
 
 fn lsns() -> Rows {
-    let output = Command::new("lsns")
-        .args(["--json", "-o", COLUMNS])
-        .output()
-        .expect("lsns runs");
+    let run = || {
+        Command::new("lsns")
+            .args(["--json", "-o", COLUMNS])
+            .output()
+            .expect("lsns runs")
+    };
+    let mut output = run();
+    // It gives up where a process ends while it looks at it, as those of other tests do.
+    for _ in 0..20 {
+        if output.status.success() {
+            break;
+        }
+        output = run();
+    }
     assert!(output.status.success(), "{output:?}");
     let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let rows = json["namespaces"].as_array().expect("a list").iter();

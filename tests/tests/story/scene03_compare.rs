@@ -134,3 +134,87 @@ fn what_containers_share_is_marked_so() {
         assert_eq!(row(&guest, kind)["sharing"]["kind"], "own");
     }
 }
+
+/// Two containers that were made with other flags: those differences, and no other.
+#[test]
+fn the_difference_is_what_was_asked_for() {
+    let world = World::debian();
+    let volume = world.path("data");
+    std::fs::create_dir(&volume).unwrap();
+    let bind = format!("{}:/data", volume.display());
+    let flags = ["--userns", "host", "--memory", "32m", "--env", "A=1"];
+    let names = ["--network", "none", "--hostname", "same", "--name"];
+    let sleep = ["debian", "sleep", "1000"];
+    world.detached([&names[..], &["plain"], &flags, &sleep].concat());
+    let flags = [
+        "--userns",
+        "host",
+        "--memory",
+        "64m",
+        "--env",
+        "A=\u{1b}[31m\nx",
+    ];
+    let more = [
+        "--cap-add",
+        "SYS_TIME",
+        "--security-opt",
+        "no-new-privileges",
+        "-v",
+        &bind,
+    ];
+    let id = world.detached([&names[..], &["other"], &flags, &more, &sleep].concat());
+    let told = world
+        .soute(["ns", "diff", "--json", "plain", "other"])
+        .json();
+    assert_eq!(told["other"]["container"]["id"], id.as_str());
+    let of = |section: &str| -> BTreeMap<String, [Option<String>; 2]> {
+        let mut sections = told["sections"].as_array().unwrap().iter();
+        let section = sections.find(|one| one["name"] == section).unwrap();
+        let differences = section["differences"].as_array().unwrap().iter();
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        differences
+            .map(|one| {
+                let sides = [text(&one["one"]), text(&one["other"])];
+                (one["what"].as_str().unwrap().to_owned(), sides)
+            })
+            .collect()
+    };
+    let kinds: Vec<String> = of("namespaces").into_keys().collect();
+    assert_eq!(kinds, ["cgroup", "ipc", "mnt", "net", "pid", "uts"]);
+    assert!(of("ids").is_empty());
+    let gained = of("capabilities")["effective"].clone().map(Option::unwrap);
+    assert_eq!(gained[0], gained[1].replace("sys_time ", ""), "{gained:?}");
+    assert_eq!(
+        of("restrictions").into_keys().collect::<Vec<_>>(),
+        ["no_new_privs"]
+    );
+    let mounts = of("mounts");
+    assert_eq!(mounts["/data"][0], None);
+    assert!(
+        mounts
+            .keys()
+            .all(|at| at == "/data" || at.starts_with("/sys/fs/cgroup"))
+    );
+    let limit = match soute_tests::layout() {
+        soute_tests::Layout::V1 => "memory.limit_in_bytes",
+        soute_tests::Layout::V2 => "memory.max",
+    };
+    let sizes = [32, 64].map(|mib| Some((mib << 20).to_string()));
+    assert_eq!(of("limits")[limit], sizes);
+    let environment: Vec<String> = of("environment").into_keys().collect();
+    assert_eq!(environment, ["A"]);
+    let text = world.soute(["ns", "diff", "plain", "other"]);
+    text.success()
+        .shows("-A 1\n+A \\x1b[31m\\nx\n")
+        .shows("+/data ");
+    // With itself nothing differs.
+    let same = world.soute(["ns", "diff", "other", "other"]);
+    assert_eq!(same.success().stdout.lines().count(), 2, "{same}");
+    world
+        .soute(["ns", "diff", "plain", "nobody"])
+        .fails(1, &["no running container", "nobody"]);
+    let path = format!("/proc/{}/ns/net", world.pid(&id));
+    world
+        .soute(["ns", "diff", "plain", &path])
+        .fails(1, &["not namespaces"]);
+}

@@ -1,9 +1,10 @@
 //! The exact capability and seccomp sets: what `inspect` says is what the kernel does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use serde_json::Value;
-use soute_tests::World;
+use soute_tests::{Running, World, output, wait_until};
 use syscalls::Sysno;
 
 use super::show;
@@ -156,4 +157,81 @@ fn the_kernel_confirms_filter_and_new_privileges() {
         }
         assert_eq!(world.inspect(&id)["Isolation"]["NoNewPrivileges"], no_new);
     }
+}
+
+/// What a process could do in other namespaces, by the kernel's rules: and the kernel does as they say.
+#[test]
+fn capabilities_elsewhere() {
+    let world = World::debian();
+    let flags = ["--cap-add", "SYS_ADMIN", "--name"];
+    let sleep = ["debian", "sleep", "1000"];
+    let one = world.detached([&flags[..], &["one"], &sleep].concat());
+    let other = world.detached([&flags[..], &["other"], &sleep].concat());
+    let caps = |process: &str, target: &str| {
+        let told = world
+            .soute(["ns", "caps", "--json", process, target])
+            .json();
+        let rows = told["namespaces"].as_array().unwrap().clone();
+        let net = rows
+            .iter()
+            .find(|row| row["type"] == "net")
+            .unwrap()
+            .clone();
+        (
+            net["because"].as_str().unwrap().to_owned(),
+            names(&net["capabilities"]),
+        )
+    };
+    let myself = std::process::id().to_string();
+    let (because, set) = caps("one", "one");
+    assert_eq!(because, "member");
+    assert_eq!(
+        set,
+        names(&show(&world, "one")["capabilities"]["effective"])
+    );
+    // The neighbour is neither in it nor above, whatever it may do in its own; nor is it in the machine's.
+    for target in ["other", &myself] {
+        assert_eq!(
+            caps("one", target),
+            ("elsewhere".to_owned(), BTreeSet::new())
+        );
+    }
+    // Root made it from above; another user of the machine is above, and may there what it may here: nothing.
+    let (because, set) = caps(&myself, "one");
+    assert_eq!((because.as_str(), set.len()), ("owner", 41));
+    let mut nobody = Command::new("setpriv");
+    nobody.args(["--reuid=65534", "--clear-groups", "sleep", "1000"]);
+    let nobody = Running::start(&mut nobody);
+    wait_until("it is nobody", || {
+        let told = show(&world, &nobody.pid().to_string());
+        told["uid"]["effective"] == 65534
+    });
+    let (because, set) = caps(&nobody.pid().to_string(), "one");
+    assert_eq!((because.as_str(), set.len()), ("above", 0));
+    nobody.signal(rustix::process::Signal::KILL);
+    // By a file; and the kernel: one's root may not enter the other's network, the machine's may.
+    let path = format!("/proc/{}/ns/net", world.pid(&other));
+    let told = world.soute(["ns", "caps", "one", &path]);
+    told.success().shows("neither in it nor above");
+    let enter = [
+        "--ns",
+        "user,pid",
+        &one,
+        "nsenter",
+        "--net=/proc/1/ns/net",
+        "true",
+    ];
+    world.soute([&["enter"][..], &enter].concat()).success();
+    let attempt = [format!("--net={path}"), "true".to_owned()];
+    output(Command::new("nsenter").args(&attempt)).success();
+    let enter = [
+        "enter",
+        "--ns",
+        "user",
+        &one,
+        "nsenter",
+        &attempt[0],
+        "true",
+    ];
+    world.soute(enter).fails(1, &["nsenter"]);
 }

@@ -94,6 +94,11 @@ impl Discovery {
         family
     }
 
+    #[cfg(test)]
+    pub(crate) fn insert(&mut self, namespace: Namespace) {
+        self.namespaces.insert(namespace.id, namespace);
+    }
+
     fn entry(&mut self, kind: Kind, id: NamespaceId) -> &mut Namespace {
         self.namespaces
             .entry(id)

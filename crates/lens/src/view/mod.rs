@@ -1,6 +1,8 @@
 //! What `soute ns` shows: tables as data (which serialise to JSON), and as text.
 
 mod branches;
+mod caps;
+mod differ;
 mod list;
 mod mounts;
 mod one;
@@ -9,6 +11,8 @@ mod show;
 mod table;
 mod tree;
 
+pub use caps::{Because, Caps, CapsRow};
+pub use differ::{Differ, Difference, Section, Subject};
 pub use list::{Column, List, Row, UnknownColumn};
 pub use mounts::{MountRow, Mounts, Peer, Propagation};
 pub use one::{Inhabitant, One};

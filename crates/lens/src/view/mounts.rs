@@ -311,6 +311,24 @@ fn hidden(entries: &[MountEntry]) -> HashMap<u32, u32> {
     hidden
 }
 
+/// What a process finds at each place: of several mounts there the one on top, of those out of reach none.
+pub(super) fn visible_by_target(entries: &[MountEntry]) -> BTreeMap<String, String> {
+    let hidden = hidden(entries);
+    let seen = entries
+        .iter()
+        .filter(|entry| !hidden.contains_key(&entry.id) && covered(entries, entry).is_none());
+    let text = |entry: &MountEntry| {
+        let root = match entry.root.as_slice() {
+            b"/" => String::new(),
+            root => format!("[{}]", lossy(root)),
+        };
+        let (source, kind) = (lossy(&entry.source), lossy(&entry.file_system));
+        format!("{source}{root} {kind} {}", lossy(&entry.options))
+    };
+    seen.map(|entry| (text_of(&entry.mount_point), text(entry)))
+        .collect()
+}
+
 impl Mounts {
     /// As text.
     pub fn table(&self) -> Table {

@@ -1,5 +1,7 @@
 //! `soute ns`: the namespaces of the machine, of any process, of a container.
 
+mod caps;
+mod differ;
 mod ls;
 mod mounts;
 mod pids;
@@ -34,6 +36,10 @@ enum Command {
     Tree(tree::TreeArgs),
     /// Show the namespaces of a process or container, and whose each of them is
     Show(show::ShowArgs),
+    /// Show what a process could do in the namespaces of another, or in one
+    Caps(caps::CapsArgs),
+    /// Show how the worlds of two processes or containers differ
+    Diff(differ::DiffArgs),
     /// Draw what is mounted, with what spreads where and what no path leads to
     Mounts(mounts::MountsArgs),
     /// Show the processes of a container, with their number at every level
@@ -63,6 +69,8 @@ pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<(
         Command::Ls(args) => ls::run(args, out),
         Command::Tree(args) => tree::run(args, out),
         Command::Show(args) => show::run(args, resolve, out),
+        Command::Caps(args) => caps::run(args, resolve, out),
+        Command::Diff(args) => differ::run(args, resolve, out),
         Command::Mounts(args) => mounts::run(args, resolve, out),
         Command::Pids(args) => pids::run(args, resolve, out),
     }
