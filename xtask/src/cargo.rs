@@ -1,9 +1,10 @@
 //! Cargo, as seen from a chore that cargo started.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::shell;
@@ -20,7 +21,56 @@ pub fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let mut command = shell::command(&program, arguments);
     command.current_dir(root());
+    if LINTING.load(Ordering::Relaxed) {
+        command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
+    }
     command
+}
+
+/// Whether clippy compiles the workspace's packages.
+static LINTING: AtomicBool = AtomicBool::new(false);
+
+/// Compiles all of the workspace in `profile` by clippy, which is rustc with more to say, and so does whatever cargo is asked
+/// for later. `cargo clippy` would check all dependencies once more, for five minutes where nothing is there yet.
+///
+/// # Errors
+/// It does not compile, or there is anything to be said.
+pub fn build_with_lints(profile: &str) -> Result<()> {
+    LINTING.store(true, Ordering::Relaxed);
+    let mut build = cargo([
+        "build",
+        "--workspace",
+        "--all-targets",
+        "--profile",
+        profile,
+    ]);
+    build.args(["--quiet", "--message-format=json"]);
+    let built = build
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {}", shell::line(&build)))?;
+    let said: Vec<String> = String::from_utf8_lossy(&built.stdout)
+        .lines()
+        .filter_map(said_by_clippy)
+        .collect();
+    eprint!("{}", said.concat());
+    if !built.status.success() {
+        bail!("{} ended with {}", shell::line(&build), built.status);
+    }
+    if !said.is_empty() {
+        bail!("there are warnings, as above");
+    }
+    Ok(())
+}
+
+/// What one of cargo's messages says to people. Of dependencies only errors are told.
+fn said_by_clippy(message: &str) -> Option<String> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    if message["reason"] != "compiler-message" {
+        return None;
+    }
+    Some(message["message"]["rendered"].as_str()?.to_owned())
 }
 
 /// Builds the binary `soute` in `profile` and tells where it is. One that `SOUTE_BIN` names is taken as it is.
@@ -74,4 +124,17 @@ pub fn soute_in(soute: &Path, folder: &Path) -> Command {
     command.arg("--root").arg(folder.join("root"));
     command.arg("--run").arg(folder.join("run"));
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clippy_says_is_told() {
+        let said = r#"{"reason":"compiler-message","message":{"level":"warning","rendered":"warning: what\n"}}"#;
+        assert_eq!(said_by_clippy(said).as_deref(), Some("warning: what\n"));
+        assert_eq!(said_by_clippy(r#"{"reason":"compiler-artifact"}"#), None);
+        assert_eq!(said_by_clippy("no message"), None);
+    }
 }

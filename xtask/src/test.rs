@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::bench::peers;
-use crate::cargo::{build_soute, cargo};
+use crate::cargo::{build_soute, build_with_lints, cargo};
 use crate::cgroups::Parents;
 use crate::image::{self, Images};
 use crate::leftovers::Snapshot;
@@ -77,19 +77,8 @@ pub fn run(options: &Options) -> Result<()> {
         shell::run(&mut cargo(["fmt", "--all", "--check"]))?;
         step("architecture");
         architecture::check()?;
-        step("lints");
-        shell::run(&mut cargo([
-            "clippy",
-            "--quiet",
-            // What build scripts make (C libraries, macros) is made once.
-            "--profile",
-            PROFILE,
-            "--workspace",
-            "--all-targets",
-            "--",
-            "--deny",
-            "warnings",
-        ]))?;
+        step("build, with lints");
+        build_with_lints(PROFILE)?;
     }
     step("build");
     let soute = build_soute(PROFILE)?;

@@ -7,6 +7,7 @@
 //! - [`proc`]: /proc, and parsers of the text in it.
 //! - [`Namespace`]: what is known of one, as pure data.
 //! - [`relations`]: what a namespace's descriptor tells: its owner, its parent.
+//! - [`Container`]: containers of any engine, recognised by their cgroups and by who looks after them.
 //! - [`Discovery`]: all namespaces, from processes, threads, bind mounts, descriptors, and each other.
 //! - [`Machine`]: which of them are the machine's initial ones; [`sharing`]: whose the others are.
 //! - [`wiring`]: the links of every network namespace, and what is tied to what between them; who has which socket.
@@ -17,6 +18,7 @@
 
 mod capabilities;
 mod cgroups;
+mod containers;
 mod discover;
 mod error;
 mod kind;
@@ -31,6 +33,7 @@ pub mod view;
 pub mod wiring;
 
 pub use capabilities::CapabilitySet;
+pub use containers::{Container, Maker};
 pub use discover::{Discovery, Scope};
 pub use error::Error;
 pub use kind::{Kind, UnknownKind};

@@ -2,10 +2,14 @@
 
 use soute_tests::{Docker, Outcome, place};
 
-use crate::engine::{Engine, tests};
+use crate::engine::{self, Engine, tests};
 use crate::stage::Stage;
 
 impl Engine for Docker {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
     fn image(&self) -> &'static str {
         "busybox"
     }
@@ -36,4 +40,10 @@ fn the_runtime_is_the_one_that_is_named() {
     docker.docker(&inspect).prints("soute");
     docker.docker(&["info"]).shows("soute");
     assert_ne!(docker.pid(&id), 0);
+}
+
+#[test]
+fn the_lens_sees_its_containers() {
+    let stage = Stage::new();
+    engine::the_lens_sees_its_containers(&start(&stage), &stage.world);
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use soute_tests::{Outcome, Terminal, output, place};
 
-use crate::engine::{Engine, tests};
+use crate::engine::{self, Engine, tests};
 use crate::stage::Stage;
 
 /// With a registry's name, so that no other is looked for.
@@ -40,6 +40,10 @@ impl<'a> Podman<'a> {
 }
 
 impl Engine for Podman<'_> {
+    fn name(&self) -> &'static str {
+        "podman"
+    }
+
     fn image(&self) -> &'static str {
         IMAGE
     }
@@ -51,6 +55,7 @@ impl Engine for Podman<'_> {
             ["run", rest @ ..] => {
                 let cgroup = self.0.cgroup();
                 command.args(["run", "--cgroup-parent", &cgroup, "--log-driver=k8s-file"]);
+                command.args(modest_limits(rest));
                 command.args(rest);
             }
             words => {
@@ -59,6 +64,15 @@ impl Engine for Podman<'_> {
         }
         output(&mut command)
     }
+}
+
+/// Podman's own defaults are more than a caller may give that has lower limits, and no right to raise them.
+fn modest_limits(words: &[&str]) -> Vec<&'static str> {
+    let mut limits = vec!["--ulimit=nproc=4096:4096"];
+    if !words.contains(&"--ulimit") {
+        limits.push("--ulimit=nofile=1024:1024");
+    }
+    limits
 }
 
 impl Drop for Podman<'_> {
@@ -108,9 +122,16 @@ fn a_person_sits_at_a_terminal() {
         "--cgroup-parent",
         &cgroup,
     ]);
+    command.args(modest_limits(&[]));
     let mut terminal = Terminal::start(command.args([IMAGE, "sh"]));
     terminal.expect("#");
     terminal.send("stty size; exit 5\r");
     terminal.expect("24 80");
     assert_eq!(terminal.finish().0, 5);
+}
+
+#[test]
+fn the_lens_sees_its_containers() {
+    let stage = Stage::new();
+    engine::the_lens_sees_its_containers(&Podman::new(&stage), &stage.world);
 }

@@ -103,6 +103,10 @@ fn each_engine_sees_its_own_containers_alone() {
     }
     // Whoever made it, the kernel's view is of all.
     let namespaces = world.soute(["ns", "ls", "--json", "pid"]);
+    let shown = world.soute(["ns", "show", "--json", &theirs]).json();
+    let seen = [&shown["found_in"]["engine"], &shown["found_in"]["name"]];
+    assert_eq!(seen, ["docker", "web"], "{shown}");
+    namespaces.success().shows(&own);
     for pid in [docker.pid("web"), world.pid("web")] {
         let link = std::fs::read_link(format!("/proc/{pid}/ns/pid")).unwrap();
         let link = link.display().to_string();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -255,8 +256,7 @@ fn the_tree_is_findmnts() {
 #[test]
 fn what_nobody_sees_is_shown() {
     let world = World::new();
-    let (file, place) = (world.path("kept"), world.path("place"));
-    fs::write(&file, "").unwrap();
+    let place = world.path("place");
     fs::create_dir_all(place.join("inner")).unwrap();
     let place = place.to_str().unwrap();
     let script = format!(
@@ -265,21 +265,21 @@ fn what_nobody_sees_is_shown() {
          mkdir {place}/again && mount --bind {place}/shared {place}/again
          mkdir {place}/below && mount --bind {place}/shared {place}/below && mount --make-slave {place}/below"
     );
-    // Its file is kept where it cannot be a mount of the namespace itself.
-    let mut kept = Command::new("unshare");
-    kept.args(["--mount", "--propagation", "private", "sh", "-ec"]);
-    kept.arg(format!("{script}\necho made; read line"))
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation", "private", "sh", "-ec"]);
+    unshare
+        .arg(format!("{script}\necho made; read line"))
         .stdin(Stdio::piped());
-    let mut maker = Running::start(&mut kept);
+    let mut maker = Running::start(&mut unshare);
     maker.expect("made");
-    let path = format!("/proc/{}/ns/mnt", maker.pid());
-    let mut bind = Command::new("mount");
-    output(bind.args(["--bind", &path]).arg(&file)).success();
+    // Kept by a descriptor: the kernel lets a mount namespace be bound to a file only in one that it takes for older.
+    let kept = fs::File::open(format!("/proc/{}/ns/mnt", maker.pid())).unwrap();
+    let path = format!("/proc/{}/fd/{}", std::process::id(), kept.as_raw_fd());
     let inode = inode(maker.pid(), "mnt").to_string();
     maker.write("\n");
     maker.outcome().success();
 
-    for word in [file.to_str().unwrap(), &inode] {
+    for word in [&path, &inode] {
         let mounts = shown(&world, word);
         let source = |name: &str| {
             let mut found = mounts.iter().filter(|mount| mount["source"] == name);
@@ -309,5 +309,4 @@ fn what_nobody_sees_is_shown() {
             .shows("no: behind")
             .shows("1 peer, 1 slave");
     }
-    output(Command::new("umount").arg(&file)).success();
 }

@@ -13,7 +13,7 @@ use super::disk::Program;
 use crate::shell::command;
 
 /// Far more than it takes; a machine that hangs is ended then.
-const DEADLINE: Duration = Duration::from_secs(600);
+const DEADLINE: Duration = Duration::from_secs(900);
 
 /// What the lines begin with that are for us.
 const PREFIX: &str = "vm: ";

@@ -12,7 +12,7 @@ use soute_network::route::Rtnetlink;
 use super::table::{Align, Table};
 use super::{Survey, kept_by};
 use crate::text::{lossy, visible};
-use crate::{Basis, Bound, Descriptor, Error, Kind, Namespace, Thread};
+use crate::{Basis, Bound, Container, Descriptor, Error, Kind, Namespace, Thread};
 
 /// All namespaces, or those of some kinds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +39,8 @@ pub struct Row {
     pub nprocs: usize,
     /// The lowest process number in it.
     pub pid: Option<u32>,
+    /// The container that that process is in.
+    pub container: Option<Container>,
     /// The parent of that process.
     pub ppid: Option<u32>,
     /// The command line of that process; of a namespace that nobody is in: what keeps it.
@@ -116,6 +118,10 @@ impl Survey {
             kind,
             nprocs: namespace.processes.len(),
             pid: first.as_ref().map(|process| process.pid()),
+            container: match &first {
+                Some(process) => self.container_of(process.pid())?,
+                None => None,
+            },
             ppid: first.as_ref().map(|process| process.status.parent),
             command: match &first {
                 Some(process) => lossy(&process.command()),
@@ -184,6 +190,8 @@ pub enum Column {
     Pid,
     /// [`Row::ppid`]
     Ppid,
+    /// [`Row::container`]
+    Container,
     /// [`Row::command`]
     Command,
     /// [`Row::uid`]
@@ -206,7 +214,7 @@ pub enum Column {
 
 impl Column {
     /// All columns, as `--output-all` shows them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Ns,
         Self::Type,
         Self::Path,
@@ -222,11 +230,12 @@ impl Column {
         Self::Ons,
         Self::OwnerUid,
         Self::Whose,
+        Self::Container,
         Self::Command,
     ];
 
     /// What is shown unless something else is asked for.
-    pub const DEFAULT: [Self; 8] = [
+    pub const DEFAULT: [Self; 9] = [
         Self::Ns,
         Self::Type,
         Self::Nprocs,
@@ -234,6 +243,7 @@ impl Column {
         Self::User,
         Self::Ons,
         Self::Whose,
+        Self::Container,
         Self::Command,
     ];
 
@@ -247,6 +257,7 @@ impl Column {
             Self::Threads => "THREADS",
             Self::Pid => "PID",
             Self::Ppid => "PPID",
+            Self::Container => "CONTAINER",
             Self::Command => "COMMAND",
             Self::Uid => "UID",
             Self::User => "USER",
@@ -261,9 +272,13 @@ impl Column {
 
     fn align(self) -> Align {
         match self {
-            Self::Type | Self::Path | Self::Command | Self::User | Self::Nsfs | Self::Whose => {
-                Align::Left
-            }
+            Self::Container
+            | Self::Type
+            | Self::Path
+            | Self::Command
+            | Self::User
+            | Self::Nsfs
+            | Self::Whose => Align::Left,
             _ => Align::Right,
         }
     }
@@ -284,6 +299,7 @@ impl Column {
             Self::Threads => row.threads.len().to_string(),
             Self::Pid => number(row.pid),
             Self::Ppid => number(row.ppid),
+            Self::Container => text(row.container.as_ref().map(ToString::to_string).as_deref()),
             Self::Command => visible(row.command.as_bytes()),
             Self::Uid => number(row.uid),
             Self::User => text(row.user.as_deref()),
@@ -345,6 +361,7 @@ mod tests {
             path: None,
             nprocs: 0,
             pid: None,
+            container: None,
             ppid: None,
             command: "x\u{1b}[31m\ny\u{fffd}".into(),
             uid: None,

@@ -25,9 +25,10 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use crate::containers::Names;
 use crate::proc::{Look, Proc, Users};
 use crate::sharing::Sharing;
-use crate::{Basis, Discovery, Error, Kind, Machine, Namespace, Process, Scope};
+use crate::{Basis, Container, Discovery, Error, Kind, Machine, Namespace, Process, Scope};
 
 /// Everything that was seen, from which each view is made.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub struct Survey {
     found: Discovery,
     machine: Machine,
     users: Users,
+    names: Names,
 }
 
 /// The container that a process was found by.
@@ -58,6 +60,7 @@ impl Survey {
             found,
             machine,
             users: Users::of_machine(),
+            names: Names::default(),
         })
     }
 
@@ -69,6 +72,14 @@ impl Survey {
     /// Which of them are the machine's.
     pub fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// The container that process `pid` is in, of whatever engine; none of a process that has ended.
+    pub fn container_of(&self, pid: u32) -> Result<Option<Container>, Error> {
+        match self.proc.process(pid)? {
+            Look::Seen(folder) => crate::containers::of_process(&self.proc, &folder, &self.names),
+            Look::Gone | Look::Hidden => Ok(None),
+        }
     }
 
     pub(crate) fn process(&self, pid: u32) -> Result<Look<Process>, Error> {

@@ -7,7 +7,7 @@ use super::{ContainerName, Survey, kept_by};
 use crate::proc::{IdMap, IdSet, Look, SeccompMode};
 use crate::sharing::{Bond, Group, Sharing};
 use crate::text::{lossy, visible};
-use crate::{CapabilitySet, Error, IdMaps, Kind, Namespace, Process};
+use crate::{CapabilitySet, Container, Error, IdMaps, Kind, Namespace, Process};
 
 /// A process with its namespaces, and whose they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,6 +16,8 @@ pub struct Show {
     pub pid: u32,
     /// The container that it was asked for as.
     pub container: Option<ContainerName>,
+    /// The container that it is in, as its cgroup and its ancestors tell it.
+    pub found_in: Option<Container>,
     /// The name that it gave itself.
     pub name: String,
     /// Its command line.
@@ -161,6 +163,7 @@ impl Survey {
         Ok(Show {
             pid,
             container,
+            found_in: self.container_of(pid)?,
             name: lossy(&stat.comm),
             command: words.iter().map(|word| lossy(word)).collect(),
             pids: status.pids,
@@ -249,6 +252,12 @@ impl Show {
         ));
         if let Some(container) = &self.container {
             let text = format!("{} ({})", container.name, container.id);
+            facts.push(("container", visible(text.as_bytes())));
+        } else if let Some(container) = &self.found_in {
+            let text = match &container.name {
+                Some(_) => format!("{container} ({})", container.id),
+                None => format!("{} {}", container.engine, container.id),
+            };
             facts.push(("container", visible(text.as_bytes())));
         }
         if let [_, deeper @ ..] = &self.pids[..]

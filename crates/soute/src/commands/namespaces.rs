@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use soute_engine::{Error, Places, Status};
 
 use super::ns::{NsArgs, ResolvedContainer, run};
 use crate::cli::CommandLine;
-use crate::output::print;
+use crate::output::{print, visible};
 
 impl CommandLine for NsArgs {
     const USAGE: &'static str = "COMMAND";
@@ -25,8 +25,16 @@ pub(super) fn running(
     places: &Places,
 ) -> impl Fn(&str) -> Result<Option<ResolvedContainer>> + use<'_> {
     |name| {
-        let container = match super::open_in_a_hurry(places)?.container(name) {
-            Err(Error::NoSuchContainer(_)) => return Ok(None),
+        let engine = match super::open_in_a_hurry(places) {
+            Ok(engine) => engine,
+            // Whoever may not ask the engine may ask the kernel.
+            Err(e) if matches!(e.downcast_ref(), Some(Error::NotRoot(_))) => {
+                return of_others(name);
+            }
+            Err(e) => return Err(e),
+        };
+        let container = match engine.container(name) {
+            Err(Error::NoSuchContainer(_)) => return of_others(name),
             found => found?,
         };
         Ok(match container.status {
@@ -38,4 +46,22 @@ pub(super) fn running(
             _ => None,
         })
     }
+}
+
+/// Finds a container of another engine's.
+fn of_others(name: &str) -> Result<Option<ResolvedContainer>> {
+    let mut found = soute_lens::Container::called(name)?;
+    if found.len() > 1 {
+        let all: Vec<String> = found.iter().map(|(_, one)| one.to_string()).collect();
+        bail!(
+            "{} containers are called so: {}",
+            all.len(),
+            visible(&all.join(", "))
+        );
+    }
+    Ok(found.pop().map(|(init_pid, container)| ResolvedContainer {
+        name: container.to_string(),
+        id: container.id,
+        init_pid,
+    }))
 }

@@ -5,7 +5,9 @@ use std::io::Write;
 use anyhow::Result;
 use clap::Args;
 use soute_lens::view::{Column, Survey};
-use soute_lens::{Kind, Scope};
+use soute_lens::{Kind, Maker, Scope};
+
+use super::Resolve;
 
 /// `soute ns ls [TYPE…]`
 #[derive(Debug, Args)]
@@ -18,7 +20,7 @@ pub struct LsArgs {
     #[arg(long)]
     json: bool,
 
-    /// Print these columns, comma-separated (those of lsns, and THREADS, OWNERUID, WHOSE)
+    /// Print these columns, comma-separated (those of lsns, and THREADS, OWNERUID, WHOSE, CONTAINER)
     #[arg(
         short,
         long,
@@ -37,12 +39,19 @@ pub struct LsArgs {
     all: bool,
 }
 
-pub(super) fn run(args: &LsArgs, out: &mut dyn Write) -> Result<()> {
+pub(super) fn run(args: &LsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
     let scope = Scope {
         bound: true,
         descriptors: args.all,
     };
-    let list = Survey::new(scope)?.list(&args.kinds)?;
+    let mut list = Survey::new(scope)?.list(&args.kinds)?;
+    let containers = list.namespaces.iter_mut();
+    for own in containers.filter_map(|row| row.container.as_mut()) {
+        if own.engine == Maker::Soute && own.name.is_none() {
+            // Of another soute, with folders elsewhere, or one that may not be asked: then by its id.
+            own.name = resolve(&own.id).ok().flatten().map(|found| found.name);
+        }
+    }
     if args.json {
         return super::json(&list, out);
     }

@@ -66,7 +66,7 @@ pub type Resolve<'a> = &'a dyn Fn(&str) -> Result<Option<ResolvedContainer>>;
 /// What was not found or cannot be seen, and why; `out`'s own.
 pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
     match &args.command {
-        Command::Ls(args) => ls::run(args, out),
+        Command::Ls(args) => ls::run(args, resolve, out),
         Command::Tree(args) => tree::run(args, out),
         Command::Show(args) => show::run(args, resolve, out),
         Command::Caps(args) => caps::run(args, resolve, out),
@@ -140,15 +140,16 @@ pub fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
         return Ok(Target::Namespace(Way::Inode(inode)));
     }
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
-        let pid = word.parse().ok().filter(|pid| exists(*pid));
-        return match (pid, container(word, resolve)) {
-            (Some(pid), _) => Ok(Target::Process(pid, None)),
-            (None, Ok(Some(target))) => Ok(target),
-            (None, Ok(None)) if word.parse().is_ok_and(|inode: u64| inode >= FIRST_INODE) => {
+        if let Some(pid) = word.parse().ok().filter(|pid| exists(*pid)) {
+            return Ok(Target::Process(pid, None));
+        }
+        return match container(word, resolve) {
+            Ok(Some(target)) => Ok(target),
+            Ok(None) if word.parse().is_ok_and(|inode: u64| inode >= FIRST_INODE) => {
                 Ok(Target::Namespace(Way::Inode(word.parse()?)))
             }
-            (None, Ok(None)) => bail!("there is neither a process nor a running container {word}"),
-            (None, Err(error)) => Err(error.context(format!("there is no process {word}"))),
+            Ok(None) => bail!("there is neither a process nor a running container {word}"),
+            Err(error) => Err(error.context(format!("there is no process {word}"))),
         };
     }
     match container(word, resolve)? {
