@@ -30,12 +30,13 @@ pub fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
 /// Whether clippy compiles the workspace's packages.
 static LINTING: AtomicBool = AtomicBool::new(false);
 
-/// Compiles all of the workspace in `profile` by clippy, which is rustc with more to say, and so does whatever cargo is asked
-/// for later. `cargo clippy` would check all dependencies once more, for five minutes where nothing is there yet.
+/// Compiles all of the workspace in `profile` by clippy, which is rustc with more to say and less to optimise, and so does whatever cargo is asked
+/// for later. `cargo clippy` would check all dependencies once more, for five minutes where nothing is there yet. Tells where
+/// the binary `soute` is: built by itself, it would have dependencies with fewer features, compiled once more.
 ///
 /// # Errors
 /// It does not compile, or there is anything to be said.
-pub fn build_with_lints(profile: &str) -> Result<()> {
+pub fn build_with_lints(profile: &str) -> Result<PathBuf> {
     LINTING.store(true, Ordering::Relaxed);
     let mut build = cargo([
         "build",
@@ -50,10 +51,8 @@ pub fn build_with_lints(profile: &str) -> Result<()> {
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("cannot run {}", shell::line(&build)))?;
-    let said: Vec<String> = String::from_utf8_lossy(&built.stdout)
-        .lines()
-        .filter_map(said_by_clippy)
-        .collect();
+    let messages = String::from_utf8_lossy(&built.stdout);
+    let said: Vec<String> = messages.lines().filter_map(said_by_clippy).collect();
     eprint!("{}", said.concat());
     if !built.status.success() {
         bail!("{} ended with {}", shell::line(&build), built.status);
@@ -61,7 +60,7 @@ pub fn build_with_lints(profile: &str) -> Result<()> {
     if !said.is_empty() {
         bail!("there are warnings, as above");
     }
-    Ok(())
+    executable(&messages)
 }
 
 /// What one of cargo's messages says to people. Of dependencies only errors are told.
@@ -104,12 +103,19 @@ pub fn link_soute(profile: &str, flags: &[&str]) -> Result<PathBuf> {
         .args(flags)
         .stderr(std::process::Stdio::inherit()),
     )?;
+    executable(&messages)
+}
+
+/// Where cargo's messages say that the binary `soute` is.
+fn executable(messages: &str) -> Result<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "soute")
+        .filter(|message| {
+            message["target"]["name"] == "soute" && message["profile"]["test"] != true
+        })
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo build named no executable `soute`")
+        .context("cargo named no executable `soute`")
 }
 
 /// `cargo metadata` of the workspace's own packages.

@@ -61,8 +61,8 @@ fn chore(arguments: &[String]) -> Result<()> {
         ["dist"] => dist::make(),
         ["image"] => image::make_all().map(drop),
         ["fuzz"] => test::check_fuzz(),
-        ["vm"] => vm::run(test::PROFILE, None),
-        ["vm", filter] if !filter.starts_with('-') => vm::run(test::PROFILE, Some(filter)),
+        ["vm"] => vm::run(test::PROFILE, None, None),
+        ["vm", filter] if !filter.starts_with('-') => vm::run(test::PROFILE, None, Some(filter)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

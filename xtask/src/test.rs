@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::bench::peers;
-use crate::cargo::{build_soute, build_with_lints, cargo};
+use crate::cargo::{build_soute, build_with_lints, cargo, given_soute};
 use crate::cgroups::Parents;
 use crate::image::{self, Images};
 use crate::leftovers::Snapshot;
@@ -77,11 +77,13 @@ pub fn run(options: &Options) -> Result<()> {
         shell::run(&mut cargo(["fmt", "--all", "--check"]))?;
         step("architecture");
         architecture::check()?;
-        step("build, with lints");
-        build_with_lints(PROFILE)?;
     }
     step("build");
-    let soute = build_soute(PROFILE)?;
+    let soute = match (given_soute()?, &options.filter) {
+        (Some(given), _) => given,
+        (None, None) => build_with_lints(PROFILE)?,
+        (None, Some(_)) => build_soute(PROFILE)?,
+    };
     let images = image::make_all()?;
     step("tests");
     let before = Snapshot::take(&soute)?;
@@ -97,7 +99,7 @@ pub fn run(options: &Options) -> Result<()> {
     if options.quick || options.filter.is_some() {
         return Ok(());
     }
-    vm::run(PROFILE, None)
+    vm::run(PROFILE, Some(soute), None)
 }
 
 /// The fuzz targets, which are a workspace of their own, still fit what they call. They are not linked, which takes a

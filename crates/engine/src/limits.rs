@@ -37,14 +37,20 @@ impl Update {
 }
 
 impl Engine {
-    /// The container `name` becomes another: at once if it runs, and for its further starts. All of it, or nothing. Gives
+    /// The container `name` becomes another: at once if it runs, and for its further starts. All of it, or nothing (but for
+    /// whom the kernel killed at a lower limit on memory, before a port was refused). Gives
     /// what the user is to know.
     ///
     /// # Errors
     /// The machine cannot give a limit, or the kernel refuses it; a port that is to be taken back is not
     /// published, or one that is to be added is taken.
     pub fn update(&self, name: &str, update: &Update) -> Result<Vec<String>, Error> {
-        let id = self.container(name)?.record.id;
+        let record = self.container(name)?.record;
+        if update.has_ports() {
+            // Before a limit that has processes killed: what is lost by it no undoing brings back.
+            crate::networks::takes_ports(&record)?;
+        }
+        let id = record.id;
         let limited = match update.limits == Resources::default() {
             true => None,
             false => Some(self.limit(&id, &update.limits)?),
@@ -100,8 +106,9 @@ impl Engine {
         if record.request.resources == limited.new {
             record.request.resources = limited.old;
             record.write(&self.places)?;
+            limited.cgroup.bring_back()?;
         }
-        Ok(limited.cgroup.bring_back()?)
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::proc::{Look, MountEntry, Proc, ProcessFolder, mountinfo};
@@ -60,10 +60,8 @@ impl Cgroups {
                 .find_map(|mount| place(mount, controllers, path));
             if let Some(place) = place {
                 for file in LIMITS {
-                    // Not there, or not to be read: of another controller.
-                    if let Ok(content) = std::fs::read(place.join(file)) {
-                        let content = lossy(content.trim_ascii());
-                        all.limits.insert((*file).to_owned(), content);
+                    if let Some(limit) = nearest(&place, file) {
+                        all.limits.insert((*file).to_owned(), limit);
                     }
                 }
             }
@@ -75,6 +73,26 @@ impl Cgroups {
         }
         Ok(all)
     }
+}
+
+/// What the file says in the cgroup `place` or, where that sets no limit, in the nearest one above that does: a process may
+/// be in a part of the cgroup that was given the limit. Nothing where there is no such file: it is another controller's.
+fn nearest(place: &Path, file: &str) -> Option<String> {
+    let mut own = None;
+    for folder in place.ancestors() {
+        let Ok(content) = std::fs::read(folder.join(file)) else {
+            break;
+        };
+        let content = lossy(content.trim_ascii());
+        // Of v1 as many pages as there can be.
+        let is_set = !content.starts_with("max") && !content.starts_with("922337203685477");
+        let is_set = is_set && content != "-1" && !content.is_empty();
+        if is_set {
+            return Some(content);
+        }
+        own = own.or(Some(content));
+    }
+    own
 }
 
 /// `4:memory:/a/b`: the controllers, none of the unified hierarchy, and the path.
@@ -96,7 +114,9 @@ fn place(mount: &MountEntry, controllers: &[u8], path: &[u8]) -> Option<PathBuf>
     };
     let below = match mount.root.as_slice() {
         b"/" => path,
-        root => path.strip_prefix(root)?,
+        root => path
+            .strip_prefix(root)
+            .filter(|rest| rest.is_empty() || rest.starts_with(b"/"))?,
     };
     let below = below.strip_prefix(b"/").unwrap_or(below);
     // A cgroup above the root of the caller's namespace, `/..`, is not below this mount.

@@ -1,7 +1,8 @@
 //! Containers of any engine, recognised by their cgroups and by the program that looks after them.
 //!
 //! What a process is called is its own to choose: of a program that looks after a container its word is taken only if it is
-//! root's, or the caller's own.
+//! root's or the caller's own, and in no PID namespace below. A cgroup's name is chosen by whoever may make one there, so that
+//! what is recognised is a name to show, and no proof.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -11,9 +12,9 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::proc::{Look, Proc, ProcessFolder};
 use crate::text::lossy;
+use crate::{Error, Kind};
 
 /// Who makes containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -93,9 +94,16 @@ pub(crate) fn of_process(
     };
     let kept = match &by_cgroup {
         // These have no names, or tell them by their cgroup.
-        Some((Maker::Soute | Maker::Lxc | Maker::Nspawn, _)) => None,
+        Some((Maker::Soute | Maker::Lxc, _)) => None,
         _ => kept(proc, folder)?,
     };
+    // What else registers itself as a machine (virtual ones do) is no container.
+    let by_cgroup = by_cgroup.filter(|(engine, _)| {
+        *engine != Maker::Nspawn
+            || kept
+                .as_ref()
+                .is_some_and(|kept| kept.engine == Maker::Nspawn)
+    });
     Ok(match (by_cgroup, kept) {
         (Some((_, id)), Some(kept)) if kept.id == id => Some(named(proc, kept, names)?),
         // What looks after an outer container is an ancestor, too.
@@ -123,7 +131,8 @@ impl Container {
         if found.iter().any(|(_, container)| by_name(container)) {
             found.retain(|(_, container)| by_name(container));
         } else {
-            found.retain(|(_, container)| !word.is_empty() && container.id.starts_with(word));
+            let is_beginning = |id: &str| is_id(id) && !word.is_empty() && id.starts_with(word);
+            found.retain(|(_, container)| container.id == word || is_beginning(&container.id));
         }
         Ok(found)
     }
@@ -227,15 +236,18 @@ fn kept(proc: &Proc, folder: &ProcessFolder) -> Result<Option<Container>, Error>
         if parent <= 1 {
             break;
         }
-        let Look::Seen(folder) = proc.process(parent)? else {
+        let Look::Seen(keeper) = proc.process(parent)? else {
             break;
         };
-        let Look::Seen(stat) = folder.stat()? else {
+        let Look::Seen(stat) = keeper.stat()? else {
             break;
         };
+        // It has helpers, too, which are in no container.
+        let mounts = Kind::Mnt.name();
         if looks_after(&stat.comm)
-            && is_to_be_believed(&folder)?
-            && let Look::Seen(words) = folder.command_line()?
+            && folder.namespace(mounts)?.seen() != keeper.namespace(mounts)?.seen()
+            && is_to_be_believed(&keeper)?
+            && let Look::Seen(words) = keeper.command_line()?
             && let Some(kept) = by_words(&words)
         {
             return Ok(Some(kept));
@@ -253,7 +265,8 @@ fn looks_after(comm: &[u8]) -> bool {
 fn is_to_be_believed(folder: &ProcessFolder) -> Result<bool, Error> {
     let own = rustix::process::geteuid().as_raw();
     Ok(match folder.status()? {
-        Look::Seen(status) => [0, own].contains(&status.uid.real),
+        // In a PID namespace below, it is a container's own.
+        Look::Seen(status) => [0, own].contains(&status.uid.real) && status.pids.len() == 1,
         Look::Gone | Look::Hidden => false,
     })
 }

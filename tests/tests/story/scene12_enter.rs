@@ -1,7 +1,8 @@
 //! Scene 12: some of a container's namespaces, entered with the machine's own tools, whatever the image has.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
@@ -71,6 +72,59 @@ fn programs_of_the_machine_work_where_there_is_nothing() {
     session.write("\n");
     session.outcome().success();
     enter(&world, &["--tools", "own", "bare", "ps"]).fails(127, &["ps"]);
+}
+
+/// A program of the image's with the name of one of the machine's, and what would be loaded into that.
+#[test]
+fn a_hostile_image_has_nothing_run_by_the_machines_programs() {
+    let world = World::new();
+    let root = world.rootfs("image");
+    for folder in ["usr/local/bin", "usr/local/sbin", "etc", ".soute"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    let odd = std::ffi::OsStr::from_bytes(b"odd\xff\n");
+    fs::create_dir(root.join(odd)).unwrap();
+    for name in ["usr/local/bin/id", "usr/local/sbin/id"] {
+        fs::write(root.join(name), "#!/bin/sh\necho theirs\n").unwrap();
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::write(root.join("etc/ld.so.preload"), "/hostile.so\n").unwrap();
+    fs::write(root.join("etc/ld.so.cache"), "none").unwrap();
+    let path = root.to_str().unwrap();
+    for userns in ["auto", "host"] {
+        let words = ["--userns", userns, "--rootfs", path, "sleep", "1000"];
+        let id = world.detached(words);
+        let own = enter(&world, &[&id, "id"]);
+        own.prints("theirs");
+        let flags = ["--tools", "machine"];
+        let path = ["--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/bin:/bin"];
+        let seen = enter(&world, &[&flags[..], &path, &[&id, "id", "-u"]].concat());
+        seen.prints("0");
+        assert_eq!(seen.stderr, "", "{userns}");
+        let look = "ls -a / | cat -v; ! touch /etc/new 2>/dev/null";
+        let seen = enter(&world, &[&flags[..], &[&id, "bash", "-c", look]].concat());
+        seen.success().shows(".soute\n").shows("odd");
+        assert_eq!(seen.stderr, "", "{userns}");
+        world.soute(["diff", &id]).prints("");
+        world.soute(["rm", "-f", &id]).success();
+    }
+}
+
+/// What a container has mounted below the folders that the machine's are merged into.
+#[test]
+fn volumes_stay_in_sight() {
+    let world = World::debian();
+    let data = world.path("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("file"), "of the volume\n").unwrap();
+    let bind = format!("{}:/usr/share/held", data.display());
+    let words = [
+        "--userns", "host", "--volume", &bind, "debian", "sleep", "1000",
+    ];
+    let id = world.detached(words);
+    let look = ["cat", "/usr/share/held/file", "/etc/hostname"];
+    let seen = enter(&world, &[&["--tools", "machine", &id][..], &look].concat());
+    seen.prints(&format!("of the volume\n{}", &id[..12]));
 }
 
 /// Each kind alone, as the kernel shows it.
@@ -227,6 +281,8 @@ fn a_changed_root_is_gone_to() {
     seen.prints(&format!("{}:{}", expected.dev(), expected.ino()));
     let path = format!("/proc/{pid}/ns/net");
     enter(&world, &["--chroot", &path, "true"]).fails(125, &["--chroot"]);
+    let both = ["--chroot", "--tools", "machine", &pid, "true"];
+    enter(&world, &both).fails(125, &["one of them"]);
     own.signal(rustix::process::Signal::KILL);
 }
 
@@ -244,6 +300,7 @@ fn without_root_ones_own_is_entered() {
         "unshare",
         "--user",
         "--map-root-user",
+        "--mount",
         "--uts",
         "--pid",
         "--fork",
@@ -274,6 +331,9 @@ fn without_root_ones_own_is_entered() {
         ))
     };
     with(&soute).prints("0\nmine");
+    // With all of its namespaces, its files among them: nothing of the machine's is needed there.
+    let all = world.command(["enter", &child.to_string(), "hostname"]);
+    with(&all).prints("mine");
     let others = world.command(["enter", &std::process::id().to_string(), "true"]);
     with(&others).fails(125, &["hidden from this user"]);
     own.signal(rustix::process::Signal::KILL);

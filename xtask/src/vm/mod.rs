@@ -9,6 +9,8 @@ mod base;
 mod console;
 mod disk;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::build_soute;
@@ -110,15 +112,16 @@ const MACHINES: &[Machine] = &[
     },
 ];
 
-/// Boots every machine and runs its tests there, those whose name contains `filter` if there is one.
-pub fn run(profile: &str, filter: Option<&str>) -> Result<()> {
+/// Boots every machine and runs its tests there, on `soute` if that is built already: those whose name contains `filter` if
+/// there is one.
+pub fn run(profile: &str, soute: Option<PathBuf>, filter: Option<&str>) -> Result<()> {
     if !shell::is_root()? {
         bail!("the virtual machine's disks are made as root: run it as root");
     }
     packages::install(packages::VM)?;
     let base = Base::make()?;
     step("build for the virtual machine");
-    let soute = build_soute(profile)?;
+    let soute = soute.map_or_else(|| build_soute(profile), Ok)?;
     let built = disk::build(profile)?;
     let images = image::make_all()?;
     let scratch = Scratch::new("vm")?;

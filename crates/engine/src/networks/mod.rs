@@ -37,6 +37,7 @@ pub(crate) use inside::root_of;
 pub use inside::{Inside, Located, is_same_network, network_of, own_network};
 use mark::Mark;
 use ports::Reserved;
+pub(crate) use publish::takes_ports;
 pub use record::{Driver, NetworkRecord, Range, Vlan};
 pub use rules_hook::RulesHookError;
 pub(crate) use upkeep::{Kept, keep};

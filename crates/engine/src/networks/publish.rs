@@ -11,6 +11,17 @@ use crate::record::{Record, write_json};
 use crate::request::Network;
 use crate::{Engine, Status};
 
+/// Refuses a container that no port can lead into.
+pub(crate) fn takes_ports(record: &Record) -> Result<(), Error> {
+    match record.request.network {
+        Network::Networks(_) => Ok(()),
+        _ => Err(Error::Impossible(format!(
+            "container {} has no network of its own that ports could lead into: it was made with --network {}",
+            record.name, record.request.network
+        ))),
+    }
+}
+
 impl Engine {
     /// Takes ports back that lead to a container, and has others lead to it: now if it runs, and whenever it is started.
     /// All of it is done, or nothing. Gives what the user is to know of them.
@@ -24,12 +35,7 @@ impl Engine {
         remove: &[Wanted],
     ) -> Result<Vec<String>, Error> {
         let container = self.container(name)?;
-        if !matches!(container.record.request.network, Network::Networks(_)) {
-            return Err(Error::Impossible(format!(
-                "container {} has no network of its own that ports could lead into: it was made with --network {}",
-                container.record.name, container.record.request.network
-            )));
-        }
+        takes_ports(&container.record)?;
         let Status::Running(_) = container.status else {
             let _lock = super::lock(&self.places)?;
             self.rewrite_stopped(&container, |record| {

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// Deeper, no further branches are drawn: a user can make as deep a tree as the kernel holds.
+const DEEPEST: usize = 64;
+
 /// All of `parents`, each with its depth and the branches that are drawn before it: every one before its children, and these
 /// in their order. Whose parent is none of them is a root.
 pub(super) fn branches<K: Copy + Ord>(parents: &BTreeMap<K, Option<K>>) -> Vec<(K, usize, String)> {
@@ -18,6 +21,7 @@ pub(super) fn branches<K: Copy + Ord>(parents: &BTreeMap<K, Option<K>>) -> Vec<(
     while let Some((one, depth, before, last)) = left.pop() {
         let (here, below) = match (depth, last) {
             (0, _) => (String::new(), String::new()),
+            (DEEPEST.., _) => (before.clone(), before),
             (_, false) => (
                 format!("{before}\u{251c}\u{2500} "),
                 format!("{before}\u{2502}  "),

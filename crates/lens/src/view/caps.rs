@@ -125,6 +125,9 @@ impl Survey {
     }
 }
 
+/// What stands for all ids that the caller's user namespace does not map (/proc/sys/kernel/overflowuid).
+const OVERFLOW: u32 = 65534;
+
 /// As the kernel decides it (`cap_capable`): from the user namespace `asked` upwards, to that of a process which is in `own`
 /// and has the effective user `uid`.
 fn because(found: &Discovery, asked: NamespaceId, own: NamespaceId, uid: u32) -> Because {
@@ -140,9 +143,11 @@ fn because(found: &Discovery, asked: NamespaceId, own: NamespaceId, uid: u32) ->
         };
         match namespace.parent.id() {
             Some(parent) if parent == own => {
-                return match namespace.owner_uid == Some(uid) {
-                    true => Because::Owner,
-                    false => Because::Above,
+                return match namespace.owner_uid {
+                    // Of nobody that the caller has a number for: any two are alike.
+                    Some(OVERFLOW) if uid == OVERFLOW => Because::OutOfSight,
+                    Some(owner) if owner == uid => Because::Owner,
+                    _ => Because::Above,
                 };
             }
             Some(parent) => at = parent,

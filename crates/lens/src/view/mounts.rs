@@ -54,10 +54,14 @@ pub struct MountRow {
     pub fs_options: String,
     /// How mounts on it spread (mount_namespaces(7)).
     pub propagation: Propagation,
-    /// The mounts that it shares them with, here and in other namespaces.
+    /// The mounts that it shares them with, here and in other namespaces, the first hundred.
     pub peers: Vec<Peer>,
-    /// The mounts that receive what is mounted on it, and give nothing back.
+    /// How many they are.
+    pub npeers: usize,
+    /// The mounts that receive what is mounted on it, and give nothing back, the first hundred.
     pub slaves: Vec<Peer>,
+    /// How many they are.
+    pub nslaves: usize,
     /// The number of the mount that lies on the whole of it.
     pub covered_by: Option<u32>,
     /// The number of the mount that no path to it gets past.
@@ -88,6 +92,9 @@ pub struct Peer {
     /// Where, there.
     pub target: String,
 }
+
+/// Peers of a mount that are told one by one: a user can make a hundred thousand, of each of which all are peers.
+const MOST_PEERS: usize = 100;
 
 impl Survey {
     /// The mounts that process `pid` sees; with `container`, as the first process of that.
@@ -152,7 +159,7 @@ impl Survey {
             true => self.ties(ns, &entries)?,
             false => Ties::default(),
         };
-        let hidden = hidden(&entries);
+        let sight = sight(&entries);
         let parents: BTreeMap<u32, Option<u32>> = entries
             .iter()
             .map(|entry| (entry.id, Some(entry.parent)))
@@ -169,11 +176,20 @@ impl Survey {
                     ns: ns.inode,
                     target: target.clone(),
                 };
-                let tied = |to: &HashMap<u32, Vec<Peer>>| {
+                let tied = |to: &HashMap<u32, Vec<Peer>>, own: usize| -> (Vec<Peer>, usize) {
                     let group = propagation.shared.and_then(|group| to.get(&group));
-                    let all = group.into_iter().flatten();
-                    all.filter(|peer| **peer != this).cloned().collect()
+                    let group = group.map_or(&[][..], Vec::as_slice);
+                    let is_other = |peer: &&Peer| **peer != this;
+                    let some = group.iter().filter(is_other).take(MOST_PEERS);
+                    let some: Vec<Peer> = some.cloned().collect();
+                    let all = match some.len() < MOST_PEERS {
+                        true => some.len(),
+                        false => group.len() - own,
+                    };
+                    (some, all)
                 };
+                let (peers, npeers) = tied(&ties.peers, 1);
+                let (slaves, nslaves) = tied(&ties.slaves, 0);
                 Some(MountRow {
                     id,
                     parent: entry.parent,
@@ -184,10 +200,12 @@ impl Survey {
                     vfs_options: lossy(&entry.options),
                     fs_options: lossy(&entry.super_options),
                     propagation,
-                    peers: tied(&ties.peers),
-                    slaves: tied(&ties.slaves),
-                    covered_by: covered(&entries, entry),
-                    hidden_by: hidden.get(&id).copied(),
+                    peers,
+                    npeers,
+                    slaves,
+                    nslaves,
+                    covered_by: sight.covered.get(&id).copied(),
+                    hidden_by: sight.hidden.get(&id).copied(),
                     target,
                     branches: drawn,
                 })
@@ -262,61 +280,68 @@ fn propagation(entry: &MountEntry) -> Propagation {
     told
 }
 
-/// The mount on the root of `entry`, if there is one.
-fn covered(entries: &[MountEntry], entry: &MountEntry) -> Option<u32> {
-    let mut on_it = entries
-        .iter()
-        .filter(|other| other.parent == entry.id && other.id != entry.id);
-    let cover = on_it.find(|other| other.mount_point == entry.mount_point)?;
-    Some(cover.id)
+/// What is in the way of what.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sight {
+    /// Mounts with another on the whole of them, and which.
+    covered: HashMap<u32, u32>,
+    /// Mounts that no path leads to, and the one that is in the way.
+    hidden: HashMap<u32, u32>,
 }
 
-/// Those that no path leads to, each with the mount that is in the way.
-///
 /// A path enters every mount that it comes by. So a mount is out of reach if another, on the same mount, is at a folder that
-/// its own is in; and with it all that is on it.
-fn hidden(entries: &[MountEntry]) -> HashMap<u32, u32> {
-    let mut on: HashMap<u32, BTreeMap<&Path, u32>> = HashMap::new();
-    for entry in entries.iter().filter(|entry| entry.parent != entry.id) {
-        let places = on.entry(entry.parent).or_default();
-        places.insert(&entry.mount_point, entry.id);
-    }
-    let direct: HashMap<u32, u32> = entries
-        .iter()
-        .filter_map(|entry| {
-            let places = on.get(&entry.parent)?;
-            let mut above = entry.mount_point.ancestors().skip(1);
-            above.find_map(|folder| Some((entry.id, *places.get(folder)?)))
-        })
-        .collect();
-    let parents: HashMap<u32, u32> = entries
-        .iter()
-        .map(|entry| (entry.id, entry.parent))
-        .collect();
-    let mut hidden = HashMap::new();
+/// its own is in; and with it all that is on it. A path from the root begins beneath what is mounted on the root.
+fn sight(entries: &[MountEntry]) -> Sight {
+    let by_id: HashMap<u32, &MountEntry> = entries.iter().map(|entry| (entry.id, entry)).collect();
+    let parent = |entry: &MountEntry| {
+        let parent = by_id.get(&entry.parent);
+        parent.filter(|parent| parent.id != entry.id).copied()
+    };
+    let mut sight = Sight::default();
+    let mut on: HashMap<(u32, &Path), u32> = HashMap::new();
     for entry in entries {
-        // Up to the root, or as far as any tree goes: a kernel's has no circles, what is read meanwhile may.
-        let mut at = entry.id;
-        for _ in 0..entries.len() {
-            if let Some(by) = direct.get(&at) {
-                hidden.insert(entry.id, *by);
-                break;
-            }
-            match parents.get(&at) {
-                Some(parent) if *parent != at => at = *parent,
-                _ => break,
+        let Some(below) = parent(entry) else { continue };
+        let covers = below.mount_point == entry.mount_point;
+        if covers && parent(below).is_none() {
+            sight.hidden.insert(entry.id, below.id);
+            continue;
+        }
+        if covers {
+            sight.covered.insert(below.id, entry.id);
+        }
+        on.insert((below.id, &entry.mount_point), entry.id);
+    }
+    for entry in entries {
+        let mut above = entry.mount_point.ancestors().skip(1);
+        if let Some(by) = above.find_map(|folder| on.get(&(entry.parent, folder)))
+            && *by != entry.parent
+        {
+            sight.hidden.entry(entry.id).or_insert(*by);
+        }
+    }
+    // Down from those: each is looked at once.
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for entry in entries.iter().filter(|entry| entry.parent != entry.id) {
+        children.entry(entry.parent).or_default().push(entry.id);
+    }
+    let mut left: Vec<(u32, u32)> = sight.hidden.iter().map(|(id, by)| (*id, *by)).collect();
+    while let Some((id, by)) = left.pop() {
+        for child in children.get(&id).into_iter().flatten() {
+            if let std::collections::hash_map::Entry::Vacant(entry) = sight.hidden.entry(*child) {
+                entry.insert(by);
+                left.push((*child, by));
             }
         }
     }
-    hidden
+    sight
 }
 
 /// What a process finds at each place: of several mounts there the one on top, of those out of reach none.
 pub(super) fn visible_by_target(entries: &[MountEntry]) -> BTreeMap<String, String> {
-    let hidden = hidden(entries);
-    let seen = entries
-        .iter()
-        .filter(|entry| !hidden.contains_key(&entry.id) && covered(entries, entry).is_none());
+    let sight = sight(entries);
+    let seen = entries.iter().filter(|entry| {
+        !sight.hidden.contains_key(&entry.id) && !sight.covered.contains_key(&entry.id)
+    });
     let text = |entry: &MountEntry| {
         let root = match entry.root.as_slice() {
             b"/" => String::new(),
@@ -375,12 +400,12 @@ impl MountRow {
         } = self.propagation;
         let mut words = Vec::new();
         if let Some(group) = shared {
-            let count = |what: &str, tied: &[Peer]| match tied.len() {
+            let count = |what: &str, tied: usize| match tied {
                 0 => String::new(),
                 1 => format!(", 1 {what}"),
                 n => format!(", {n} {what}s"),
             };
-            let (peers, slaves) = (count("peer", &self.peers), count("slave", &self.slaves));
+            let (peers, slaves) = (count("peer", self.npeers), count("slave", self.nslaves));
             words.push(format!("shared {group}{peers}{slaves}"));
         }
         if let Some(group) = master {
@@ -422,19 +447,34 @@ mod tests {
             (8, 6, "/m/n/o"),
             (9, 1, "/mm"),
         ]);
-        let hidden = hidden(&entries);
-        let expected: HashMap<u32, u32> = [(3, 4), (6, 7), (8, 7)].into();
-        assert_eq!(hidden, expected);
-        let by_id = |id| entries.iter().find(|entry| entry.id == id).unwrap();
-        assert_eq!(covered(&entries, by_id(2)), Some(4));
-        assert_eq!(covered(&entries, by_id(1)), None);
+        let expected = Sight {
+            covered: [(2, 4)].into(),
+            hidden: [(3, 4), (6, 7), (8, 7)].into(),
+        };
+        assert_eq!(sight(&entries), expected);
     }
 
+    /// Paths begin at the root of the process, beneath what is mounted on it.
     #[test]
-    fn a_covered_root_hides_all_that_is_on_it() {
+    fn what_is_on_the_root_itself_is_out_of_reach() {
         let entries = entries(&[(1, 1, "/"), (2, 1, "/proc"), (3, 1, "/"), (4, 3, "/proc")]);
-        assert_eq!(hidden(&entries), [(2, 3)].into());
-        assert_eq!(covered(&entries, &entries[0]), Some(3));
+        let expected = Sight {
+            covered: HashMap::new(),
+            hidden: [(3, 1), (4, 1)].into(),
+        };
+        assert_eq!(sight(&entries), expected);
+    }
+
+    /// As many as a user can make, in a chain and side by side.
+    #[test]
+    fn a_hundred_thousand_are_looked_at_once() {
+        let line = |id: u32, parent: u32| format!("{id} {parent} 0:1 / /mnt rw - tmpfs x rw\n");
+        let chain: String = (1..100_000).map(|id| line(id, id - 1)).collect();
+        let entries = mountinfo(chain.as_bytes()).unwrap();
+        assert_eq!(sight(&entries).covered.len(), 99_998 - 1);
+        let parents = entries.iter().map(|entry| (entry.id, Some(entry.parent)));
+        let drawn = branches(&parents.collect());
+        assert!(drawn.iter().all(|(_, _, branches)| branches.len() < 500));
     }
 
     #[test]

@@ -5,34 +5,49 @@
 //! root, but for the folders of programs and libraries (hier(7)), in which the machine's are merged over those that were
 //! there, by an overlay that nothing can be written to. Where one cannot be made, the machine's alone are there.
 //!
+//! The loader reads /etc/ld.so.cache, which is the machine's then, and /etc/ld.so.preload, by which whoever writes the files
+//! there has his code in every program. [`Etc::Guarded`] takes that, too, at the price of an /etc that cannot be written to.
+//!
 //! Nothing of it is seen outside of the copy, and nothing is written to the files beneath.
 
 use std::collections::BTreeSet;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
+use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, OpenTreeFlags, UnmountFlags};
+use rustix::path::Arg as _;
 use soute_sys::mount::{MountAttr, NODEV, NOEXEC, NOSUID, PRIVATE, RDONLY, mount_setattr};
 use soute_sys::process::{flags, unshare};
 use soute_sys::{CallError, Called};
 
 use super::copy::names;
-use super::{clone_of_one, new_filesystem, place};
+use super::{clone_of_one, mask, new_filesystem, place};
+use crate::mountinfo::unescape;
 
 /// Folders of programs and libraries.
 const FOLDERS: [&CStr; 7] = [
     c"bin", c"lib", c"lib32", c"lib64", c"libx32", c"sbin", c"usr",
 ];
 
-/// Where the machine's folders are while the root is made.
-const SCRATCH: &str = ".machine";
+/// Links to programs of which there are several (update-alternatives(1)).
+const ALTERNATIVES: &str = "/etc/alternatives";
+const CACHE: &str = "/etc/ld.so.cache";
 
 /// The machine's own programs, taken along.
 #[derive(Debug)]
-pub(crate) struct Tools(Vec<(&'static CStr, Entry)>);
+pub(crate) struct Tools {
+    folders: Vec<(&'static CStr, Entry)>,
+    alternatives: Option<OwnedFd>,
+    cache: Option<OwnedFd>,
+    /// Where the machine has the program that is to run.
+    program: Option<CString>,
+}
 
 /// What the machine has of a name in its root.
 #[derive(Debug)]
@@ -43,10 +58,19 @@ enum Entry {
     Link(CString),
 }
 
+/// What becomes of /etc.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Etc {
+    /// It is what it was, but for the loader's list of libraries.
+    Theirs,
+    /// The loader and links to programs find there what the machine has, and nothing else; it cannot be written to.
+    Guarded,
+}
+
 impl Tools {
-    /// To be called where the machine's files are in sight.
-    pub(crate) fn take() -> Result<Self, CallError> {
-        let mut taken = Vec::new();
+    /// To be called where the machine's files are in sight. `program` is looked for in `path`, folders between colons.
+    pub(crate) fn take(program: &str, path: &str) -> Result<Self, CallError> {
+        let mut folders = Vec::new();
         for name in FOLDERS {
             let path = Path::new("/").join(name.to_string_lossy().as_ref());
             let stat = match rustix::fs::lstat(&path) {
@@ -59,37 +83,93 @@ impl Tools {
                     rustix::fs::readlink(&path, Vec::new())
                         .called(|| format!("readlink({path:?})"))?,
                 ),
-                FileType::Directory => {
-                    let tree = clone_of_one(&path)?;
-                    let attributes = MountAttr {
-                        set: RDONLY | NOSUID | NODEV,
-                        propagation: PRIVATE,
-                        ..MountAttr::default()
-                    };
-                    mount_setattr(&tree, false, &attributes)?;
-                    Entry::Folder(tree)
-                }
+                FileType::Directory => Entry::Folder(read_only(&path)?),
                 _ => continue,
             };
-            taken.push((name, entry));
+            folders.push((name, entry));
         }
-        Ok(Self(taken))
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(Self {
+            folders,
+            alternatives: match Path::new(ALTERNATIVES).is_dir() {
+                true => Some(read_only(Path::new(ALTERNATIVES))?),
+                false => None,
+            },
+            // Without one the loader looks into its own folders.
+            cache: rustix::fs::open(CACHE, flags, Mode::empty()).ok(),
+            program: found(program, path),
+        })
     }
 
     /// Of what was taken.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        self.0.iter().filter_map(|(_, entry)| match entry {
+        let folders = self.folders.iter().filter_map(|(_, entry)| match entry {
             Entry::Folder(tree) => Some(tree.as_raw_fd()),
             Entry::Link(_) => None,
-        })
+        });
+        let others = [&self.alternatives, &self.cache].into_iter().flatten();
+        folders.chain(others.map(AsRawFd::as_raw_fd))
+    }
+
+    /// Where the machine has the program that is to run, if it has it in one of these folders.
+    pub(crate) fn program(&self) -> Option<&CStr> {
+        self.program.as_deref()
     }
 }
 
+/// A clone of the folder's mount, detached.
+fn read_only(path: &Path) -> Result<OwnedFd, CallError> {
+    let tree = clone_of_one(path)?;
+    let attributes = MountAttr {
+        set: RDONLY | NOSUID | NODEV,
+        propagation: PRIVATE,
+        ..MountAttr::default()
+    };
+    mount_setattr(&tree, false, &attributes)?;
+    Ok(tree)
+}
+
+/// The file itself that the name leads to: links may lead elsewhere once the files around are others.
+fn found(program: &str, path: &str) -> Option<CString> {
+    let candidates: Vec<PathBuf> = match program.contains('/') {
+        true => vec![PathBuf::from(program)],
+        false => path
+            .split(':')
+            .map(|folder| Path::new(folder).join(program))
+            .collect(),
+    };
+    let is_program = |path: &Path| {
+        let metadata = std::fs::metadata(path);
+        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+    };
+    let real = candidates
+        .into_iter()
+        .filter(|path| path.is_absolute() && is_program(path))
+        .find_map(|path| std::fs::canonicalize(path).ok())?;
+    let folder = real.iter().nth(1)?;
+    let taken = FOLDERS
+        .iter()
+        .any(|name| name.to_bytes() == folder.as_bytes());
+    taken.then(|| CString::new(real.into_os_string().into_encoded_bytes()).ok())?
+}
+
+/// Where things are mounted, from the text of mountinfo.
+pub(crate) fn mount_points(mountinfo: &[u8]) -> Vec<PathBuf> {
+    let lines = mountinfo.split(|byte| *byte == b'\n');
+    let points = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    points
+        .map(|point| PathBuf::from(OsStr::from_bytes(&unescape(point))))
+        .collect()
+}
+
 /// Gives this process a mount namespace of its own, a copy, and in it `tools`; with `processes` also a new /proc, of the
-/// PID namespace that it is in. `owner`: user and group that the machine has for root in there, if they are others.
+/// PID namespace that it is in. `mounted` is where things were mounted; `owner`: user and group that the machine has for root
+/// in there, if they are others.
 pub(crate) fn lay_over(
-    tools: Tools,
+    tools: &Tools,
+    etc: Etc,
     processes: bool,
+    mounted: &[PathBuf],
     owner: Option<(u32, u32)>,
 ) -> Result<(), CallError> {
     unshare(flags::NEWNS)?;
@@ -101,43 +181,50 @@ pub(crate) fn lay_over(
     let old = rustix::fs::open("/", folder, Mode::empty()).called(|| "open(\"/\")".to_owned())?;
     let (uid, gid) = owner.unwrap_or((0, 0));
     let (uid, gid) = (uid.to_string(), gid.to_string());
-    let options = [
-        ("mode", "0755"),
-        ("uid", uid.as_str()),
-        ("gid", gid.as_str()),
-    ];
+    let mut options = vec![("mode", "0755")];
+    if owner.is_some() {
+        options.extend([("uid", uid.as_str()), ("gid", gid.as_str())]);
+    }
     let new = new_filesystem("tmpfs", &options, NOSUID | NODEV)?;
     // Paths that begin with a slash lead to the old root still, others to the new one.
     place::attach_root(&new)?;
     rustix::process::fchdir(&new).called(|| "fchdir(the new root)".to_owned())?;
 
-    make_folder(SCRATCH)?;
-    let mut laid = BTreeSet::new();
-    for (name, entry) in &tools.0 {
+    let there = names(&old, Path::new("/"))?;
+    let mut laying = Laying {
+        scratch: unused(&there),
+        old,
+        attached: Vec::new(),
+    };
+    make_folder(&laying.scratch)?;
+    let mut laid: BTreeSet<CString> = BTreeSet::new();
+    for (name, entry) in &tools.folders {
         if let Entry::Folder(tree) = entry {
-            let place = in_scratch(name);
-            make_folder(&place)?;
-            place::attach_root_at(tree, place.as_str())?;
+            laying.attach(name.to_bytes(), tree)?;
         }
     }
-    for (name, entry) in &tools.0 {
-        lay(name, entry, &old)?;
+    for (name, entry) in &tools.folders {
+        laying.lay(name, entry)?;
         laid.insert((*name).to_owned());
     }
-    for name in names(&old, Path::new("/"))? {
-        if !laid.contains(&name) {
-            bring(&old, &name)?;
-        }
+    let own_etc = laying.kind(c"etc")? == Some(FileType::Directory);
+    if own_etc && etc == Etc::Guarded {
+        laying.guard_etc(tools)?;
+        laid.insert(c"etc".to_owned());
     }
-    for (name, entry) in &tools.0 {
-        if let Entry::Folder(_) = entry {
-            let place = in_scratch(name);
-            rustix::mount::unmount(place.as_str(), UnmountFlags::DETACH)
-                .called(|| format!("umount2({place:?}, MNT_DETACH)"))?;
-            rustix::fs::rmdir(place.as_str()).called(|| format!("rmdir({place:?})"))?;
-        }
+    for name in there.iter().filter(|name| !laid.contains(*name)) {
+        laying.bring(name)?;
     }
-    rustix::fs::rmdir(SCRATCH).called(|| format!("rmdir({SCRATCH:?})"))?;
+    if own_etc
+        && etc == Etc::Theirs
+        && let Some(cache) = &tools.cache
+    {
+        cover_cache(cache)?;
+    }
+    for path in below(mounted, &laid) {
+        laying.bring_mount(path, &new)?;
+    }
+    laying.clear()?;
     if processes {
         match rustix::fs::mkdir("proc", Mode::from_raw_mode(0o555)) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -160,88 +247,321 @@ pub(crate) fn processes_here() -> Result<OwnedFd, CallError> {
     new_filesystem("proc", &[], NOSUID | NODEV | NOEXEC)
 }
 
-fn in_scratch(name: &CStr) -> String {
-    format!("{SCRATCH}/{}", name.to_string_lossy())
-}
-
-fn make_folder(path: &str) -> Result<(), CallError> {
-    rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)).called(|| format!("mkdir({path:?})"))
-}
-
-/// Puts what the machine has of `name` into the new root, over what the `old` one has.
-fn lay(name: &CStr, entry: &Entry, old: &OwnedFd) -> Result<(), CallError> {
-    let machine = match entry {
-        Entry::Folder(_) => Some(in_scratch(name)),
-        Entry::Link(target) => {
-            let target = target.to_string_lossy();
-            let target = target.trim_start_matches('/');
-            (target.starts_with("usr/") && !target.contains(".."))
-                .then(|| format!("{SCRATCH}/{target}"))
-        }
+/// The places below folders of the root that are in `laid`, but for those that are below another.
+fn below<'m>(mounted: &'m [PathBuf], laid: &BTreeSet<CString>) -> Vec<&'m Path> {
+    let is_below = |path: &&Path| {
+        let mut parts = path.iter().skip(1).map(OsStr::as_bytes);
+        let first = parts.next().unwrap_or_default();
+        laid.iter().any(|name| name.to_bytes() == first) && parts.next().is_some()
     };
-    let is_folder = kind(old, name)? == Some(FileType::Directory);
-    match (entry, machine) {
-        (Entry::Link(target), _) if !is_folder => {
-            rustix::fs::symlink(target, name).called(|| format!("symlink({target:?}, {name:?})"))
+    let mut all: Vec<&Path> = mounted
+        .iter()
+        .map(PathBuf::as_path)
+        .filter(is_below)
+        .collect();
+    // Each before those that are below it.
+    all.sort_unstable();
+    let mut topmost: Vec<&Path> = Vec::new();
+    for path in all {
+        if !topmost.last().is_some_and(|last| path.starts_with(last)) {
+            topmost.push(path);
         }
-        // A link that leads elsewhere: what is there is left as it is.
-        (_, None) => bring(old, name),
-        (_, Some(machine)) => {
-            let name = name.to_string_lossy();
-            make_folder(&name)?;
-            let tree = match is_folder {
-                true => merged(&machine, &format!("/{name}"))?,
-                false => clone_of_one(Path::new(&machine))?,
-            };
-            place::attach_root_at(&tree, name.as_ref())
+    }
+    topmost
+}
+
+/// A name that the old root has not.
+fn unused(there: &[CString]) -> String {
+    let mut name = ".soute".to_owned();
+    while there
+        .iter()
+        .any(|other| other.to_bytes() == name.as_bytes())
+    {
+        name.push('_');
+    }
+    name
+}
+
+fn make_folder(path: impl rustix::path::Arg + Copy) -> Result<(), CallError> {
+    let text = || path.to_string_lossy().into_owned();
+    rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)).called(|| format!("mkdir({:?})", text()))
+}
+
+fn make_file(path: impl rustix::path::Arg + Copy) -> Result<OwnedFd, CallError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let text = || path.to_string_lossy().into_owned();
+    rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))
+        .called(|| format!("open({:?}, O_CREAT)", text()))
+}
+
+/// The machine's list of libraries over the one that is there; where there is none, the loader looks into its own folders.
+fn cover_cache(cache: &OwnedFd) -> Result<(), CallError> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(there) = rustix::fs::open("etc/ld.so.cache", flags, Mode::empty()) else {
+        return Ok(());
+    };
+    // In a tmpfs of its own: the file's own mount is the machine's, and not this namespace's to clone.
+    let memory = new_filesystem("tmpfs", &[("mode", "0700")], NOSUID | NODEV)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+    let copy = rustix::fs::openat(&memory, "cache", flags, Mode::from_raw_mode(0o644))
+        .called(|| "openat(tmpfs, \"cache\", O_CREAT)".to_owned())?;
+    copied(cache, copy)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = match rustix::mount::open_tree(&memory, "cache", flags) {
+        Ok(tree) => tree,
+        // Of a detached mount none is cloned before Linux 6.15.
+        Err(Errno::INVAL) => return Ok(()),
+        Err(e) => return Err(CallError::new("open_tree(tmpfs, \"cache\", CLONE)", e)),
+    };
+    mask::attach(&tree, &there, "/etc/ld.so.cache")
+}
+
+fn copied(from: &OwnedFd, to: OwnedFd) -> Result<(), CallError> {
+    let call = || "copying /etc/ld.so.cache".to_owned();
+    let mut from = File::from(from.try_clone().called(call)?);
+    std::io::copy(&mut from, &mut File::from(to)).called(call)?;
+    Ok(())
+}
+
+/// The new root on its way.
+struct Laying {
+    /// The folder in it where layers are meanwhile.
+    scratch: String,
+    old: OwnedFd,
+    /// What is mounted there.
+    attached: Vec<PathBuf>,
+}
+
+impl Laying {
+    /// Attaches a layer in the scratch.
+    fn attach(&mut self, name: &[u8], tree: &OwnedFd) -> Result<PathBuf, CallError> {
+        let place = Path::new(&self.scratch).join(OsStr::from_bytes(name));
+        make_folder(&place)?;
+        place::attach_root_at(tree, &place)?;
+        self.attached.push(place.clone());
+        Ok(place)
+    }
+
+    fn kind(&self, name: &CStr) -> Result<Option<FileType>, CallError> {
+        match rustix::fs::statat(&self.old, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(CallError::new(
+                format!("fstatat(root, {:?})", name.to_string_lossy()),
+                e,
+            )),
         }
+    }
+
+    /// A clone of what the old root has of `name`, with what is mounted there; `None`: it cannot be had (any more).
+    fn clone_of(&self, name: &CStr) -> Result<Option<OwnedFd>, CallError> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE
+            | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+        match rustix::mount::open_tree(&self.old, name, flags) {
+            Ok(tree) => Ok(Some(tree)),
+            // It has gone, or is not to be bound elsewhere (MS_UNBINDABLE).
+            Err(Errno::NOENT | Errno::INVAL | Errno::PERM) => Ok(None),
+            Err(e) => Err(CallError::new(
+                format!(
+                    "open_tree(root, {:?}, CLONE | RECURSIVE)",
+                    name.to_string_lossy()
+                ),
+                e,
+            )),
+        }
+    }
+
+    /// Puts what the machine has of `name` into the new root, over what the old one has.
+    fn lay(&mut self, name: &'static CStr, entry: &Entry) -> Result<(), CallError> {
+        let scratch = Path::new(&self.scratch);
+        let machine = match entry {
+            Entry::Folder(_) => Some(scratch.join(OsStr::from_bytes(name.to_bytes()))),
+            Entry::Link(target) => {
+                let target = target.to_string_lossy();
+                let target = target.trim_start_matches('/');
+                (target.starts_with("usr/") && !target.contains("..")).then(|| scratch.join(target))
+            }
+        };
+        let is_folder = self.kind(name)? == Some(FileType::Directory);
+        match (entry, machine) {
+            (Entry::Link(target), _) if !is_folder => rustix::fs::symlink(target, name)
+                .called(|| format!("symlink({target:?}, {name:?})")),
+            // A link that leads elsewhere: what is there is left as it is.
+            (_, None) => self.bring(name),
+            (_, Some(machine)) => {
+                make_folder(name)?;
+                let tree = match is_folder {
+                    true => self.merged(&machine, name)?,
+                    false => clone_of_one(&machine)?,
+                };
+                place::attach_root_at(&tree, name)
+            }
+        }
+    }
+
+    /// The folder `machine` over what the old root has of `name`, which must still be a folder.
+    fn merged(&mut self, machine: &Path, name: &CStr) -> Result<OwnedFd, CallError> {
+        let alone = |_| clone_of_one(machine);
+        let Some(own) = self.clone_of(name)? else {
+            return clone_of_one(machine);
+        };
+        let own = match self.attach(&[b"own-", name.to_bytes()].concat(), &own) {
+            Ok(own) => own,
+            // It is no folder any more.
+            Err(e) if e.errno() == Errno::NOTDIR => return clone_of_one(machine),
+            Err(e) => return Err(e),
+        };
+        let lower = format!("{}:{}", machine.display(), own.display());
+        let options = [("lowerdir", lower.as_str())];
+        // One file system too many upon another; or mounts below it that are not to be taken off.
+        new_filesystem("overlay", &options, RDONLY | NOSUID | NODEV).or_else(alone)
+    }
+
+    /// The machine's links and list of libraries over /etc, and nothing that is loaded into every program.
+    fn guard_etc(&mut self, tools: &Tools) -> Result<(), CallError> {
+        // A file system of its own, which stays when the scratch goes.
+        let memory = new_filesystem("tmpfs", &[("mode", "0755")], NOSUID | NODEV)?;
+        let layer = self.attach(b"etc", &memory)?;
+        drop(make_file(&layer.join("ld.so.preload"))?);
+        let cache = make_file(&layer.join("ld.so.cache"))?;
+        if let Some(list) = &tools.cache {
+            copied(list, cache)?;
+        }
+        if let Some(alternatives) = &tools.alternatives {
+            let folder = layer.join("alternatives");
+            make_folder(&folder)?;
+            // A detached mount is no place that paths lead to: its names are read by descriptor.
+            let readable = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let call = || format!("openat({ALTERNATIVES})");
+            let list =
+                rustix::fs::openat(alternatives, ".", readable, Mode::empty()).called(call)?;
+            for name in names(&list, Path::new(ALTERNATIVES))? {
+                if let Ok(target) = rustix::fs::readlinkat(&list, &name, Vec::new()) {
+                    let link = folder.join(OsStr::from_bytes(name.to_bytes()));
+                    rustix::fs::symlink(&target, &link)
+                        .called(|| format!("symlink({target:?}, {link:?})"))?;
+                }
+            }
+        }
+        make_folder("etc")?;
+        let tree = self.merged(&layer, c"etc")?;
+        place::attach_root_at(&tree, "etc")
+    }
+
+    /// Brings `name` from the old root into the new one, with all that is mounted there.
+    fn bring(&self, name: &CStr) -> Result<(), CallError> {
+        let at = || name.to_string_lossy().into_owned();
+        match self.kind(name)? {
+            // It has gone meanwhile.
+            None => return Ok(()),
+            Some(FileType::Symlink) => {
+                return match rustix::fs::readlinkat(&self.old, name, Vec::new()) {
+                    Ok(target) => rustix::fs::symlink(&target, name)
+                        .called(|| format!("symlink({target:?}, {:?})", at())),
+                    Err(Errno::NOENT | Errno::INVAL) => Ok(()),
+                    Err(e) => Err(CallError::new(format!("readlinkat(root, {:?})", at()), e)),
+                };
+            }
+            Some(FileType::Directory) => make_folder(name)?,
+            Some(_) => drop(make_file(name)?),
+        }
+        let Some(tree) = self.clone_of(name)? else {
+            return Ok(());
+        };
+        match place::attach_root_at(&tree, name) {
+            // It has become another kind of file meanwhile.
+            Err(e) if e.errno() == Errno::NOTDIR => Ok(()),
+            attached => attached,
+        }
+    }
+
+    /// What is mounted at `path`, below a folder that was merged, and is no part of its layer.
+    fn bring_mount(&self, path: &Path, new: &OwnedFd) -> Result<(), CallError> {
+        let straight =
+            ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
+        let relative = path.strip_prefix("/").unwrap_or(path);
+        let open = |root: &OwnedFd| {
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            rustix::fs::openat2(root, relative, flags, Mode::empty(), straight)
+        };
+        // Not there in the merged folder, or not a path any more that it was.
+        let (Ok(from), Ok(to)) = (open(&self.old), open(new)) else {
+            return Ok(());
+        };
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE
+            | OpenTreeFlags::AT_EMPTY_PATH;
+        match rustix::mount::open_tree(&from, "", flags) {
+            Ok(tree) => match mask::attach(&tree, &to, &path.to_string_lossy()) {
+                // A folder over a file.
+                Err(e) if e.errno() == Errno::NOTDIR => Ok(()),
+                attached => attached,
+            },
+            Err(Errno::INVAL | Errno::PERM) => Ok(()),
+            Err(e) => Err(CallError::new(
+                format!("open_tree({path:?}, CLONE | RECURSIVE)"),
+                e,
+            )),
+        }
+    }
+
+    /// Takes the scratch away.
+    fn clear(self) -> Result<(), CallError> {
+        for place in self.attached.iter().rev() {
+            rustix::mount::unmount(place, UnmountFlags::DETACH)
+                .called(|| format!("umount2({place:?}, MNT_DETACH)"))?;
+        }
+        std::fs::remove_dir_all(&self.scratch).called(|| format!("removing {:?}", self.scratch))
     }
 }
 
-/// The folder `machine` over the folder `own`.
-fn merged(machine: &str, own: &str) -> Result<OwnedFd, CallError> {
-    let lower = format!("{machine}:{own}");
-    new_filesystem("overlay", &[("lowerdir", &lower)], RDONLY | NOSUID | NODEV)
-        // One file system too many upon another, or none that can be below.
-        .or_else(|_| clone_of_one(Path::new(machine)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Brings `name` from the `old` root into the new one, with all that is mounted there.
-fn bring(old: &OwnedFd, name: &CStr) -> Result<(), CallError> {
-    let at = || name.to_string_lossy().into_owned();
-    match kind(old, name)? {
-        // It has gone meanwhile.
-        None => return Ok(()),
-        Some(FileType::Symlink) => {
-            let target = rustix::fs::readlinkat(old, name, Vec::new())
-                .called(|| format!("readlinkat(root, {:?})", at()))?;
-            return rustix::fs::symlink(&target, name)
-                .called(|| format!("symlink({target:?}, {:?})", at()));
-        }
-        Some(FileType::Directory) => make_folder(&at())?,
-        Some(_) => {
-            let mode: RawMode = 0o444;
-            let kind = FileType::RegularFile;
-            rustix::fs::mknodat(CWD, name, kind, Mode::from_raw_mode(mode), 0)
-                .called(|| format!("mknodat({:?})", at()))?;
-        }
+    #[test]
+    fn a_program_is_found_where_it_is_itself() {
+        let path = "/nowhere:relative:/usr/bin:/bin";
+        let sh = found("sh", path).unwrap();
+        let real = std::fs::canonicalize("/bin/sh").unwrap();
+        assert_eq!(sh.to_bytes(), real.as_os_str().as_bytes());
+        assert_eq!(found("/bin/sh", ""), Some(sh));
+        assert_eq!(found("no-such-program", path), None);
+        assert_eq!(found("./sh", path), None);
+        // A file that nobody can execute, and one in a folder that is not taken along.
+        assert_eq!(found("/etc/passwd", path), None);
     }
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE
-        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-    let tree = rustix::mount::open_tree(old, name, flags)
-        .called(|| format!("open_tree(root, {:?}, CLONE | RECURSIVE)", at()))?;
-    place::attach_root_at(&tree, name)
-}
 
-fn kind(old: &OwnedFd, name: &CStr) -> Result<Option<FileType>, CallError> {
-    match rustix::fs::statat(old, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
-        Err(Errno::NOENT) => Ok(None),
-        Err(e) => Err(CallError::new(
-            format!("fstatat(root, {:?})", name.to_string_lossy()),
-            e,
-        )),
+    #[test]
+    fn places_of_mounts_are_read() {
+        let text = b"1 0 0:1 / / rw - tmpfs x rw\n2 1 0:1 / /a\\040b rw - tmpfs x rw\n";
+        assert_eq!(mount_points(text), [Path::new("/"), Path::new("/a b")]);
+    }
+
+    #[test]
+    fn mounts_below_a_folder_are_brought_once() {
+        let mounted = [
+            "/",
+            "/usr",
+            "/usr/a",
+            "/usr/a/b",
+            "/usr/a",
+            "/usr/ab",
+            "/etc/hosts",
+            "/usr/a-b/c",
+        ];
+        let mounted = mounted.map(PathBuf::from);
+        let laid = BTreeSet::from([c"usr".to_owned()]);
+        let expected = ["/usr/a", "/usr/a-b/c", "/usr/ab"].map(Path::new);
+        assert_eq!(below(&mounted, &laid), expected);
+    }
+
+    #[test]
+    fn the_scratch_is_nobodys() {
+        let there = [c".soute".to_owned(), c".soute_".to_owned()];
+        assert_eq!(unused(&there), ".soute__");
     }
 }

@@ -29,6 +29,7 @@ use crate::cgroups::Cgroup;
 use crate::executable;
 use crate::hooks::{HookState, Status};
 use crate::mounts::mask;
+use crate::mounts::root::Root;
 use crate::plan::Process;
 
 /// Which of its namespaces a container does not share with the caller.
@@ -378,18 +379,7 @@ fn set_up(
         super::init::become_root()?;
     }
     let root = mask::open_root().step("the container's root")?;
-    let mut made = [false; 3];
-    if let Some((rows, columns)) = process.terminal {
-        let (master, terminal) = console::pair(&root, rows, columns).step("the terminal")?;
-        console::own(&terminal).step("the terminal")?;
-        channel
-            .send(b"T", &[master.as_fd()])
-            .step("handing out the terminal")?;
-        made = [true; 3];
-    } else if let Some((stdio, pipes)) = stdio {
-        stdio::place(&stdio)?;
-        made = pipes;
-    }
+    let made = place_standard_files(&root, process, channel, stdio)?;
     let label = Label::of(&process.attributes)?;
     let identity = user::resolve(&root, &process.user)?;
     let program = Program::new(&process.args, &process.env)?;
@@ -398,6 +388,31 @@ fn set_up(
         stdio::own(&identity, made)?;
     }
     Ok((identity, program, label))
+}
+
+/// Gives the process a terminal of `root`'s, if it is to have one, or else its standard files. Gives which of them are the
+/// engine's own, for the program's user to own.
+pub(super) fn place_standard_files(
+    root: &Root,
+    process: &Process,
+    channel: &Channel,
+    stdio: Option<(Stdio, [bool; 3])>,
+) -> Result<[bool; 3], Failure> {
+    if let Some((rows, columns)) = process.terminal {
+        let (master, terminal) = console::pair(root, rows, columns).step("the terminal")?;
+        console::own(&terminal).step("the terminal")?;
+        channel
+            .send(b"T", &[master.as_fd()])
+            .step("handing out the terminal")?;
+        return Ok([true; 3]);
+    }
+    match stdio {
+        Some((stdio, pipes)) => {
+            stdio::place(&stdio)?;
+            Ok(pipes)
+        }
+        None => Ok([false; 3]),
+    }
 }
 
 /// The process, perhaps a terminal, and the end of file that says that the program runs.

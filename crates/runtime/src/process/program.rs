@@ -57,6 +57,11 @@ impl Program {
         })
     }
 
+    /// It is this file, wherever one of its name is found.
+    pub(crate) fn is_at(&mut self, path: &CStr) {
+        self.candidates = vec![path.to_owned()];
+    }
+
     /// Adds `NAME=VALUE` to the environment unless NAME is set.
     pub(crate) fn default_env(&mut self, name: &str, value: &str) -> Result<(), Failure> {
         let prefix = format!("{name}=");

@@ -4,23 +4,26 @@
 //! program has all rights that its user can have there, and where there is no such program the machine's own are laid
 //! over the files ([`crate::mounts::tools`]).
 
+use std::io::Read as _;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountPropagationFlags;
 use soute_sys::process::{Cloned, clone3, exit_now, flags};
 use soute_sys::{CallError, Called};
 
 use super::channel::Channel;
-use super::enter::{Entered, by_way_of_others};
+use super::enter::{Entered, by_way_of_others, place_standard_files};
 use super::failure::{Failure, FailureKind, Step};
 use super::privileges::Door;
-use super::program::Program;
+use super::program::{DEFAULT_PATH, Program};
 use super::spawn::Stdio;
 use super::stdio::{self, Standard};
-use super::{console, directory, privileges, user};
+use super::{directory, privileges, user};
 use crate::cgroups::Cgroup;
-use crate::mounts::tools::{self, Tools};
+use crate::mounts::tools::{self, Etc, Tools};
 use crate::mounts::{mask, place};
 use crate::plan::Process;
 
@@ -84,6 +87,7 @@ fn in_between(
     stdio: Option<(Stdio, [bool; 3])>,
 ) -> ! {
     let mut tools = None;
+    let mut mounted = None;
     let entered = (|| {
         // Before the first thing in there can look at us.
         privileges::leave_caller(false)?;
@@ -93,14 +97,19 @@ fn in_between(
                 .map_err(|e| Failure::setup("joining the cgroups", e))?;
         }
         if visit.tools != Whose::Own && visit.enters(flags::NEWNS) {
-            // As long as they are in sight.
-            tools = Some(Tools::take().step("the machine's own programs")?);
+            // As long as they are in sight. Whoever may not take them may not need them.
+            let program = process.args.first().map_or("", String::as_str);
+            tools = Some(Tools::take(program, path_of(process)));
         }
+        let proc = tools.as_ref().map(|_| machines_proc()).transpose()?;
         let user_is_left = enter_all(visit)?;
+        // As this process sees it, by the /proc of where it comes from.
+        mounted = proc.map(|proc| mount_points_by(&proc)).transpose()?;
         let mut kept = vec![channel.as_fd().as_raw_fd()];
         let files = stdio.iter().flat_map(|(files, _)| files);
         kept.extend(files.map(AsRawFd::as_raw_fd));
-        kept.extend(tools.iter().flat_map(Tools::descriptors));
+        let taken = tools.iter().filter_map(|taken| taken.as_ref().ok());
+        kept.extend(taken.flat_map(Tools::descriptors));
         kept.extend(visit.root.iter().map(AsRawFd::as_raw_fd));
         let user = visit.namespaces.iter();
         let user = user.filter(|(kind, _)| user_is_left && *kind == flags::NEWUSER);
@@ -112,7 +121,14 @@ fn in_between(
         Ok::<_, Failure>((cloned, user))
     })();
     match entered {
-        Ok((Cloned::Child, user)) => match set_up(visit, process, channel, stdio, tools, user) {
+        Ok((Cloned::Child, user)) => match set_up(
+            visit,
+            process,
+            channel,
+            stdio,
+            tools.map(|tools| (tools, mounted.unwrap_or_default())),
+            user,
+        ) {
             Ok((identity, program)) => Door {
                 channel,
                 tied: false,
@@ -148,14 +164,14 @@ fn enter_all(visit: &Visit) -> Result<bool, Failure> {
     let (mounts, others): (Vec<_>, Vec<_>) = others
         .into_iter()
         .partition(|(kind, _)| *kind == flags::NEWNS);
-    for one in others.into_iter().chain(mounts) {
-        match enter(one) {
+    for (kind, namespace) in others.into_iter().chain(mounts) {
+        match enter(*kind, namespace) {
             Err(e) if e.errno() == Errno::PERM && user_is_left => {
                 user.iter()
-                    .try_for_each(|user| enter(user))
+                    .try_for_each(|(kind, user)| enter(*kind, user))
                     .map_err(not_entered)?;
                 user_is_left = false;
-                enter(one).map_err(not_entered)?;
+                enter(*kind, namespace).map_err(not_entered)?;
             }
             entered => entered.map_err(not_entered)?,
         }
@@ -163,9 +179,9 @@ fn enter_all(visit: &Visit) -> Result<bool, Failure> {
     Ok(user_is_left)
 }
 
-fn enter((kind, namespace): &(u64, OwnedFd)) -> Result<(), CallError> {
+fn enter(kind: u64, namespace: &OwnedFd) -> Result<(), CallError> {
     rustix::thread::move_into_link_name_space(namespace.as_fd(), None)
-        .called(|| format!("setns({})", name_of(*kind)))
+        .called(|| format!("setns({})", name_of(kind)))
 }
 
 fn not_entered(e: CallError) -> Failure {
@@ -191,18 +207,29 @@ fn set_up(
     process: &Process,
     channel: &Channel,
     stdio: Option<(Stdio, [bool; 3])>,
-    tools: Option<Tools>,
+    tools: Option<(Result<Tools, CallError>, Vec<PathBuf>)>,
     user: Option<&OwnedFd>,
 ) -> Result<(user::Identity, Program), Failure> {
     rustix::process::setsid()
         .called(|| "setsid()".to_owned())
         .step("a new session")?;
     let mounts = visit.enters(flags::NEWNS);
-    let program = Program::new(&process.args, &process.env)?;
+    let mut program = Program::new(&process.args, &process.env)?;
     match tools.filter(|_| visit.tools == Whose::Machine || is_missing(&program)) {
-        Some(tools) => {
-            tools::lay_over(tools, visit.enters(flags::NEWPID), visit.root_ids)
-                .step("laying the machine's programs over the files")?;
+        Some((tools, mounted)) => {
+            let step = "laying the machine's programs over the files";
+            let tools = tools.step(step)?;
+            let etc = match visit.tools {
+                Whose::Machine => Etc::Guarded,
+                _ => Etc::Theirs,
+            };
+            // In the user namespace already, its root is this process.
+            let owner = visit.root_ids.filter(|_| user.is_some());
+            let processes = visit.enters(flags::NEWPID);
+            tools::lay_over(&tools, etc, processes, &mounted, owner).step(step)?;
+            if let Some(path) = tools.program() {
+                program.is_at(path);
+            }
         }
         None if !mounts && visit.enters(flags::NEWPID) => see_processes()?,
         None => {}
@@ -211,24 +238,13 @@ fn set_up(
         change_root(root).step("the root folder")?;
     }
     if let Some(user) = user {
-        enter(&(flags::NEWUSER, user.try_clone().map_err(duplicated)?)).map_err(not_entered)?;
+        enter(flags::NEWUSER, user).map_err(not_entered)?;
     }
     if visit.enters(flags::NEWUSER) {
         become_root()?;
     }
     let root = mask::open_root().step("the root folder")?;
-    let mut made = [false; 3];
-    if let Some((rows, columns)) = process.terminal {
-        let (master, terminal) = console::pair(&root, rows, columns).step("the terminal")?;
-        console::own(&terminal).step("the terminal")?;
-        channel
-            .send(b"T", &[master.as_fd()])
-            .step("handing out the terminal")?;
-        made = [true; 3];
-    } else if let Some((stdio, pipes)) = stdio {
-        stdio::place(&stdio)?;
-        made = pipes;
-    }
+    let made = place_standard_files(&root, process, channel, stdio)?;
     let identity = user::resolve(&root, &process.user)?;
     match &visit.working_directory {
         Some(path) => directory::enter(&root, path, false)?,
@@ -262,8 +278,31 @@ fn change_root(root: &OwnedFd) -> Result<(), CallError> {
         .called(|| "chroot(the root folder)".to_owned())
 }
 
-fn duplicated(e: std::io::Error) -> Failure {
-    Failure::setup("entering the namespaces", e)
+/// The folders that its program is looked for in.
+fn path_of(process: &Process) -> &str {
+    let mut path = process.env.iter().rev();
+    path.find_map(|entry| entry.strip_prefix("PATH="))
+        .unwrap_or(DEFAULT_PATH)
+}
+
+fn machines_proc() -> Result<OwnedFd, Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open("/proc", flags, Mode::empty())
+        .called(|| "open(\"/proc\")".to_owned())
+        .step("looking at what is mounted")
+}
+
+fn mount_points_by(proc: &OwnedFd) -> Result<Vec<PathBuf>, Failure> {
+    let step = "looking at what is mounted";
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let call = || "read(/proc/self/mountinfo)".to_owned();
+    let file = rustix::fs::openat(proc, "self/mountinfo", flags, Mode::empty());
+    let mut text = Vec::new();
+    std::fs::File::from(file.called(call).step(step)?)
+        .read_to_end(&mut text)
+        .called(call)
+        .step(step)?;
+    Ok(tools::mount_points(&text))
 }
 
 fn is_missing(program: &Program) -> bool {

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use soute_engine::{Engine, Error, Places};
 use soute_lens::proc::{Look, Proc, ProcessFolder};
 use soute_lens::{IdMaps, Kind, relations};
-use soute_runtime::capabilities::{CapSet, kernel_last_cap};
+use soute_runtime::capabilities::{CapSet, Capabilities, kernel_last_cap};
 use soute_runtime::executable::{EXECUTABLE, put_out_of_reach};
 use soute_runtime::plan::{Grant, Process, User};
 use soute_runtime::process::attributes::Attributes;
@@ -39,7 +39,8 @@ pub struct Enter {
     user: Option<String>,
 
     /// Whose programs are run in a mount namespace: those that are there (own), the machine's where there is none of that
-    /// name (auto), or the machine's first of all (machine). The machine's are seen by this program alone
+    /// name (auto), or the machine's alone where it has one (machine), with an /etc that cannot be written to. The machine's are
+    /// seen by this program alone, which cannot write to /usr and the like then
     #[arg(long, value_name = "WHOSE", value_enum, default_value = "auto")]
     tools: Tools,
 
@@ -97,6 +98,23 @@ struct Entered {
     container: Option<String>,
 }
 
+impl Entered {
+    /// One after the other was looked at; a process that changes its namespaces meanwhile would have us in an odd mix of both.
+    fn is_unchanged(&self) -> Result<()> {
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        for (kind, namespace) in &self.namespaces {
+            let now = process.namespace(kind.name())?.seen();
+            ensure!(
+                now == Some(relations::identity(namespace)?),
+                "the target has left its {kind} namespace meanwhile, or has ended"
+            );
+        }
+        Ok(())
+    }
+}
+
 impl CommandLine for Enter {
     const USAGE: &'static str = "[OPTIONS] TARGET [COMMAND [ARG]...]";
     const FAILURE: u8 = 125;
@@ -111,9 +129,10 @@ impl CommandLine for Enter {
             command => command,
         };
         let entered = self.entered(word, places)?;
-        let enters = |kind| entered.namespaces.iter().any(|(other, _)| *other == kind);
+        let enters = |kind: Kind| entered.namespaces.iter().any(|(other, _)| *other == kind);
         let maps = entered.process.as_ref().map(IdMaps::read).transpose()?;
         let maps = maps.flatten().filter(|_| enters(Kind::User));
+        entered.is_unchanged()?;
         // What is there may read our executable, and could write it where its owner is somebody.
         if enters(Kind::Pid) && !owner_is_nobody(maps.as_ref())? {
             put_out_of_reach()?;
@@ -130,11 +149,18 @@ impl CommandLine for Enter {
             working_directory: String::new(),
             user: self.identity(enters(Kind::User))?,
             umask: 0o022,
-            grant: Grant::AtMost(match enters(Kind::User) {
-                true => CapSet::up_to(kernel_last_cap()?),
-                false => CapSet::own_effective(),
-            }),
-            no_new_privileges: false,
+            grant: match (enters(Kind::User), CapSet::own_effective()) {
+                (true, _) => Grant::AtMost(CapSet::up_to(kernel_last_cap()?)),
+                // Who has none cannot even give some up.
+                (false, none) if none == CapSet::default() => Grant::Exactly(Capabilities {
+                    bounding: CapSet::up_to(kernel_last_cap()?),
+                    ..Capabilities::default()
+                }),
+                (false, own) => Grant::AtMost(own),
+            },
+            // Without capabilities it can be taken over by any process of its user's there, and the target's own setuid
+            // programs would give that one ours.
+            no_new_privileges: self.user.is_some() && enters(Kind::Mnt) && !enters(Kind::User),
             seccomp: None,
             rlimits: Vec::new(),
             oom_score_adj: None,
@@ -156,6 +182,10 @@ impl CommandLine for Enter {
             true => None,
             false => Some(standard_files(true, true)?),
         };
+        ensure!(
+            !(self.chroot && self.tools == Tools::Machine),
+            "--chroot goes to the target's files, --tools machine lays the machine's over them: one of them"
+        );
         let root = match (&entered.process, self.chroot) {
             (Some(process), true) => Some(
                 rustix::fs::openat(
@@ -181,6 +211,7 @@ impl CommandLine for Enter {
                 .collect(),
             tools: match self.tools {
                 Tools::Own => Whose::Own,
+                Tools::Auto if self.chroot => Whose::Own,
                 Tools::Auto => Whose::OwnOrMachine,
                 Tools::Machine => Whose::Machine,
             },
@@ -205,8 +236,14 @@ impl Enter {
                 let Look::Seen(process) = Proc::open()?.process(pid)? else {
                     bail!("there is no process {pid}");
                 };
+                let namespaces = self.namespaces_of(pid, &process)?;
+                // A name is anybody's to take, and a number anybody's to get: what shares all with us is no container.
+                ensure!(
+                    container.is_none() || !namespaces.is_empty() || !self.ns.is_empty(),
+                    "{word}: its first process, {pid}, is in all namespaces that this one is in: there is nothing to enter"
+                );
                 return Ok(Entered {
-                    namespaces: self.namespaces_of(pid, &process)?,
+                    namespaces,
                     process: Some(process),
                     container: container.map(|container| container.id),
                 });

@@ -60,7 +60,10 @@ fn of_others(name: &str) -> Result<Option<ResolvedContainer>> {
         );
     }
     Ok(found.pop().map(|(init_pid, container)| ResolvedContainer {
-        name: container.to_string(),
+        name: container
+            .name
+            .clone()
+            .unwrap_or_else(|| container.id.clone()),
         id: container.id,
         init_pid,
     }))

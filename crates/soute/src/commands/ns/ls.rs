@@ -1,5 +1,6 @@
 //! `soute ns ls`: all namespaces that can be found from here.
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use anyhow::Result;
@@ -45,11 +46,16 @@ pub(super) fn run(args: &LsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> R
         descriptors: args.all,
     };
     let mut list = Survey::new(scope)?.list(&args.kinds)?;
+    let mut names: HashMap<String, Option<String>> = HashMap::new();
     let containers = list.namespaces.iter_mut();
     for own in containers.filter_map(|row| row.container.as_mut()) {
-        if own.engine == Maker::Soute && own.name.is_none() {
-            // Of another soute, with folders elsewhere, or one that may not be asked: then by its id.
-            own.name = resolve(&own.id).ok().flatten().map(|found| found.name);
+        if own.engine == Maker::Soute {
+            // Of another soute, with folders elsewhere, or one that may not be asked: then its id is shown.
+            let name = names.entry(own.id.clone()).or_insert_with(|| {
+                let found = resolve(&own.id).ok().flatten()?;
+                (found.name != own.id).then_some(found.name)
+            });
+            own.name.clone_from(name);
         }
     }
     if args.json {

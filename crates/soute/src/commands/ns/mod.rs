@@ -90,8 +90,8 @@ pub enum Target {
 pub enum Way {
     /// Its file.
     Path(PathBuf),
-    /// Its inode.
-    Inode(u64),
+    /// Its inode, and what kind it is said to be of.
+    Inode(u64, Option<Kind>),
 }
 
 impl Way {
@@ -102,16 +102,25 @@ impl Way {
     pub fn open_by(&self, survey: &Survey) -> Result<(Kind, NamespaceId, OwnedFd)> {
         Ok(match self {
             Self::Path(path) => soute_lens::relations::open(path)?,
-            Self::Inode(inode) => survey.open(*inode)?,
+            Self::Inode(inode, said) => {
+                let found = survey.open(*inode)?;
+                if let Some(said) = said.filter(|said| *said != found.0) {
+                    bail!(
+                        "{inode} is a {} namespace, and no {said} namespace",
+                        found.0
+                    );
+                }
+                found
+            }
         })
     }
 
     /// [`Way::open_by`] a survey of its own, if need be.
     pub fn open(&self) -> Result<(Kind, NamespaceId, OwnedFd)> {
-        Ok(match self {
-            Self::Path(path) => soute_lens::relations::open(path)?,
-            Self::Inode(inode) => Survey::new(Scope::ALL)?.open(*inode)?,
-        })
+        match self {
+            Self::Path(path) => Ok(soute_lens::relations::open(path)?),
+            Self::Inode(..) => self.open_by(&Survey::new(Scope::ALL)?),
+        }
     }
 }
 
@@ -119,7 +128,7 @@ impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => write!(f, "{path:?}"),
-            Self::Inode(inode) => write!(f, "namespace {inode}"),
+            Self::Inode(inode, _) => write!(f, "namespace {inode}"),
         }
     }
 }
@@ -136,8 +145,8 @@ pub fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
     if word.contains('/') {
         return Ok(Target::Namespace(Way::Path(PathBuf::from(word))));
     }
-    if let Some(inode) = bracketed(word) {
-        return Ok(Target::Namespace(Way::Inode(inode)));
+    if let Some((kind, inode)) = bracketed(word) {
+        return Ok(Target::Namespace(Way::Inode(inode, Some(kind))));
     }
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
         if let Some(pid) = word.parse().ok().filter(|pid| exists(*pid)) {
@@ -146,7 +155,7 @@ pub fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
         return match container(word, resolve) {
             Ok(Some(target)) => Ok(target),
             Ok(None) if word.parse().is_ok_and(|inode: u64| inode >= FIRST_INODE) => {
-                Ok(Target::Namespace(Way::Inode(word.parse()?)))
+                Ok(Target::Namespace(Way::Inode(word.parse()?, None)))
             }
             Ok(None) => bail!("there is neither a process nor a running container {word}"),
             Err(error) => Err(error.context(format!("there is no process {word}"))),
@@ -165,10 +174,9 @@ pub fn target(word: &str, resolve: Resolve<'_>) -> Result<Target> {
 const FIRST_INODE: u64 = 0xe000_0000;
 
 /// The inode of `net:[4026532300]`, as links in /proc/PID/ns have it.
-fn bracketed(word: &str) -> Option<u64> {
+fn bracketed(word: &str) -> Option<(Kind, u64)> {
     let (kind, inode) = word.split_once(":[")?;
-    kind.parse::<Kind>().ok()?;
-    inode.strip_suffix(']')?.parse().ok()
+    Some((kind.parse().ok()?, inode.strip_suffix(']')?.parse().ok()?))
 }
 
 fn container(name: &str, resolve: Resolve<'_>) -> Result<Option<Target>> {
@@ -263,11 +271,9 @@ mod tests {
             target("./net").unwrap(),
             Target::Namespace(Way::Path("./net".into()))
         );
-        for word in ["4026532300", "net:[4026532300]"] {
-            assert_eq!(
-                target(word).unwrap(),
-                Target::Namespace(Way::Inode(4_026_532_300))
-            );
+        for (word, kind) in [("4026532300", None), ("net:[4026532300]", Some(Kind::Net))] {
+            let way = Way::Inode(4_026_532_300, kind);
+            assert_eq!(target(word).unwrap(), Target::Namespace(way));
         }
     }
 
