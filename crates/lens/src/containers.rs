@@ -4,10 +4,10 @@
 //! root's or the caller's own, and in no PID namespace below. A cgroup's name is chosen by whoever may make one there, so that
 //! what is recognised is a name to show, and no proof.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,10 @@ const LARGEST: u64 = 1 << 20;
 
 /// Names of Docker's containers by their ids, each asked for once.
 #[derive(Debug, Default)]
-pub(crate) struct Names(RefCell<HashMap<String, Option<String>>>);
+pub(crate) struct Names {
+    known: RefCell<HashMap<String, Option<String>>>,
+    daemons: OnceCell<Vec<(ProcessFolder, PathBuf)>>,
+}
 
 /// The container that a process is in, the innermost one.
 pub(crate) fn of_process(
@@ -316,13 +319,13 @@ fn by_words(words: &[Vec<u8>]) -> Option<Container> {
 /// With the name that Docker's daemon keeps of it.
 fn named(proc: &Proc, mut container: Container, names: &Names) -> Result<Container, Error> {
     if container.engine == Maker::Docker && container.name.is_none() && is_id(&container.id) {
-        let known = names.0.borrow().get(&container.id).cloned();
+        let known = names.known.borrow().get(&container.id).cloned();
         container.name = match known {
             Some(known) => known,
             None => {
-                let name = docker_name(proc, &container.id)?;
+                let name = docker_name(proc, &container.id, names)?;
                 names
-                    .0
+                    .known
                     .borrow_mut()
                     .insert(container.id.clone(), name.clone());
                 name
@@ -338,8 +341,21 @@ struct DockersFile {
     name: String,
 }
 
-/// Where the daemon keeps what it knows, as its own root has it.
-fn docker_name(proc: &Proc, id: &str) -> Result<Option<String>, Error> {
+fn docker_name(proc: &Proc, id: &str, names: &Names) -> Result<Option<String>, Error> {
+    if names.daemons.get().is_none() {
+        // Set by nobody else meanwhile: there is one thread.
+        let _ = names.daemons.set(daemons(proc)?);
+    }
+    let daemons = names.daemons.get().map_or(&[][..], Vec::as_slice);
+    Ok(daemons.iter().find_map(|(daemon, root)| {
+        let file = root.join("containers").join(id).join("config.v2.json");
+        name_in(daemon, &file)
+    }))
+}
+
+/// Docker's daemons, and where each keeps what it knows, as its own root has it.
+fn daemons(proc: &Proc) -> Result<Vec<(ProcessFolder, PathBuf)>, Error> {
+    let mut daemons = Vec::new();
     for pid in proc.pids()? {
         let Look::Seen(folder) = proc.process(pid)? else {
             continue;
@@ -357,16 +373,9 @@ fn docker_name(proc: &Proc, id: &str) -> Result<Option<String>, Error> {
                 "--data-root" | "-g" => words.get(at + 1).map(String::as_str),
                 word => word.strip_prefix("--data-root="),
             });
-        let path = Path::new(root.unwrap_or("/var/lib/docker"))
-            .join("containers")
-            .join(id)
-            .join("config.v2.json");
-        let known = name_in(&folder, &path);
-        if known.is_some() {
-            return Ok(known);
-        }
+        daemons.push((folder, PathBuf::from(root.unwrap_or("/var/lib/docker"))));
     }
-    Ok(None)
+    Ok(daemons)
 }
 
 /// Nothing where it cannot be read, or is something else: a name is an extra.

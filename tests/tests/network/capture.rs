@@ -427,7 +427,7 @@ fn what_cannot_be_is_refused() {
     capture(&["one", "--count", "0"]).fails(125, &["0 is not in"]);
     capture(&["one", "--snaplen", "262145"]).fails(125, &["262145 is not in"]);
     capture(&["one", "-w", "/nowhere/at/all"]).fails(1, &["/nowhere/at/all", "No such file"]);
-    capture(&["/etc/passwd"]).fails(1, &["setns"]);
+    capture(&["/etc/passwd"]).fails(1, &["/etc/passwd is not a namespace"]);
     capture(&[]).fails(1, &["CONTAINER|PID|PATH"]);
     let long = vec!["port 80"; 600].join(" or ");
     capture(&["one", &long]).fails(1, &["the filter is too long", "4096"]);
