@@ -18,6 +18,7 @@ pub struct Update {
 }
 
 /// What brings a container's limits back.
+#[derive(Default)]
 struct Limited {
     old: Resources,
     new: Resources,
@@ -38,8 +39,7 @@ impl Update {
 
 impl Engine {
     /// The container `name` becomes another: at once if it runs, and for its further starts. All of it, or nothing (but for
-    /// whom the kernel killed at a lower limit on memory, before a port was refused). Gives
-    /// what the user is to know.
+    /// whom the kernel killed at a lower limit on memory, before a port was refused). Gives what the user is to know.
     ///
     /// # Errors
     /// The machine cannot give a limit, or the kernel refuses it; a port that is to be taken back is not
@@ -69,11 +69,7 @@ impl Engine {
         let container = self.container(id)?;
         // Records of containers that run change under it, whatever of them it is that changes.
         let _lock = crate::networks::lock(&self.places)?;
-        let mut limited = Limited {
-            old: Resources::default(),
-            new: Resources::default(),
-            cgroup: OldLimits::default(),
-        };
+        let mut limited = Limited::default();
         let mut merge = |record: &mut Record| {
             limited.old = record.request.resources.clone();
             merge(&mut record.request.resources, change);

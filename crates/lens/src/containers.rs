@@ -5,11 +5,11 @@
 //! what is recognised is a name to show, and no proof.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::proc::{Look, Proc, ProcessFolder};
@@ -156,7 +156,7 @@ fn all(proc: &Proc) -> Result<Vec<(u32, Container)>, Error> {
         }
     }
     let first = |processes: Vec<(u32, u32)>| {
-        let pids: Vec<u32> = processes.iter().map(|(pid, _)| *pid).collect();
+        let pids: HashSet<u32> = processes.iter().map(|(pid, _)| *pid).collect();
         let mut from_outside = processes
             .iter()
             .filter(|(_, parent)| !pids.contains(parent));
@@ -274,18 +274,21 @@ fn is_to_be_believed(folder: &ProcessFolder) -> Result<bool, Error> {
     })
 }
 
+/// What one of the flags is given on a command line: by the next word, or after an equals sign.
+fn value_of<'w>(words: &'w [String], flags: &[&str]) -> Option<&'w str> {
+    words.iter().enumerate().find_map(|(at, word)| {
+        if flags.contains(&word.as_str()) {
+            return words.get(at + 1).map(String::as_str);
+        }
+        let (flag, value) = word.split_once('=')?;
+        flags.contains(&flag).then_some(value)
+    })
+}
+
 /// From the command line of conmon(8), a containerd-shim or systemd-nspawn(1).
 fn by_words(words: &[Vec<u8>]) -> Option<Container> {
     let words: Vec<String> = words.iter().map(|word| lossy(word)).collect();
-    let after = |flags: &[&str]| {
-        words.iter().enumerate().find_map(|(at, word)| {
-            if flags.contains(&word.as_str()) {
-                return words.get(at + 1).cloned();
-            }
-            let (flag, value) = word.split_once('=')?;
-            flags.contains(&flag).then(|| value.to_owned())
-        })
-    };
+    let after = |flags: &[&str]| value_of(&words, flags).map(str::to_owned);
     let program = words.first()?.rsplit('/').next()?;
     if program == "conmon" {
         let of = |engine: &str| words.iter().any(|word| word.contains(engine));
@@ -366,13 +369,7 @@ fn daemons(proc: &Proc) -> Result<Vec<(ProcessFolder, PathBuf)>, Error> {
         }
         let words = folder.command_line()?.seen().unwrap_or_default();
         let words: Vec<String> = words.iter().map(|word| lossy(word)).collect();
-        let root = words
-            .iter()
-            .enumerate()
-            .find_map(|(at, word)| match word.as_str() {
-                "--data-root" | "-g" => words.get(at + 1).map(String::as_str),
-                word => word.strip_prefix("--data-root="),
-            });
+        let root = value_of(&words, &["--data-root", "-g"]);
         daemons.push((folder, PathBuf::from(root.unwrap_or("/var/lib/docker"))));
     }
     Ok(daemons)
@@ -380,11 +377,8 @@ fn daemons(proc: &Proc) -> Result<Vec<(ProcessFolder, PathBuf)>, Error> {
 
 /// Nothing where it cannot be read, or is something else: a name is an extra.
 fn name_in(daemon: &ProcessFolder, path: &Path) -> Option<String> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(daemon, "root", flags, Mode::empty()).ok()?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let file = rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = daemon.open_in_root(path, flags).ok()?;
     let file = std::fs::File::from(file);
     if !file.metadata().ok()?.is_file() {
         return None;

@@ -133,11 +133,8 @@ impl Proxy {
         let has_room = self.pairs.len() < MOST_PAIRS;
         let bell = self.bell.descriptor().filter(|_| has_room);
         let bell = bell.map(|bell| (Token::Doors, bell, PollFlags::IN));
-        let bell = bell.into_iter().chain(
-            self.datagrams
-                .bell()
-                .map(|bell| (Token::DatagramDoors, bell, PollFlags::IN)),
-        );
+        let other = self.datagrams.bell();
+        let other = other.map(|bell| (Token::DatagramDoors, bell, PollFlags::IN));
         let pairs = self.pairs.iter().enumerate().flat_map(|(n, pair)| {
             let (up, down) = (&pair.up, &pair.down);
             [
@@ -147,7 +144,8 @@ impl Proxy {
         });
         let answers = self.datagrams.poll();
         let answers = answers.map(|(n, socket)| (Token::Answers(n), socket, PollFlags::IN));
-        bell.chain(pairs).chain(answers)
+        let bells = bell.into_iter().chain(other);
+        bells.chain(pairs).chain(answers)
     }
 
     /// Something of what was waited for has come.
@@ -372,6 +370,7 @@ mod tests {
         assert!(proxy.pairs.is_empty());
         assert!(matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)));
     }
+
     /// Connections that fill the house do not keep datagrams out.
     #[test]
     fn a_full_house_has_room_for_datagrams() {

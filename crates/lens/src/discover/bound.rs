@@ -1,11 +1,9 @@
 //! Namespaces kept by a bind mount of their file, as `ip netns add` makes, in whichever mount namespace it is.
 
-use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::OFlags;
 
 use super::Discovery;
 use crate::proc::{Look, Proc, ProcessFolder, mountinfo, number};
@@ -26,21 +24,30 @@ pub(super) fn discover(proc: &Proc, found: &mut Discovery) -> Result<(), Error> 
         .map(|namespace| (namespace.id, namespace.processes.clone()))
         .collect();
     for (id, processes) in elsewhere {
-        // The first that is still there and in it speaks for all.
-        for pid in processes {
-            let Look::Seen(folder) = proc.process(pid)? else {
-                continue;
-            };
-            if folder.namespace(Kind::Mnt.name())? != Look::Seen(id) {
-                continue;
-            }
-            if let Look::Seen(text) = folder.read("mountinfo")? {
-                record(&text, Some(pid), found)?;
-                break;
-            }
+        if let Some((pid, text)) = mountinfo_in(proc, id, &processes)? {
+            record(&text, Some(pid), found)?;
         }
     }
     Ok(())
+}
+
+/// What is mounted in the mount namespace `id`: the first of `processes` that is still there and in it speaks for all.
+pub(crate) fn mountinfo_in(
+    proc: &Proc,
+    id: NamespaceId,
+    processes: &[u32],
+) -> Result<Option<(u32, Vec<u8>)>, Error> {
+    for pid in processes {
+        let Look::Seen(folder) = proc.process(*pid)? else {
+            continue;
+        };
+        if folder.namespace(Kind::Mnt.name())? == Look::Seen(id)
+            && let Look::Seen(text) = folder.read("mountinfo")?
+        {
+            return Ok(Some((*pid, text)));
+        }
+    }
+    Ok(None)
 }
 
 fn record(text: &[u8], seen_by: Option<u32>, found: &mut Discovery) -> Result<(), Error> {
@@ -118,18 +125,11 @@ pub(super) fn open(proc: &Proc, namespace: &Namespace) -> Result<Option<OwnedFd>
 /// Opens the namespace's file at `path` in the root of a process, which may be hostile: no link there leads outside, and
 /// nothing but a namespace's file is opened.
 fn open_inside(folder: &ProcessFolder, path: &Path) -> Result<Option<OwnedFd>, Error> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let Ok(root) = rustix::fs::openat(folder, "root", flags | OFlags::DIRECTORY, Mode::empty())
-    else {
-        return Ok(None);
-    };
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let path = OsStr::from_bytes(path.as_os_str().as_bytes());
-    // Gone, covered or forbidden by now: then its relations stay unknown.
-    let Ok(file) = rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve) else {
-        return Ok(None);
-    };
-    reopen(&file)
+    match folder.open_in_root(path, OFlags::PATH) {
+        Ok(file) => reopen(&file),
+        // Gone, covered or forbidden by now: then its relations stay unknown.
+        Err(_) => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use crate::proc::Proc;
 use crate::{Error, Kind, Namespace, NamespaceId};
 
+pub(crate) use bound::mountinfo_in;
 pub(crate) use related::open;
 
 /// Where to look beside processes, threads and the relations of what is found.

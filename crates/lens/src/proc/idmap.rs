@@ -51,17 +51,20 @@ impl IdMap {
 
     /// The id inside of the id `outside`.
     pub fn inside(&self, outside: u32) -> Option<u32> {
-        self.0.iter().find_map(|range| {
-            let offset = outside.checked_sub(range.outside)?;
-            (offset < range.count).then(|| range.inside.checked_add(offset))?
-        })
+        self.find(outside, |range| (range.outside, range.inside))
     }
 
     /// The id outside of the id `inside`.
     pub fn outside(&self, inside: u32) -> Option<u32> {
+        self.find(inside, |range| (range.inside, range.outside))
+    }
+
+    /// The id that `id` is on the other side; `sides` tells where a range begins on this one and on the other.
+    fn find(&self, id: u32, sides: impl Fn(&IdRange) -> (u32, u32)) -> Option<u32> {
         self.0.iter().find_map(|range| {
-            let offset = inside.checked_sub(range.inside)?;
-            (offset < range.count).then(|| range.outside.checked_add(offset))?
+            let (this, other) = sides(range);
+            let offset = id.checked_sub(this)?;
+            (offset < range.count).then(|| other.checked_add(offset))?
         })
     }
 

@@ -19,7 +19,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat};
 use rustix::io::Errno;
 use soute_sys::{CallError, Called};
 
@@ -228,6 +228,19 @@ impl ProcessFolder {
             Look::Gone => Ok(Look::Gone),
             Look::Hidden => Ok(Look::Hidden),
         }
+    }
+
+    /// Its root folder, for paths alone.
+    pub fn root(&self) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.fd, "root", flags, Mode::empty())
+    }
+
+    /// Opens `path` as the process has it, by whom it may have been laid: no link there leads outside.
+    pub(crate) fn open_in_root(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let flags = flags | OFlags::CLOEXEC;
+        rustix::fs::openat2(self.root()?, path, flags, Mode::empty(), resolve)
     }
 
     /// The numbers of its open descriptors.

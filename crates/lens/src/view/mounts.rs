@@ -12,9 +12,10 @@ use soute_sys::{CallError, Called as _};
 use super::branches::branches;
 use super::table::{Align, Table};
 use super::{ContainerName, Survey};
+use crate::discover::mountinfo_in;
 use crate::proc::{Look, MountEntry, mountinfo};
 use crate::text::{lossy, visible};
-use crate::{Error, Kind, Namespace, NamespaceId};
+use crate::{Error, Kind, NamespaceId};
 
 /// What is mounted, as a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -218,26 +219,12 @@ impl Survey {
         let mut ties = Ties::default();
         ties.add(ns, own);
         for namespace in self.found.of_kind(Kind::Mnt).filter(|other| other.id != ns) {
-            if let Some(text) = self.mountinfo_of(namespace)? {
+            let (id, processes) = (namespace.id, &namespace.processes);
+            if let Some((_, text)) = mountinfo_in(&self.proc, id, processes)? {
                 ties.add(namespace.id, &mountinfo(&text)?);
             }
         }
         Ok(ties)
-    }
-
-    /// By the first process in it that is still there.
-    fn mountinfo_of(&self, namespace: &Namespace) -> Result<Option<Vec<u8>>, Error> {
-        for pid in &namespace.processes {
-            let Look::Seen(folder) = self.proc.process(*pid)? else {
-                continue;
-            };
-            if folder.namespace(Kind::Mnt.name())? == Look::Seen(namespace.id)
-                && let Look::Seen(text) = folder.read("mountinfo")?
-            {
-                return Ok(Some(text));
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -343,15 +330,20 @@ pub(super) fn visible_by_target(entries: &[MountEntry]) -> BTreeMap<String, Stri
         !sight.hidden.contains_key(&entry.id) && !sight.covered.contains_key(&entry.id)
     });
     let text = |entry: &MountEntry| {
-        let root = match entry.root.as_slice() {
-            b"/" => String::new(),
-            root => format!("[{}]", lossy(root)),
-        };
-        let (source, kind) = (lossy(&entry.source), lossy(&entry.file_system));
-        format!("{source}{root} {kind} {}", lossy(&entry.options))
+        let source = with_root(&lossy(&entry.source), &lossy(&entry.root));
+        let (kind, options) = (lossy(&entry.file_system), lossy(&entry.options));
+        format!("{source} {kind} {options}")
     };
     seen.map(|entry| (text_of(&entry.mount_point), text(entry)))
         .collect()
+}
+
+/// As findmnt(8) has it: `/dev/vda[/folder]`.
+fn with_root(source: &str, root: &str) -> String {
+    match root {
+        "/" => source.to_owned(),
+        root => format!("{source}[{root}]"),
+    }
 }
 
 impl Mounts {
@@ -368,10 +360,7 @@ impl Mounts {
         ];
         let mut table = Table::new(heads.map(|(head, align)| (head.to_owned(), align)));
         for row in &self.mounts {
-            let source = match row.fsroot.as_str() {
-                "/" => row.source.clone(),
-                root => format!("{}[{root}]", row.source),
-            };
+            let source = with_root(&row.source, &row.fsroot);
             table.row(vec![
                 format!("{}{}", row.branches, visible(row.target.as_bytes())),
                 row.id.to_string(),

@@ -24,6 +24,17 @@ pub(crate) fn isolate_propagation() -> Result<(), CallError> {
     .called(|| "mount(\"/\", MS_PRIVATE | MS_REC)".to_owned())
 }
 
+/// Gives this process a mount namespace of its own, a copy: what is mounted in the other one later is seen here, what is
+/// mounted here is not seen there.
+pub(crate) fn leave_for_a_copy() -> Result<(), CallError> {
+    soute_sys::process::unshare(soute_sys::process::flags::NEWNS)?;
+    rustix::mount::mount_change(
+        "/",
+        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+    )
+    .called(|| "mount(\"/\", MS_SLAVE | MS_REC)".to_owned())
+}
+
 /// Gives a tree, with all that is mounted below it, this propagation.
 pub(crate) fn propagate(tree: impl AsFd, propagation: u64) -> Result<(), CallError> {
     propagate_root(

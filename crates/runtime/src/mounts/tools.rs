@@ -13,6 +13,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -20,10 +21,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountPropagationFlags, OpenTreeFlags, UnmountFlags};
+use rustix::mount::{OpenTreeFlags, UnmountFlags};
 use rustix::path::Arg as _;
 use soute_sys::mount::{MountAttr, NODEV, NOEXEC, NOSUID, PRIVATE, RDONLY, mount_setattr};
-use soute_sys::process::{flags, unshare};
 use soute_sys::{CallError, Called};
 
 use super::copy::names;
@@ -154,7 +154,7 @@ fn found(program: &str, path: &str) -> Option<CString> {
 }
 
 /// Where things are mounted, from the text of mountinfo.
-pub(crate) fn mount_points(mountinfo: &[u8]) -> Vec<PathBuf> {
+fn mount_points(mountinfo: &[u8]) -> Vec<PathBuf> {
     let lines = mountinfo.split(|byte| *byte == b'\n');
     let points = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
     points
@@ -163,20 +163,21 @@ pub(crate) fn mount_points(mountinfo: &[u8]) -> Vec<PathBuf> {
 }
 
 /// Gives this process a mount namespace of its own, a copy, and in it `tools`; with `processes` also a new /proc, of the
-/// PID namespace that it is in. `mounted` is where things were mounted; `owner`: user and group that the machine has for root
+/// PID namespace that it is in. `mountinfo` is open on what is mounted there; `owner`: user and group that the machine has for root
 /// in there, if they are others.
 pub(crate) fn lay_over(
     tools: &Tools,
     etc: Etc,
     processes: bool,
-    mounted: &[PathBuf],
+    mountinfo: OwnedFd,
     owner: Option<(u32, u32)>,
 ) -> Result<(), CallError> {
-    unshare(flags::NEWNS)?;
-    // What is mounted there later is seen here, not the other way round.
-    let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", downstream)
-        .called(|| "mount(\"/\", MS_SLAVE | MS_REC)".to_owned())?;
+    let mut mounted = Vec::new();
+    File::from(mountinfo)
+        .read_to_end(&mut mounted)
+        .called(|| "read(/proc/self/mountinfo)".to_owned())?;
+    let mounted = mount_points(&mounted);
+    place::leave_for_a_copy()?;
     let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let old = rustix::fs::open("/", folder, Mode::empty()).called(|| "open(\"/\")".to_owned())?;
     let (uid, gid) = owner.unwrap_or((0, 0));
@@ -221,7 +222,7 @@ pub(crate) fn lay_over(
     {
         cover_cache(cache)?;
     }
-    for path in below(mounted, &laid) {
+    for path in below(&mounted, &laid) {
         laying.bring_mount(path, &new)?;
     }
     laying.clear()?;
@@ -323,6 +324,35 @@ fn copied(from: &OwnedFd, to: OwnedFd) -> Result<(), CallError> {
     Ok(())
 }
 
+/// A clone of `name` in `folder`, or of `folder` itself, with what is mounted there; `None`: it cannot be had (any more).
+fn clone_of(folder: &OwnedFd, name: &CStr) -> Result<Option<OwnedFd>, CallError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    match rustix::mount::open_tree(folder, name, flags) {
+        Ok(tree) => Ok(Some(tree)),
+        // It has gone, or is not to be bound elsewhere (MS_UNBINDABLE).
+        Err(Errno::NOENT | Errno::INVAL | Errno::PERM) => Ok(None),
+        Err(e) => Err(CallError::new(
+            format!(
+                "open_tree(…, {:?}, CLONE | RECURSIVE)",
+                name.to_string_lossy()
+            ),
+            e,
+        )),
+    }
+}
+
+/// What has become another kind of file meanwhile is left out.
+fn unless_another(attached: Result<(), CallError>) -> Result<(), CallError> {
+    match attached {
+        Err(e) if e.errno() == Errno::NOTDIR => Ok(()),
+        attached => attached,
+    }
+}
+
 /// The new root on its way.
 struct Laying {
     /// The folder in it where layers are meanwhile.
@@ -348,26 +378,6 @@ impl Laying {
             Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(CallError::new(
                 format!("fstatat(root, {:?})", name.to_string_lossy()),
-                e,
-            )),
-        }
-    }
-
-    /// A clone of what the old root has of `name`, with what is mounted there; `None`: it cannot be had (any more).
-    fn clone_of(&self, name: &CStr) -> Result<Option<OwnedFd>, CallError> {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_RECURSIVE
-            | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-        match rustix::mount::open_tree(&self.old, name, flags) {
-            Ok(tree) => Ok(Some(tree)),
-            // It has gone, or is not to be bound elsewhere (MS_UNBINDABLE).
-            Err(Errno::NOENT | Errno::INVAL | Errno::PERM) => Ok(None),
-            Err(e) => Err(CallError::new(
-                format!(
-                    "open_tree(root, {:?}, CLONE | RECURSIVE)",
-                    name.to_string_lossy()
-                ),
                 e,
             )),
         }
@@ -404,7 +414,7 @@ impl Laying {
     /// The folder `machine` over what the old root has of `name`, which must still be a folder.
     fn merged(&mut self, machine: &Path, name: &CStr) -> Result<OwnedFd, CallError> {
         let alone = |_| clone_of_one(machine);
-        let Some(own) = self.clone_of(name)? else {
+        let Some(own) = clone_of(&self.old, name)? else {
             return clone_of_one(machine);
         };
         let own = match self.attach(&[b"own-", name.to_bytes()].concat(), &own) {
@@ -467,13 +477,9 @@ impl Laying {
             Some(FileType::Directory) => make_folder(name)?,
             Some(_) => drop(make_file(name)?),
         }
-        let Some(tree) = self.clone_of(name)? else {
-            return Ok(());
-        };
-        match place::attach_root_at(&tree, name) {
-            // It has become another kind of file meanwhile.
-            Err(e) if e.errno() == Errno::NOTDIR => Ok(()),
-            attached => attached,
+        match clone_of(&self.old, name)? {
+            Some(tree) => unless_another(place::attach_root_at(&tree, name)),
+            None => Ok(()),
         }
     }
 
@@ -490,21 +496,9 @@ impl Laying {
         let (Ok(from), Ok(to)) = (open(&self.old), open(new)) else {
             return Ok(());
         };
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_RECURSIVE
-            | OpenTreeFlags::AT_EMPTY_PATH;
-        match rustix::mount::open_tree(&from, "", flags) {
-            Ok(tree) => match mask::attach(&tree, &to, &path.to_string_lossy()) {
-                // A folder over a file.
-                Err(e) if e.errno() == Errno::NOTDIR => Ok(()),
-                attached => attached,
-            },
-            Err(Errno::INVAL | Errno::PERM) => Ok(()),
-            Err(e) => Err(CallError::new(
-                format!("open_tree({path:?}, CLONE | RECURSIVE)"),
-                e,
-            )),
+        match clone_of(&from, c"")? {
+            Some(tree) => unless_another(mask::attach(&tree, &to, &path.to_string_lossy())),
+            None => Ok(()),
         }
     }
 

@@ -302,7 +302,7 @@ fn expect(channel: &Channel, kind: u8) -> Result<Message, Failure> {
     }
 }
 
-const BECOMING_ROOT: &str = "becoming the container's root";
+pub(super) const BECOMING_ROOT: &str = "becoming the container's root";
 
 /// Root of the user namespace, with nothing of the caller's groups: new files belong to the container's root.
 pub(super) fn become_root() -> Result<(), Failure> {

@@ -10,6 +10,14 @@ use super::failure::{Failure, FailureKind};
 /// What a shell would search where the environment names no PATH.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The folders that a program is looked for in, between colons.
+pub(crate) fn path_in(env: &[String]) -> &str {
+    let mut entries = env.iter().rev();
+    entries
+        .find_map(|entry| entry.strip_prefix("PATH="))
+        .unwrap_or(DEFAULT_PATH)
+}
+
 /// The program with its arguments and environment, ready for execve.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -35,10 +43,7 @@ impl Program {
         let candidates = if name.contains('/') {
             vec![text(name)?]
         } else {
-            env.iter()
-                .rev()
-                .find_map(|e| e.strip_prefix("PATH="))
-                .unwrap_or(DEFAULT_PATH)
+            path_in(env)
                 .split(':')
                 .map(|dir| {
                     text(&format!(

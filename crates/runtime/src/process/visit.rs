@@ -4,13 +4,10 @@
 //! program has all rights that its user can have there, and where there is no such program the machine's own are laid
 //! over the files ([`crate::mounts::tools`]).
 
-use std::io::Read as _;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::MountPropagationFlags;
 use soute_sys::process::{Cloned, clone3, exit_now, flags};
 use soute_sys::{CallError, Called};
 
@@ -18,7 +15,7 @@ use super::channel::Channel;
 use super::enter::{Entered, by_way_of_others, place_standard_files};
 use super::failure::{Failure, FailureKind, Step};
 use super::privileges::Door;
-use super::program::{DEFAULT_PATH, Program};
+use super::program::{Program, path_in};
 use super::spawn::Stdio;
 use super::stdio::{self, Standard};
 use super::{directory, privileges, user};
@@ -87,7 +84,7 @@ fn in_between(
     stdio: Option<(Stdio, [bool; 3])>,
 ) -> ! {
     let mut tools = None;
-    let mut mounted = None;
+    let mut mountinfo = None;
     let entered = (|| {
         // Before the first thing in there can look at us.
         privileges::leave_caller(false)?;
@@ -99,18 +96,18 @@ fn in_between(
         if visit.tools != Whose::Own && visit.enters(flags::NEWNS) {
             // As long as they are in sight. Whoever may not take them may not need them.
             let program = process.args.first().map_or("", String::as_str);
-            tools = Some(Tools::take(program, path_of(process)));
+            tools = Some(Tools::take(program, path_in(&process.env)));
         }
         let proc = tools.as_ref().map(|_| machines_proc()).transpose()?;
         let user_is_left = enter_all(visit)?;
         // As this process sees it, by the /proc of where it comes from.
-        mounted = proc.map(|proc| mount_points_by(&proc)).transpose()?;
+        mountinfo = proc.map(|proc| mountinfo_by(&proc)).transpose()?;
         let mut kept = vec![channel.as_fd().as_raw_fd()];
         let files = stdio.iter().flat_map(|(files, _)| files);
         kept.extend(files.map(AsRawFd::as_raw_fd));
         let taken = tools.iter().filter_map(|taken| taken.as_ref().ok());
         kept.extend(taken.flat_map(Tools::descriptors));
-        kept.extend(visit.root.iter().map(AsRawFd::as_raw_fd));
+        kept.extend(mountinfo.iter().chain(&visit.root).map(AsRawFd::as_raw_fd));
         let user = visit.namespaces.iter();
         let user = user.filter(|(kind, _)| user_is_left && *kind == flags::NEWUSER);
         let user = user.map(|(_, namespace)| namespace).next();
@@ -121,27 +118,22 @@ fn in_between(
         Ok::<_, Failure>((cloned, user))
     })();
     match entered {
-        Ok((Cloned::Child, user)) => match set_up(
-            visit,
-            process,
-            channel,
-            stdio,
-            tools.map(|tools| (tools, mounted.unwrap_or_default())),
-            user,
-        ) {
-            Ok((identity, program)) => Door {
-                channel,
-                tied: false,
-                gate: None,
-                is_root: visit.enters(flags::NEWUSER),
-                hooks: None,
+        Ok((Cloned::Child, user)) => {
+            match set_up(visit, process, channel, stdio, tools.zip(mountinfo), user) {
+                Ok((identity, program)) => Door {
+                    channel,
+                    tied: false,
+                    gate: None,
+                    is_root: visit.enters(flags::NEWUSER),
+                    hooks: None,
+                }
+                .become_program(process, &identity, program, None),
+                Err(failure) => {
+                    let _ = channel.send(&failure.encode(), &[]);
+                    exit_now(1)
+                }
             }
-            .become_program(process, &identity, program, None),
-            Err(failure) => {
-                let _ = channel.send(&failure.encode(), &[]);
-                exit_now(1)
-            }
-        },
+        }
         Ok((Cloned::Parent { pidfd, .. }, _)) => {
             let _ = channel.send(b"P", &[pidfd.as_fd()]);
             exit_now(0)
@@ -207,7 +199,7 @@ fn set_up(
     process: &Process,
     channel: &Channel,
     stdio: Option<(Stdio, [bool; 3])>,
-    tools: Option<(Result<Tools, CallError>, Vec<PathBuf>)>,
+    tools: Option<(Result<Tools, CallError>, OwnedFd)>,
     user: Option<&OwnedFd>,
 ) -> Result<(user::Identity, Program), Failure> {
     rustix::process::setsid()
@@ -216,7 +208,7 @@ fn set_up(
     let mounts = visit.enters(flags::NEWNS);
     let mut program = Program::new(&process.args, &process.env)?;
     match tools.filter(|_| visit.tools == Whose::Machine || is_missing(&program)) {
-        Some((tools, mounted)) => {
+        Some((tools, mountinfo)) => {
             let step = "laying the machine's programs over the files";
             let tools = tools.step(step)?;
             let etc = match visit.tools {
@@ -226,7 +218,7 @@ fn set_up(
             // In the user namespace already, its root is this process.
             let owner = visit.root_ids.filter(|_| user.is_some());
             let processes = visit.enters(flags::NEWPID);
-            tools::lay_over(&tools, etc, processes, &mounted, owner).step(step)?;
+            tools::lay_over(&tools, etc, processes, mountinfo, owner).step(step)?;
             if let Some(path) = tools.program() {
                 program.is_at(path);
             }
@@ -262,8 +254,11 @@ fn set_up(
 /// are the caller's own still.
 fn become_root() -> Result<(), Failure> {
     match rustix::thread::set_thread_groups(&[]) {
-        Err(Errno::PERM) => super::init::become_root_with_groups(),
-        _ => super::init::become_root(),
+        Ok(()) | Err(Errno::PERM) => super::init::become_root_with_groups(),
+        Err(e) => Err(Failure::setup(
+            super::init::BECOMING_ROOT,
+            CallError::new("setgroups([])", e),
+        )),
     }
 }
 
@@ -278,13 +273,6 @@ fn change_root(root: &OwnedFd) -> Result<(), CallError> {
         .called(|| "chroot(the root folder)".to_owned())
 }
 
-/// The folders that its program is looked for in.
-fn path_of(process: &Process) -> &str {
-    let mut path = process.env.iter().rev();
-    path.find_map(|entry| entry.strip_prefix("PATH="))
-        .unwrap_or(DEFAULT_PATH)
-}
-
 fn machines_proc() -> Result<OwnedFd, Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open("/proc", flags, Mode::empty())
@@ -292,17 +280,11 @@ fn machines_proc() -> Result<OwnedFd, Failure> {
         .step("looking at what is mounted")
 }
 
-fn mount_points_by(proc: &OwnedFd) -> Result<Vec<PathBuf>, Failure> {
-    let step = "looking at what is mounted";
+fn mountinfo_by(proc: &OwnedFd) -> Result<OwnedFd, Failure> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let call = || "read(/proc/self/mountinfo)".to_owned();
-    let file = rustix::fs::openat(proc, "self/mountinfo", flags, Mode::empty());
-    let mut text = Vec::new();
-    std::fs::File::from(file.called(call).step(step)?)
-        .read_to_end(&mut text)
-        .called(call)
-        .step(step)?;
-    Ok(tools::mount_points(&text))
+    rustix::fs::openat(proc, "self/mountinfo", flags, Mode::empty())
+        .called(|| "openat(/proc, \"self/mountinfo\")".to_owned())
+        .step("looking at what is mounted")
 }
 
 fn is_missing(program: &Program) -> bool {
@@ -314,14 +296,7 @@ fn is_missing(program: &Program) -> bool {
 /// A /proc of the PID namespace in place of the machine's, which shows the machine's processes: for this process alone.
 fn see_processes() -> Result<(), Failure> {
     let step = "a /proc of the PID namespace";
-    soute_sys::process::unshare(flags::NEWNS).step(step)?;
-    // What the machine mounts later is seen; what is mounted here is not.
-    rustix::mount::mount_change(
-        "/",
-        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
-    )
-    .called(|| "mount(\"/\", MS_SLAVE | MS_REC)".to_owned())
-    .step(step)?;
+    place::leave_for_a_copy().step(step)?;
     let proc = tools::processes_here().step(step)?;
     place::attach_root_at(&proc, "/proc").step(step)
 }

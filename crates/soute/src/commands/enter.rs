@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use rustix::fs::{Mode, OFlags};
 use soute_engine::{Engine, Error, Places};
 use soute_lens::proc::{Look, Proc, ProcessFolder};
 use soute_lens::{IdMaps, Kind, relations};
@@ -187,15 +186,7 @@ impl CommandLine for Enter {
             "--chroot goes to the target's files, --tools machine lays the machine's over them: one of them"
         );
         let root = match (&entered.process, self.chroot) {
-            (Some(process), true) => Some(
-                rustix::fs::openat(
-                    process,
-                    "root",
-                    OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                    Mode::empty(),
-                )
-                .context("the target's root folder")?,
-            ),
+            (Some(process), true) => Some(process.root().context("the target's root folder")?),
             (None, true) => bail!("--chroot: a namespace has no root folder, a process has"),
             (_, false) => None,
         };
