@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Outcome, Running, Terminal, machine, output, remains};
+use crate::{Outcome, Running, Terminal, machine, output, place, remains};
 
 /// What the end of a container may still be doing when its command has returned.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -93,7 +93,7 @@ impl World {
     /// The binary with this engine's folders, to be given its words, input and environment.
     #[track_caller]
     pub fn command<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(variable("SOUTE_BIN"));
+        let mut command = Command::new(place::soute());
         command
             .arg("--root")
             .arg(self.root())
