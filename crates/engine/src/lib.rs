@@ -35,6 +35,7 @@ mod sealed;
 mod settings;
 pub mod signals;
 mod subids;
+mod toolbox;
 mod tree;
 mod volumes;
 
@@ -52,6 +53,7 @@ pub use networks::{
 pub use places::Places;
 pub use record::{LastRun, Record, Running};
 pub use settings::{LogSettings, Settings};
+pub use toolbox::Toolbox;
 
 use reconcile::Troubles;
 use soute_image::{Image, Store};

@@ -15,12 +15,16 @@ mod scene08_capture;
 mod scene09_interface;
 mod scene10_shared_network;
 mod scene11_mounts;
+mod scene12_debug;
 mod scene12_enter;
 mod scene13_limits;
 mod scene13_privileges;
 
+use std::fs;
+use std::process::Command;
+
 use serde_json::Value;
-use soute_tests::World;
+use soute_tests::{World, output};
 
 /// The kinds of namespaces that a container has of its own.
 const KINDS: &[&str] = &["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
@@ -51,4 +55,22 @@ fn row<'a>(shown: &'a Value, kind: &str) -> &'a Value {
     found
         .next()
         .unwrap_or_else(|| panic!("no {kind} in {shown}"))
+}
+
+/// A container `bare` of an image with one static program and nothing else: no shell, no library, no loader. Returns its id.
+#[track_caller]
+fn bare(world: &World) -> String {
+    let root = world.path("bare");
+    fs::create_dir(&root).unwrap();
+    let whole = world.rootfs("whole");
+    fs::copy(whole.join("bin/busybox"), root.join("sleep")).unwrap();
+    fs::create_dir(root.join("data")).unwrap();
+    fs::write(root.join("data/mine"), "of the image\n").unwrap();
+    let tar = world.path("bare.tar");
+    let mut pack = Command::new("tar");
+    output(pack.arg("cf").arg(&tar).arg("-C").arg(&root).arg(".")).success();
+    world
+        .soute(["import", tar.to_str().unwrap(), "bare"])
+        .success();
+    world.detached(["--name", "bare", "bare", "/sleep", "1000"])
 }

@@ -8,29 +8,12 @@ use std::process::Command;
 
 use soute_tests::{Outcome, Running, World, output, wait_until};
 
-use crate::{KINDS, inode};
+use crate::{KINDS, bare, inode};
 
 /// `soute enter FLAGS... TARGET COMMAND...`
 #[track_caller]
 fn enter(world: &World, words: &[&str]) -> Outcome {
     world.soute([&["enter"][..], words].concat())
-}
-
-/// An image with one static program and nothing else: no shell, no library, no loader.
-fn bare(world: &World) -> String {
-    let root = world.path("bare");
-    fs::create_dir(&root).unwrap();
-    let whole = world.rootfs("whole");
-    fs::copy(whole.join("bin/busybox"), root.join("sleep")).unwrap();
-    fs::create_dir(root.join("data")).unwrap();
-    fs::write(root.join("data/mine"), "of the image\n").unwrap();
-    let tar = world.path("bare.tar");
-    let mut pack = Command::new("tar");
-    output(pack.arg("cf").arg(&tar).arg("-C").arg(&root).arg(".")).success();
-    world
-        .soute(["import", tar.to_str().unwrap(), "bare"])
-        .success();
-    world.detached(["--name", "bare", "bare", "/sleep", "1000"])
 }
 
 #[test]

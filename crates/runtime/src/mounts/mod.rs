@@ -16,6 +16,7 @@ pub(crate) mod place;
 pub mod procfs;
 pub(crate) mod root;
 pub(crate) mod rootfs;
+pub mod toolbox;
 pub(crate) mod tools;
 
 use std::os::fd::{AsFd, OwnedFd};

@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -37,13 +37,19 @@ const FOLDERS: [&CStr; 7] = [
 
 /// Links to programs of which there are several (update-alternatives(1)).
 const ALTERNATIVES: &str = "/etc/alternatives";
+/// Of those who sign for hosts.
+const CERTIFICATES: &str = "/etc/ssl/certs";
 const CACHE: &str = "/etc/ld.so.cache";
+/// Which files hold the names of users and hosts, and that these come before name servers (nsswitch.conf(5)).
+const NAMES: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
 /// The machine's own programs, taken along.
 #[derive(Debug)]
 pub(crate) struct Tools {
     folders: Vec<(&'static CStr, Entry)>,
     alternatives: Option<OwnedFd>,
+    /// Whom the machine trusts to sign for hosts.
+    certificates: Option<OwnedFd>,
     cache: Option<OwnedFd>,
     /// Where the machine has the program that is to run.
     program: Option<CString>,
@@ -91,10 +97,8 @@ impl Tools {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         Ok(Self {
             folders,
-            alternatives: match Path::new(ALTERNATIVES).is_dir() {
-                true => Some(read_only(Path::new(ALTERNATIVES))?),
-                false => None,
-            },
+            alternatives: read_only_if_there(ALTERNATIVES)?,
+            certificates: read_only_if_there(CERTIFICATES)?,
             // Without one the loader looks into its own folders.
             cache: rustix::fs::open(CACHE, flags, Mode::empty()).ok(),
             program: found(program, path),
@@ -107,14 +111,50 @@ impl Tools {
             Entry::Folder(tree) => Some(tree.as_raw_fd()),
             Entry::Link(_) => None,
         });
-        let others = [&self.alternatives, &self.cache].into_iter().flatten();
+        let others = [&self.alternatives, &self.certificates, &self.cache];
+        let others = others.into_iter().flatten();
         folders.chain(others.map(AsRawFd::as_raw_fd))
+    }
+
+    /// Puts all of it into the working directory, an empty root folder.
+    pub(super) fn furnish(&self) -> Result<(), CallError> {
+        for (name, entry) in &self.folders {
+            match entry {
+                Entry::Folder(tree) => {
+                    make_folder(*name)?;
+                    place::attach_root_at(tree, *name)?;
+                }
+                Entry::Link(target) => rustix::fs::symlink(target, *name)
+                    .called(|| format!("symlink({target:?}, {name:?})"))?,
+            }
+        }
+        make_folder("etc")?;
+        make_folder("etc/ssl")?;
+        let folders = [&self.alternatives, &self.certificates];
+        for (path, tree) in [ALTERNATIVES, CERTIFICATES].into_iter().zip(folders) {
+            if let Some(tree) = tree {
+                let path = path.trim_start_matches('/');
+                make_folder(path)?;
+                place::attach_root_at(tree, path)?;
+            }
+        }
+        if let Some(cache) = &self.cache {
+            copied(cache, make_file("etc/ld.so.cache")?)?;
+        }
+        File::from(make_file("etc/nsswitch.conf")?)
+            .write_all(NAMES.as_bytes())
+            .called(|| "write(\"etc/nsswitch.conf\")".to_owned())
     }
 
     /// Where the machine has the program that is to run, if it has it in one of these folders.
     pub(crate) fn program(&self) -> Option<&CStr> {
         self.program.as_deref()
     }
+}
+
+fn read_only_if_there(path: &str) -> Result<Option<OwnedFd>, CallError> {
+    let path = Path::new(path);
+    path.is_dir().then(|| read_only(path)).transpose()
 }
 
 /// A clone of the folder's mount, detached.
@@ -283,7 +323,7 @@ fn unused(there: &[CString]) -> String {
     name
 }
 
-fn make_folder(path: impl rustix::path::Arg + Copy) -> Result<(), CallError> {
+pub(super) fn make_folder(path: impl rustix::path::Arg + Copy) -> Result<(), CallError> {
     let text = || path.to_string_lossy().into_owned();
     rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)).called(|| format!("mkdir({:?})", text()))
 }
@@ -325,7 +365,7 @@ fn copied(from: &OwnedFd, to: OwnedFd) -> Result<(), CallError> {
 }
 
 /// A clone of `name` in `folder`, or of `folder` itself, with what is mounted there; `None`: it cannot be had (any more).
-fn clone_of(folder: &OwnedFd, name: &CStr) -> Result<Option<OwnedFd>, CallError> {
+pub(super) fn clone_of(folder: &OwnedFd, name: &CStr) -> Result<Option<OwnedFd>, CallError> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE
@@ -346,7 +386,7 @@ fn clone_of(folder: &OwnedFd, name: &CStr) -> Result<Option<OwnedFd>, CallError>
 }
 
 /// What has become another kind of file meanwhile is left out.
-fn unless_another(attached: Result<(), CallError>) -> Result<(), CallError> {
+pub(super) fn unless_another(attached: Result<(), CallError>) -> Result<(), CallError> {
     match attached {
         Err(e) if e.errno() == Errno::NOTDIR => Ok(()),
         attached => attached,

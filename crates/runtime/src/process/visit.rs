@@ -21,7 +21,7 @@ use super::stdio::{self, Standard};
 use super::{directory, privileges, user};
 use crate::cgroups::Cgroup;
 use crate::mounts::tools::{self, Etc, Tools};
-use crate::mounts::{mask, place};
+use crate::mounts::{mask, place, toolbox};
 use crate::plan::Process;
 
 /// Where a program goes.
@@ -29,8 +29,8 @@ use crate::plan::Process;
 pub struct Visit {
     /// What is entered: the `CLONE_NEW*` flag of its kind, and a descriptor of it. At most one of each kind.
     pub namespaces: Vec<(u64, OwnedFd)>,
-    /// Whose programs are run, if a mount namespace is entered.
-    pub tools: Whose,
+    /// Which files the program has, if a mount namespace is entered.
+    pub files: Files,
     /// What becomes the root folder (chroot(2)); `None`: that of the mount namespace.
     pub root: Option<OwnedFd>,
     /// The working directory, as seen from there; `None`: the root folder if a mount namespace is entered, else the
@@ -42,20 +42,30 @@ pub struct Visit {
     pub root_ids: Option<(u32, u32)>,
 }
 
-/// Whose programs are run in a mount namespace that is entered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+/// Which files a program has in a mount namespace that is entered.
+#[derive(Debug)]
+pub enum Files {
     /// Those that are there alone.
     Own,
-    /// The machine's, if the program is not there.
+    /// With the machine's programs over them, if the program is not there.
     OwnOrMachine,
-    /// The machine's, and its own where the machine has none of that name.
+    /// With the machine's programs over them, and its own where the machine has none of that name.
     Machine,
+    /// The machine's programs, in a root folder of their own: those that are there are below [`crate::mounts::toolbox::CONTAINER`].
+    MachineApart,
+    /// This root folder's, a detached mount of which the process may do what it likes: those that are there are below
+    /// [`crate::mounts::toolbox::CONTAINER`].
+    Apart(OwnedFd),
 }
 
 impl Visit {
     fn enters(&self, kind: u64) -> bool {
         self.namespaces.iter().any(|(other, _)| *other == kind)
+    }
+
+    /// Whether the machine's programs have to be taken along.
+    fn may_need_tools(&self) -> bool {
+        self.enters(flags::NEWNS) && !matches!(self.files, Files::Own | Files::Apart(_))
     }
 }
 
@@ -93,7 +103,7 @@ fn in_between(
                 .join_self_v1()
                 .map_err(|e| Failure::setup("joining the cgroups", e))?;
         }
-        if visit.tools != Whose::Own && visit.enters(flags::NEWNS) {
+        if visit.may_need_tools() {
             // As long as they are in sight. Whoever may not take them may not need them.
             let program = process.args.first().map_or("", String::as_str);
             tools = Some(Tools::take(program, path_in(&process.env)));
@@ -108,6 +118,9 @@ fn in_between(
         let taken = tools.iter().filter_map(|taken| taken.as_ref().ok());
         kept.extend(taken.flat_map(Tools::descriptors));
         kept.extend(mountinfo.iter().chain(&visit.root).map(AsRawFd::as_raw_fd));
+        if let Files::Apart(root) = &visit.files {
+            kept.push(root.as_raw_fd());
+        }
         let user = visit.namespaces.iter();
         let user = user.filter(|(kind, _)| user_is_left && *kind == flags::NEWUSER);
         let user = user.map(|(_, namespace)| namespace).next();
@@ -207,24 +220,37 @@ fn set_up(
         .step("a new session")?;
     let mounts = visit.enters(flags::NEWNS);
     let mut program = Program::new(&process.args, &process.env)?;
-    match tools.filter(|_| visit.tools == Whose::Machine || is_missing(&program)) {
-        Some((tools, mountinfo)) => {
+    // In the user namespace already, its root is this process.
+    let owner = visit.root_ids.filter(|_| user.is_some());
+    let processes = visit.enters(flags::NEWPID);
+    match (&visit.files, tools) {
+        (Files::Apart(root), _) if mounts => {
+            let owner = visit.root_ids.unwrap_or((0, 0));
+            toolbox::stand_beside(root, None, processes, owner)
+                .step("a root folder with the image's programs")?;
+        }
+        (Files::MachineApart, Some((tools, _))) => {
+            let step = "a root folder with the machine's programs";
+            let owner = owner.unwrap_or((0, 0));
+            let root = toolbox::empty(owner).step(step)?;
+            toolbox::stand_beside(&root, Some(&tools.step(step)?), processes, owner).step(step)?;
+        }
+        (Files::Machine | Files::OwnOrMachine, Some((tools, mountinfo)))
+            if matches!(visit.files, Files::Machine) || is_missing(&program) =>
+        {
             let step = "laying the machine's programs over the files";
             let tools = tools.step(step)?;
-            let etc = match visit.tools {
-                Whose::Machine => Etc::Guarded,
+            let etc = match visit.files {
+                Files::Machine => Etc::Guarded,
                 _ => Etc::Theirs,
             };
-            // In the user namespace already, its root is this process.
-            let owner = visit.root_ids.filter(|_| user.is_some());
-            let processes = visit.enters(flags::NEWPID);
             tools::lay_over(&tools, etc, processes, mountinfo, owner).step(step)?;
             if let Some(path) = tools.program() {
                 program.is_at(path);
             }
         }
-        None if !mounts && visit.enters(flags::NEWPID) => see_processes()?,
-        None => {}
+        _ if !mounts && processes => see_processes()?,
+        _ => {}
     }
     if let Some(root) = &visit.root {
         change_root(root).step("the root folder")?;

@@ -5,6 +5,7 @@ mod capture;
 mod cidfile;
 mod completion;
 mod create;
+mod debug;
 mod diff;
 mod each;
 mod enter;
@@ -27,6 +28,7 @@ mod rm;
 mod rmi;
 mod run;
 mod runtime;
+mod session;
 mod start;
 mod stats;
 mod stop;
@@ -59,6 +61,10 @@ pub const TABLE: &[Entry] = &[
     Entry::new::<enter::Enter>(
         "enter",
         "Run a program of the machine's in namespaces of a container or process",
+    ),
+    Entry::new::<debug::Debug>(
+        "debug",
+        "Run a shell with tools in a container that has none",
     ),
     Entry::new::<attach::Attach>("attach", "Take part in a container's input and output"),
     Entry::new::<top::Top>("top", "List the processes of a container"),

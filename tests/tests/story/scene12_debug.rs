@@ -1,0 +1,162 @@
+//! Scene 12: a shell with tools beside the files of a container that has none.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use soute_tests::{Outcome, Running, World, output, wait_until};
+
+use crate::bare;
+
+/// `soute debug WORDS...`
+#[track_caller]
+fn debug(world: &World, words: &[&str]) -> Outcome {
+    world.soute([&["debug"][..], words].concat())
+}
+
+/// What is mounted in a container.
+fn mounts(world: &World, id: &str) -> String {
+    fs::read_to_string(format!("/proc/{}/mountinfo", world.pid(id))).unwrap()
+}
+
+/// The machine's bash, ps and files: its programs, and nothing else of it.
+#[test]
+fn the_machines_tools_beside_a_container_without_any() {
+    let world = World::new();
+    let id = bare(&world);
+    let before = mounts(&world, &id);
+    let look = "set -e; [ -n \"$BASH_VERSION\" ]; pwd; hostname; id -un; cat data/mine; cat /etc/hostname; \
+                ps -eo args; ls /proc/self/fd; stat -c %U /container /tmp; ! [ -e /home ]; ! [ -e /etc/shadow ]; \
+                echo 1 > /etc/hosts; echo 2 > /root/own; echo 3 >> /etc/passwd; ! touch /usr/new 2>/dev/null";
+    let seen = debug(&world, &["bare", "--", "bash", "-c", look]);
+    let host = &id[..12];
+    seen.success().shows(&format!(
+        "/container\n{host}\nroot\nof the image\n{host}\nCOMMAND\n/sleep 1000\n"
+    ));
+    seen.shows("\n0\n1\n2\n3\nroot\nroot\n");
+    assert_eq!(seen.stderr, "");
+    // Nothing was written to the container, and nothing stayed.
+    world.soute(["diff", "bare"]).prints("");
+    assert_eq!(mounts(&world, &id), before);
+    debug(&world, &["bare", "cat", "/etc/hosts"]).shows(host);
+    debug(&world, &["bare", "ls", "/root"]).prints("");
+    // But for what is written to it.
+    debug(&world, &["bare", "touch", "data/made"]).success();
+    world
+        .soute(["diff", "bare"])
+        .prints("C /data\nA /data/made");
+    // What goes on does not show in the container either.
+    let mut session = world.start(["debug", "bare", "bash", "-c", "echo in; read line"]);
+    session.expect("in");
+    assert_eq!(mounts(&world, &id), before);
+    session.write("\n");
+    session.outcome().success();
+    world.assert_mounts_unchanged();
+}
+
+/// With the container's ids, and another's programs and libraries.
+#[test]
+fn an_images_tools() {
+    let world = World::debian();
+    let id = bare(&world);
+    let words = ["--userns", "host", "bare", "/sleep", "1000"];
+    let host = world.detached(words);
+    for id in [&id, &host] {
+        let before = mounts(&world, id);
+        let look = "import os; print(os.getcwd(), os.getuid(), os.stat('/usr').st_uid, os.stat('data/mine').st_uid, \
+                    open('data/mine').read().strip(), open('/proc/1/comm').read().strip()); \
+                    open('/usr/new', 'w'); os.chown('/usr/new', 7, 7); print(os.stat('/usr/new').st_gid)";
+        let seen = debug(&world, &["--tools", "debian", id, "python3", "-c", look]);
+        seen.prints("/container 0 0 0 of the image sleep\n7");
+        debug(&world, &["--tools", "debian", id, "ls", "/usr/new"]).fails(2, &["/usr/new"]);
+        assert_eq!(mounts(&world, id), before);
+        world.soute(["diff", id]).prints("");
+    }
+    // The image's environment, the flags of a program in it, and none of the machine's files.
+    let look = "echo $HOME $NAME; pwd; id -un; ls /container";
+    let flags = [
+        "--tools",
+        "debian",
+        "--env",
+        "NAME=value",
+        "--workdir",
+        "/tmp",
+    ];
+    let flags = [&flags[..], &["--user", "nobody"]].concat();
+    let seen = debug(&world, &[&flags[..], &[&id, "sh", "-c", look]].concat());
+    seen.success()
+        .shows("/nonexistent value\n/tmp\nnobody\ndata\ndev\n");
+    // The image is what it was.
+    world
+        .soute(["run", "--rm", "debian", "ls", "/usr/new"])
+        .fails(2, &["/usr/new"]);
+    world.assert_mounts_unchanged();
+}
+
+#[test]
+fn a_shell_in_a_terminal() {
+    let world = World::debian();
+    bare(&world);
+    let mut terminal = world.terminal(["debug", "--tools", "debian", "bare"]);
+    terminal.expect("the files of bare are below /container, programs are debian's");
+    terminal.send("echo $((6 * 7)) $PWD; tty; exit 3\r");
+    terminal.expect("42 /container");
+    terminal.expect("/dev/pts/");
+    assert_eq!(terminal.finish().0, 3);
+}
+
+/// Files of the container that soute itself reads, as a process in there may have laid them.
+#[test]
+fn a_hostile_container_gives_no_names() {
+    let world = World::new();
+    let secret = world.path("secret");
+    fs::write(&secret, "secret:x:0:0:::\n").unwrap();
+    let root = world.rootfs("image");
+    symlink("/data", root.join("container")).unwrap();
+    let words = ["--userns", "host", "--rootfs", root.to_str().unwrap()];
+    let lay = format!(
+        "rm -f /etc/passwd /etc/group; mkfifo /etc/passwd; ln -s /proc/1/root{} /etc/group; echo laid; exec sleep 1000",
+        secret.display()
+    );
+    let id = world.detached([&words[..], &["sh", "-c", &lay]].concat());
+    wait_until("it is laid", || {
+        world.soute(["logs", &id]).stdout == "laid\n"
+    });
+    let seen = debug(&world, &[&id, "cat", "/etc/passwd", "/etc/group"]);
+    seen.prints("root:x:0:0:root:/root:/bin/sh\nroot:x:0:");
+    debug(&world, &[&id, "readlink", "/container/container"]).prints("/data");
+    // Nor does an image choose where things are put.
+    symlink("/data", root.join("sys")).ok();
+    let tar = world.path("tools.tar");
+    fs::remove_dir(root.join("proc")).unwrap();
+    symlink("/container", root.join("proc")).unwrap();
+    let mut pack = Command::new("tar");
+    output(pack.arg("cf").arg(&tar).arg("-C").arg(&root).arg(".")).success();
+    world
+        .soute(["import", tar.to_str().unwrap(), "tools"])
+        .success();
+    debug(&world, &["--tools", "tools", &id, "true"]).fails(125, &["/proc"]);
+}
+
+#[test]
+fn what_is_no_container_is_refused() {
+    let world = World::new();
+    world
+        .soute(["create", "--name", "made", "busybox", "true"])
+        .success();
+    debug(&world, &["made"]).fails(125, &["no running container \"made\""]);
+    debug(&world, &["nothing"]).fails(125, &["no running container \"nothing\""]);
+    debug(&world, &["/proc/self/ns/net"]).fails(125, &["is a namespace"]);
+    let mut alone = Running::start(Command::new("unshare").args([
+        "--net",
+        "sh",
+        "-c",
+        "echo in; exec sleep 1000",
+    ]));
+    alone.expect("in");
+    let pid = alone.pid().to_string();
+    debug(&world, &[&pid, "true"]).fails(125, &["no mount namespace of its own"]);
+    let id = world.detached(["busybox", "sleep", "1000"]);
+    debug(&world, &["--tools", "../odd", &id, "true"]).fails(125, &["../odd"]);
+    debug(&world, &["--tools", "busybox", &id, "no-such-program"]).fails(127, &["no-such-program"]);
+}
