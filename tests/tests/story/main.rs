@@ -6,6 +6,7 @@
 )]
 
 mod scene01_namespaces;
+mod scene01_watch;
 mod scene02_python;
 mod scene03_compare;
 mod scene04_remap;

@@ -270,7 +270,8 @@ impl Column {
         }
     }
 
-    fn align(self) -> Align {
+    /// Where its text stands.
+    pub fn align(self) -> Align {
         match self {
             Self::Container
             | Self::Type

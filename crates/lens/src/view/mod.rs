@@ -2,6 +2,7 @@
 
 mod branches;
 mod caps;
+mod changes;
 mod differ;
 mod list;
 mod mounts;
@@ -12,6 +13,7 @@ mod table;
 mod tree;
 
 pub use caps::{Because, Caps, CapsRow};
+pub use changes::Changes;
 pub use differ::{Differ, Difference, Section, Subject};
 pub use list::{Column, List, Row, UnknownColumn};
 pub use mounts::{MountRow, Mounts, Peer, Propagation};

@@ -31,6 +31,12 @@ pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(visible_json(&text).into_owned() + "\n")
 }
 
+/// The same in one line.
+pub fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string(value)?;
+    Ok(visible_json(&text).into_owned() + "\n")
+}
+
 /// Writes `text` to standard error. That nobody reads it is no reason to fail, or to fail otherwise than said.
 pub fn complain(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());

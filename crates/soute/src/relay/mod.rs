@@ -14,7 +14,7 @@ mod signals;
 pub use exec::relay;
 pub use hold::hold;
 pub use monitor::follow;
-pub use signals::Signals;
+pub use signals::{Signals, WINCH};
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

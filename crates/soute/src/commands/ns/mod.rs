@@ -7,6 +7,7 @@ mod mounts;
 mod pids;
 mod show;
 mod tree;
+mod watch;
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -44,6 +45,8 @@ enum Command {
     Mounts(mounts::MountsArgs),
     /// Show the processes of a container, with their number at every level
     Pids(pids::PidsArgs),
+    /// Watch namespaces come and go: a page on a terminal, else a line for each
+    Watch(watch::WatchArgs),
 }
 
 /// A running container, as its name or id led to it.
@@ -73,6 +76,8 @@ pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<(
         Command::Diff(args) => differ::run(args, resolve, out),
         Command::Mounts(args) => mounts::run(args, resolve, out),
         Command::Pids(args) => pids::run(args, resolve, out),
+        // What is not over cannot be handed over as a whole.
+        Command::Watch(args) => watch::run(args, resolve),
     }
 }
 
