@@ -22,5 +22,6 @@ mod program;
 pub mod seccomp;
 pub mod signals;
 pub mod start;
+pub mod statmount;
 
 pub use error::{CallError, Called};

@@ -38,6 +38,8 @@ pub const STRICTATIME: u64 = raw::MOUNT_ATTR_STRICTATIME as u64;
 pub const NODIRATIME: u64 = raw::MOUNT_ATTR_NODIRATIME as u64;
 /// `MOUNT_ATTR_NOSYMFOLLOW`
 pub const NOSYMFOLLOW: u64 = raw::MOUNT_ATTR_NOSYMFOLLOW as u64;
+/// MOUNT_ATTR_IDMAP: shows other owners than the file system has.
+pub const IDMAP: u64 = raw::MOUNT_ATTR_IDMAP as u64;
 
 /// `MS_SHARED`
 pub const SHARED: u64 = libc::MS_SHARED;

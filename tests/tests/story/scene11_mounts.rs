@@ -218,7 +218,7 @@ fn the_tree_is_findmnts() {
     let world = World::debian();
     let volume = world.path("data");
     fs::create_dir(&volume).unwrap();
-    let bind = format!("{}:/data", volume.display());
+    let bind = format!("{}:/data:idmap", volume.display());
     let id = world.detached(["-v", &bind, "debian", "sleep", "1000"]);
     let pid = world.pid(&id).to_string();
     let mut findmnt = Command::new("findmnt");
@@ -226,21 +226,32 @@ fn the_tree_is_findmnts() {
     findmnt.args(["--output", "ID,PARENT,TARGET,SOURCE,FSTYPE,VFS-OPTIONS"]);
     let oracle = output(&mut findmnt);
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let line = |mount: &Value| {
+        let word = |name: &str| mount[name].as_str().unwrap().to_owned();
+        let source = match word("fsroot").as_str() {
+            "/" => word("source"),
+            root => format!("{}[{root}]", word("source")),
+        };
+        let (target, fstype, options) = (word("target"), word("fstype"), word("vfs_options"));
+        let (id, parent) = (&mount["id"], &mount["parent"]);
+        format!("{id} {parent} {target} {source} {fstype} {options}")
+    };
     let mounts = shown(&world, &id);
-    let own: BTreeSet<String> = mounts
-        .iter()
-        .map(|mount| {
-            let word = |name: &str| mount[name].as_str().unwrap().to_owned();
-            let source = match word("fsroot").as_str() {
-                "/" => word("source"),
-                root => format!("{}[{root}]", word("source")),
-            };
-            let (target, fstype, options) = (word("target"), word("fstype"), word("vfs_options"));
-            let (id, parent) = (&mount["id"], &mount["parent"]);
-            format!("{id} {parent} {target} {source} {fstype} {options}")
-        })
-        .collect();
-    assert_eq!(own, lines(oracle.success().text()));
+    let oracle = lines(oracle.success().text());
+    assert_eq!(mounts.iter().map(line).collect::<BTreeSet<_>>(), oracle);
+    // By its file, without a process.
+    let by_itself = shown(&world, &format!("/proc/{pid}/ns/mnt"));
+    assert_eq!(by_itself.iter().map(line).collect::<BTreeSet<_>>(), oracle);
+    // What mountinfo does not tell: statmount(2).
+    if kernel() >= (6, 15) {
+        let root = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
+        let root = root.split_whitespace().collect::<Vec<_>>().join(" ");
+        for mounts in [&mounts, &by_itself] {
+            assert_eq!(at(mounts, "/data")["uid_map"], serde_json::json!([root]));
+            assert_eq!(at(mounts, "/")["gid_map"], serde_json::json!([]));
+            assert!(mounts.iter().all(|mount| mount["unique_id"].is_u64()));
+        }
+    }
     assert!(mounts.iter().all(|mount| mount["hidden_by"].is_null()));
     let tree = world.soute(["ns", "mounts", &id]);
     tree.success()
@@ -250,6 +261,16 @@ fn the_tree_is_findmnts() {
     world
         .soute(["ns", "mounts", &format!("/proc/{pid}/ns/net")])
         .fails(1, &["net namespace", "only a mount namespace"]);
+}
+
+/// Linux's version.
+fn kernel() -> (u32, u32) {
+    let name = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
+    let mut numbers = name.split('.').map_while(|number| number.parse().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
 /// A namespace that no process is in, with folders that are mounted over, and mounts that spread.

@@ -24,7 +24,7 @@ use rustix::io::Errno;
 use soute_sys::{CallError, Called};
 
 pub use idmap::{IdMap, IdRange};
-pub use mountinfo::{MountEntry, mountinfo};
+pub use mountinfo::{MountEntry, mountinfo, unescape};
 pub use net_dev::{Carried, net_dev};
 pub use passwd::Users;
 pub use stat::ProcessStat;

@@ -80,7 +80,7 @@ fn entry(line: &[u8]) -> Option<MountEntry> {
 }
 
 /// The kernel writes blanks, newlines, backslashes and `#` as `\ooo`.
-fn unescape(field: &[u8]) -> Vec<u8> {
+pub fn unescape(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, after)) = rest.split_first() {

@@ -10,6 +10,7 @@ mod one;
 mod pids;
 mod show;
 mod table;
+mod told;
 mod tree;
 
 pub use caps::{Because, Caps, CapsRow};

@@ -7,13 +7,16 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 use soute_sys::inside;
+use soute_sys::statmount::MountStat;
 use soute_sys::{CallError, Called as _};
 
 use super::branches::branches;
 use super::table::{Align, Table};
+use super::told;
 use super::{ContainerName, Survey};
 use crate::discover::mountinfo_in;
 use crate::proc::{Look, MountEntry, mountinfo};
+use crate::relations::identity;
 use crate::text::{lossy, visible};
 use crate::{Error, Kind, NamespaceId};
 
@@ -37,6 +40,8 @@ pub struct Mounts {
 pub struct MountRow {
     /// Its number, which is used again after it is gone.
     pub id: u32,
+    /// A number that is never used again, if the kernel can be asked (statmount(2)).
+    pub unique_id: Option<u64>,
     /// The number of the mount that it is on.
     pub parent: u32,
     /// How many of its ancestors are in the tree.
@@ -53,6 +58,10 @@ pub struct MountRow {
     pub vfs_options: String,
     /// Options of the file system.
     pub fs_options: String,
+    /// Whose files it shows as whose, `INSIDE OUTSIDE COUNT` each; none: as they are, or the kernel does not tell.
+    pub uid_map: Vec<String>,
+    /// The same of groups.
+    pub gid_map: Vec<String>,
     /// How mounts on it spread (mount_namespaces(7)).
     pub propagation: Propagation,
     /// The mounts that it shares them with, here and in other namespaces, the first hundred.
@@ -107,18 +116,21 @@ impl Survey {
             return Err(Error::NoSuchProcess(pid));
         };
         let (ns, text) = match (
-            folder.namespace(Kind::Mnt.name())?,
+            folder.open_namespace(Kind::Mnt.name())?,
             folder.read("mountinfo")?,
         ) {
             (Look::Seen(ns), Look::Seen(text)) => (ns, text),
             (Look::Hidden, _) | (_, Look::Hidden) => return Err(Error::Hidden(pid)),
             _ => return Err(Error::NoSuchProcess(pid)),
         };
+        let id = identity(&ns)?;
+        let told = told::all(&ns).unwrap_or_default();
         Ok(Mounts {
             pid: Some(pid),
             container,
-            ns: ns.inode,
-            mounts: self.rows(ns, mountinfo(&text)?)?,
+            ns: id.inode,
+            // As from its own root folder, which may be another than the namespace's.
+            mounts: self.rows(id, mountinfo(&text)?, &told)?,
             notes: self.notes(),
         })
     }
@@ -132,12 +144,16 @@ impl Survey {
         id: NamespaceId,
         namespace: &impl std::os::fd::AsFd,
     ) -> Result<Mounts, Error> {
-        let text = self.seen_from_inside(namespace)?;
+        let told = told::all(namespace);
+        let entries = match &told {
+            Some(told) => told.iter().map(told::entry).collect(),
+            None => mountinfo(&self.seen_from_inside(namespace)?)?,
+        };
         Ok(Mounts {
             pid: None,
             container: None,
             ns: id.inode,
-            mounts: self.rows(id, mountinfo(&text)?)?,
+            mounts: self.rows(id, entries, &told.unwrap_or_default())?,
             notes: self.notes(),
         })
     }
@@ -155,7 +171,15 @@ impl Survey {
         Ok(text)
     }
 
-    fn rows(&self, ns: NamespaceId, entries: Vec<MountEntry>) -> Result<Vec<MountRow>, Error> {
+    /// `told` is what statmount(2) has told of them, if anything.
+    fn rows(
+        &self,
+        ns: NamespaceId,
+        entries: Vec<MountEntry>,
+        told: &[MountStat],
+    ) -> Result<Vec<MountRow>, Error> {
+        let told: HashMap<u32, &MountStat> =
+            told.iter().map(|told| (told.old_ids.0, told)).collect();
         let ties = match entries.iter().any(|entry| !entry.propagation.is_empty()) {
             true => self.ties(ns, &entries)?,
             false => Ties::default(),
@@ -191,8 +215,18 @@ impl Survey {
                 };
                 let (peers, npeers) = tied(&ties.peers, 1);
                 let (slaves, nslaves) = tied(&ties.slaves, 0);
+                let told = told.get(&id);
+                let map = |of: fn(&MountStat) -> &Vec<Vec<u8>>| -> Vec<String> {
+                    let ranges = told.map(|told| of(told));
+                    ranges
+                        .into_iter()
+                        .flatten()
+                        .map(|range| lossy(range))
+                        .collect()
+                };
                 Some(MountRow {
                     id,
+                    unique_id: told.map(|told| told.id),
                     parent: entry.parent,
                     depth,
                     source: lossy(&entry.source),
@@ -200,6 +234,8 @@ impl Survey {
                     fstype: lossy(&entry.file_system),
                     vfs_options: lossy(&entry.options),
                     fs_options: lossy(&entry.super_options),
+                    uid_map: map(|told| &told.uid_map),
+                    gid_map: map(|told| &told.gid_map),
                     propagation,
                     peers,
                     npeers,
