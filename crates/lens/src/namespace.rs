@@ -84,6 +84,8 @@ pub struct Namespace {
     pub bound: Vec<Bound>,
     /// Open descriptors of it; only looked for when asked to.
     pub descriptors: Vec<Descriptor>,
+    /// Of a network namespace: sockets of it that processes elsewhere have open; only looked for when asked to.
+    pub sockets: Vec<Descriptor>,
     /// The user namespace that owns it; of a user namespace, its parent.
     pub owner: Relation,
     /// The parent of a user or pid namespace.
@@ -103,6 +105,7 @@ impl Namespace {
             for_children_of: Vec::new(),
             bound: Vec::new(),
             descriptors: Vec::new(),
+            sockets: Vec::new(),
             owner: Relation::Unknown,
             parent: if kind.is_hierarchical() {
                 Relation::Unknown

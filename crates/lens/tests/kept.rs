@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -107,6 +108,35 @@ fn a_descriptor() {
     assert_eq!(kept.ons, Some(user));
     assert_eq!(row(&found, user).command, format!("(owner of {net})"));
     assert!(!without.namespaces.iter().any(|row| row.ns == net));
+}
+
+#[test]
+fn a_socket() {
+    let made = std::thread::spawn(|| {
+        unshare(flags::NEWNET).expect("root");
+        let link = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        (link, OwnedFd::from(socket))
+    });
+    let (link, socket) = made.join().unwrap();
+    let mut holder = Command::new("sleep")
+        .arg("600")
+        .stdin(Stdio::from(socket))
+        .spawn()
+        .unwrap();
+    let found = list(Scope::ALL);
+    let without = list(Scope::default());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let is_it = |row: &&Row| link.to_string_lossy() == format!("net:[{}]", row.ns);
+    let kept = found.namespaces.iter().find(is_it).unwrap();
+    let (pid, fd) = (holder.id(), 0);
+    assert_eq!(kept.sockets, [Descriptor { pid, fd }]);
+    assert_eq!((kept.nprocs, kept.pid), (0, None));
+    assert_eq!(kept.command, format!("(socket 0 of process {pid})"));
+    // Opened by way of it, or else there were no owner.
+    assert_eq!(kept.ons, Some(inode(std::process::id(), "user")));
+    assert!(!without.namespaces.iter().any(|row| is_it(&row)));
 }
 
 #[test]

@@ -81,9 +81,19 @@ pub fn mount_namespace_id(namespace: impl AsFd) -> Result<u64, CallError> {
     Ok(id)
 }
 
+/// The network namespace of a socket (SIOCGSKNS, Linux 4.10).
+///
+/// # Errors
+/// `EPERM`: the caller has no CAP_NET_ADMIN there. `ENOTTY`: it is no socket.
+pub fn of_socket(socket: impl AsFd) -> Result<OwnedFd, CallError> {
+    /// linux/sockios.h
+    const SIOCGSKNS: u32 = 0x894c;
+    related(socket, "SIOCGSKNS", SIOCGSKNS)
+}
+
 fn related(namespace: impl AsFd, name: &str, request: u32) -> Result<OwnedFd, CallError> {
     let fd = namespace.as_fd().as_raw_fd();
-    // SAFETY: both requests take no argument.
+    // SAFETY: these requests take no argument.
     let related = unsafe { libc::ioctl(fd, request.into()) };
     if related < 0 {
         return Err(failed(fd, name));

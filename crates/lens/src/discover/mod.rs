@@ -4,6 +4,7 @@ mod bound;
 mod descriptors;
 mod processes;
 mod related;
+mod sockets;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ pub(crate) use related::open;
 pub struct Scope {
     /// Bind mounts, in every mount namespace.
     pub bound: bool,
-    /// The open descriptors of every process: slower where there are many.
+    /// The open descriptors of every process, sockets among them: slower where there are many.
     pub descriptors: bool,
 }
 
@@ -54,6 +55,7 @@ impl Discovery {
         }
         if scope.descriptors {
             descriptors::discover(proc, &mut found)?;
+            sockets::discover(proc, &mut found)?;
         }
         related::discover(proc, &mut found)?;
         Ok(found)

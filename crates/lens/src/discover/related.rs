@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Discovery, bound};
+use super::{Discovery, bound, sockets};
 use crate::proc::{Look, Proc};
 use crate::relations::{Related, identity, owner, owner_uid, parent};
 use crate::{Error, Kind, Namespace, NamespaceId};
@@ -89,6 +89,13 @@ pub(crate) fn open(proc: &Proc, namespace: &Namespace) -> Result<Option<OwnedFd>
         }
         if let Look::Seen(fd) = folder.open_link(&path)?
             && identity(&fd)? == namespace.id
+        {
+            return Ok(Some(fd));
+        }
+    }
+    for socket in namespace.sockets.iter().take(TRIES) {
+        if let Some((id, fd)) = sockets::of(socket.pid, socket.fd)
+            && id == namespace.id
         {
             return Ok(Some(fd));
         }

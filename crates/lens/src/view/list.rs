@@ -69,6 +69,8 @@ pub struct Row {
     pub bound: Vec<Bound>,
     /// Open descriptors of it.
     pub descriptors: Vec<Descriptor>,
+    /// Of a network namespace: sockets of it that processes elsewhere have open.
+    pub sockets: Vec<Descriptor>,
 }
 
 impl Survey {
@@ -142,6 +144,7 @@ impl Survey {
             for_children_of: namespace.for_children_of.clone(),
             bound: namespace.bound.clone(),
             descriptors: namespace.descriptors.clone(),
+            sockets: namespace.sockets.clone(),
         })
     }
 }
@@ -377,6 +380,7 @@ mod tests {
             for_children_of: Vec::new(),
             bound: Vec::new(),
             descriptors: Vec::new(),
+            sockets: Vec::new(),
         }
     }
 

@@ -204,6 +204,9 @@ pub(crate) fn kept_by(namespace: &Namespace, found: &Discovery) -> String {
             descriptor.fd, descriptor.pid
         );
     }
+    if let Some(socket) = namespace.sockets.first() {
+        return format!("(socket {} of process {})", socket.fd, socket.pid);
+    }
     let id = Some(namespace.id);
     if let Some(child) = found.namespaces().find(|child| child.parent.id() == id) {
         return format!("(parent of {})", child.id.inode);

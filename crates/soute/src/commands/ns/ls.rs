@@ -35,7 +35,7 @@ pub struct LsArgs {
     #[arg(long, conflicts_with_all = ["output", "json"])]
     output_all: bool,
 
-    /// Look at the open descriptors of all processes too
+    /// Look at the open descriptors of all processes too, sockets among them
     #[arg(short, long)]
     all: bool,
 }

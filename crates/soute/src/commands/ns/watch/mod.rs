@@ -38,7 +38,7 @@ pub struct WatchArgs {
     #[arg(long)]
     json: bool,
 
-    /// Look at the open descriptors of all processes too
+    /// Look at the open descriptors of all processes too, sockets among them
     #[arg(short, long)]
     all: bool,
 }

@@ -410,6 +410,7 @@ mod tests {
             for_children_of: Vec::new(),
             bound: Vec::new(),
             descriptors: Vec::new(),
+            sockets: Vec::new(),
         };
         List {
             namespaces: inodes.iter().map(row).collect(),
