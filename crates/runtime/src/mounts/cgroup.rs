@@ -4,8 +4,11 @@
 //! only what the cgroup namespace allows, so the kernel asks for no view of
 //! the machine's.
 
-use rustix::fs::Mode;
-use rustix::mount::MoveMountFlags;
+use std::ffi::CString;
+
+use rustix::fs::{CWD, Mode};
+use rustix::io::Errno;
+use rustix::mount::MountFlags;
 use soute_sys::mount::{MountAttr, mount_setattr};
 use soute_sys::process::put_away;
 use soute_sys::{CallError, Called};
@@ -61,35 +64,29 @@ pub(crate) fn place(
         mount.attributes.set & !soute_sys::mount::RDONLY,
     )?;
     place_tree(root, mount, &tmpfs)?;
+    // The tmpfs is ours and new: nothing of the image's can stand in these paths. So each needs no more than two calls,
+    // where one that is made detached needs six.
+    rustix::process::fchdir(&tmpfs).called(|| format!("fchdir(\"{}\")", mount.target))?;
     for hierarchy in hierarchies {
-        let options: Vec<(&str, &str)> = hierarchy
-            .options
-            .iter()
-            .map(|o| o.split_once('=').unwrap_or((o, "")))
-            .collect();
-        let tree = super::new_filesystem(&hierarchy.filesystem, &options, mount.attributes.set)?;
-        // The tmpfs is ours and new: nothing of the image's can stand in this path.
-        let folder = hierarchy.folder.as_str();
-        rustix::fs::mkdirat(&tmpfs, folder, Mode::from_raw_mode(0o755))
+        let (folder, kind) = (hierarchy.folder.as_str(), hierarchy.filesystem.as_str());
+        let options = hierarchy.options.join(",");
+        rustix::fs::mkdirat(CWD, folder, Mode::from_raw_mode(0o755))
             .called(|| format!("mkdirat(\"{}/{folder}\")", mount.target))?;
-        rustix::mount::move_mount(
-            &tree,
-            "",
-            &tmpfs,
-            folder,
-            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-        )
-        .called(|| format!("move_mount(…, \"{}/{folder}\")", mount.target))?;
-        put_away(tree);
+        let data = CString::new(options.as_str())
+            .map_err(|_| CallError::new(format!("mount({kind})"), Errno::INVAL))?;
+        rustix::mount::mount(kind, folder, kind, MountFlags::empty(), &*data).called(|| {
+            format!(
+                "mount({kind}, \"{}/{folder}\", \"{options}\")",
+                mount.target
+            )
+        })?;
     }
-    mount_setattr(
-        &tmpfs,
-        false,
-        &MountAttr {
-            set: mount.attributes.set,
-            ..MountAttr::default()
-        },
-    )?;
+    rustix::process::chdir("/").called(|| "chdir(\"/\")".to_owned())?;
+    let attributes = MountAttr {
+        set: mount.attributes.set,
+        ..MountAttr::default()
+    };
+    mount_setattr(&tmpfs, true, &attributes)?;
     put_away(tmpfs);
     Ok(())
 }
