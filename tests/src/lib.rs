@@ -19,6 +19,7 @@ pub mod place;
 mod program;
 pub mod remains;
 mod terminal;
+pub mod views;
 mod world;
 
 pub use docker::Docker;

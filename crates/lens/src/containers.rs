@@ -144,7 +144,7 @@ impl Container {
 /// Every container that has processes, with its first.
 fn all(proc: &Proc) -> Result<Vec<(u32, Container)>, Error> {
     let names = Names::default();
-    let mut found: BTreeMap<Container, Vec<(u32, u32)>> = BTreeMap::new();
+    let mut found: BTreeMap<Container, Vec<Member>> = BTreeMap::new();
     for pid in proc.pids()? {
         let Look::Seen(folder) = proc.process(pid)? else {
             continue;
@@ -152,23 +152,35 @@ fn all(proc: &Proc) -> Result<Vec<(u32, Container)>, Error> {
         if let Some(container) = of_process(proc, &folder, &names)?
             && let Look::Seen(stat) = folder.stat()?
         {
-            found.entry(container).or_default().push((pid, stat.parent));
+            found.entry(container).or_default().push(Member {
+                start_time: stat.start_time,
+                pid,
+                parent: stat.parent,
+            });
         }
     }
-    let first = |processes: Vec<(u32, u32)>| {
-        let pids: HashSet<u32> = processes.iter().map(|(pid, _)| *pid).collect();
-        let mut from_outside = processes
-            .iter()
-            .filter(|(_, parent)| !pids.contains(parent));
-        from_outside
-            .next()
-            .or(processes.first())
-            .map(|(pid, _)| *pid)
-    };
     let all = found.into_iter();
     Ok(all
-        .filter_map(|(container, processes)| Some((first(processes)?, container)))
+        .filter_map(|(container, members)| Some((first(&members)?, container)))
         .collect())
+}
+
+/// A process of a container, in the order of age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Member {
+    /// In clock ticks after boot.
+    start_time: u64,
+    pid: u32,
+    parent: u32,
+}
+
+/// The oldest of those that came from outside: whatever is executed in a container comes from there too, later, and perhaps
+/// with a lower number.
+fn first(members: &[Member]) -> Option<u32> {
+    let pids: HashSet<u32> = members.iter().map(|member| member.pid).collect();
+    let from_outside = members.iter().filter(|one| !pids.contains(&one.parent));
+    let first = from_outside.min().or(members.iter().min());
+    first.map(|member| member.pid)
 }
 
 fn is_id(text: &str) -> bool {
@@ -486,6 +498,21 @@ mod tests {
         );
         assert_eq!(kept("/usr/bin/conmon --version"), None);
         assert_eq!(kept("conmon -c"), None);
+    }
+
+    #[test]
+    fn the_first_process_is_the_oldest_from_outside() {
+        let member = |pid, parent, start_time| Member {
+            start_time,
+            pid,
+            parent,
+        };
+        // Its child, and what was executed there when the numbers began anew.
+        let members = [member(7, 30, 500), member(40, 30, 100), member(41, 40, 100)];
+        assert_eq!(first(&members), Some(40));
+        // Started within one tick.
+        assert_eq!(first(&[member(9, 3, 1), member(8, 3, 1)]), Some(8));
+        assert_eq!(first(&[]), None);
     }
 
     proptest! {

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use soute_engine::{Error, exit_code};
+use soute_lens::Maker;
 use soute_runtime::capabilities::{Cap, CapSet};
 
 use crate::output::{complain, print, visible, visible_text};
@@ -90,7 +91,12 @@ fn engine_hint(error: &Error) -> Option<String> {
             "'soute network ls' lists the networks that there are; 'soute network create' makes one"
                 .to_owned()
         }
-        Error::NoSuchContainer(_) => "'soute ps -a' lists the containers that there are".to_owned(),
+        Error::NoSuchContainer(name) => match maker_of(name) {
+            Some(maker) => format!(
+                "{maker} has one that is called so: 'soute ns' and 'soute enter' take it, all else is for whoever made it"
+            ),
+            None => "'soute ps -a' lists the containers that there are".to_owned(),
+        },
         Error::AmbiguousId { .. } => "give more digits, or the name".to_owned(),
         Error::NameTaken { name, .. } => {
             format!(
@@ -130,6 +136,17 @@ fn engine_hint(error: &Error) -> Option<String> {
         }
         Error::Image(error) => return image_hint(error),
         _ => return None,
+    })
+}
+
+/// Who else has a running container of that name or id.
+fn maker_of(name: &str) -> Option<String> {
+    let found = soute_lens::Container::called(name).ok()?;
+    let (_, container) = found.first()?;
+    Some(match container.engine {
+        Maker::Soute => "soute with another --root".to_owned(),
+        Maker::Unknown => "another engine".to_owned(),
+        engine => engine.to_string(),
     })
 }
 

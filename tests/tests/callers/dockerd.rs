@@ -2,7 +2,8 @@
 
 use soute_tests::{Docker, Outcome, place};
 
-use crate::engine::{self, Engine, tests};
+use crate::engine::{Engine, tests};
+use crate::scenes;
 use crate::stage::Stage;
 
 impl Engine for Docker {
@@ -43,7 +44,15 @@ fn the_runtime_is_the_one_that_is_named() {
 }
 
 #[test]
-fn the_lens_sees_its_containers() {
+fn the_story_on_its_containers() {
     let stage = Stage::new();
-    engine::the_lens_sees_its_containers(&start(&stage), &stage.world);
+    scenes::all(&start(&stage), &stage.world);
+}
+
+#[test]
+fn the_story_on_containers_of_runc() {
+    let stage = Stage::new();
+    let docker = Docker::start_with(&stage.world, &place::busybox(), &[]);
+    docker.docker(&["info"]).shows("Default Runtime: runc");
+    scenes::all(&docker, &stage.world);
 }

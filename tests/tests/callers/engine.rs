@@ -1,11 +1,8 @@
 //! What Docker and Podman do alike, as their users type it.
 
-use std::process::Command;
+use soute_tests::{Outcome, wait_until};
 
-use serde_json::json;
-use soute_tests::{Outcome, World, output, wait_until};
-
-/// An engine with the image busybox, whose containers soute runs.
+/// An engine with the image busybox.
 pub trait Engine {
     /// How `soute ns` names it.
     fn name(&self) -> &'static str;
@@ -19,7 +16,7 @@ pub trait Engine {
 
 /// `run FLAGS IMAGE WORDS`, without a network: there is none around.
 #[track_caller]
-fn run(engine: &impl Engine, flags: &[&str], words: &[&str]) -> Outcome {
+pub fn run(engine: &dyn Engine, flags: &[&str], words: &[&str]) -> Outcome {
     let run = ["run", "--network", "none"];
     engine.call(&[&run[..], flags, &[engine.image()], words].concat())
 }
@@ -32,8 +29,9 @@ fn started(engine: &impl Engine, name: &str, flags: &[&str]) {
     run(engine, &flags, &["sleep", "1000"]).success();
 }
 
+/// One field of what `inspect` tells.
 #[track_caller]
-fn shows(engine: &impl Engine, name: &str, field: &str) -> String {
+pub fn shows(engine: &dyn Engine, name: &str, field: &str) -> String {
     let format = format!("{{{{{field}}}}}");
     let outcome = engine.call(&["inspect", "--format", &format, name]);
     outcome.text().to_owned()
@@ -158,63 +156,6 @@ pub fn fifty_in_a_row(engine: &impl Engine) {
             .prints(&word);
     }
     engine.call(&["ps", "-aq"]).success().prints("");
-}
-
-/// By the name that the engine has given it: whose it is, what it is made of, and a way into it.
-pub fn the_lens_sees_its_containers(engine: &impl Engine, world: &World) {
-    // Others' containers are in sight, too, those of other tests among them.
-    let name = format!("seen-by-soute-{}", std::process::id());
-    started(engine, &name, &["--hostname", "theirs"]);
-    let (id, pid) = (
-        shows(engine, &name, ".Id"),
-        shows(engine, &name, ".State.Pid"),
-    );
-    let shown = world.soute(["ns", "show", "--json", &name]).json();
-    let expected = json!({"engine": engine.name(), "id": id, "name": name});
-    assert_eq!(shown["found_in"], expected, "{shown}");
-    assert_eq!(shown["pid"].to_string(), pid);
-    for row in shown["namespaces"].as_array().unwrap() {
-        let kind = row["type"].as_str().unwrap();
-        let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
-        assert_eq!(link.to_string_lossy(), format!("{kind}:[{}]", row["ns"]));
-    }
-    let list = world.soute(["ns", "ls", "net"]);
-    list.success().shows(&format!("{} {name}", engine.name()));
-    world
-        .soute(["ns", "show", &pid])
-        .shows(&format!("{} {name} ({id})", engine.name()));
-    let words = [
-        "--task",
-        &pid,
-        "--noheadings",
-        "--output",
-        "TARGET",
-        "--raw",
-    ];
-    let mounted = output(Command::new("findmnt").args(words));
-    let mounts = world.soute(["ns", "mounts", "--json", &id[..20]]).json();
-    let mounts = mounts["mounts"].as_array().unwrap().len();
-    assert_eq!(mounts, mounted.success().stdout.lines().count());
-    // The machine's ps there, and the machine's readlink: the same that nsenter enters.
-    let ps = [
-        "enter", "--tools", "machine", &name, "--", "ps", "-eo", "args",
-    ];
-    world.soute(ps).prints("COMMAND\nsleep 1000\nps -eo args");
-    world.soute(["enter", &name, "hostname"]).prints("theirs");
-    let look = "for kind in ipc mnt net pid uts; do readlink /proc/self/ns/$kind; done";
-    let mut nsenter = Command::new("nsenter");
-    nsenter.args(["--target", &pid, "--all", "sh", "-c", look]);
-    let oracle = output(&mut nsenter);
-    let seen = world.soute(["enter", &name, "sh", "-c", look]);
-    seen.prints(oracle.success().text());
-    world
-        .soute(["ns", "diff", &name, &std::process::id().to_string()])
-        .success()
-        .shows("@@ mounts");
-    engine.call(&["rm", "-f", &name]).success();
-    world
-        .soute(["ns", "show", &name])
-        .fails(1, &["no running container"]);
 }
 
 /// The tests of an engine; `$start` makes a stage and starts it there.

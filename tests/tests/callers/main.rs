@@ -7,4 +7,5 @@ mod containerd;
 mod dockerd;
 mod engine;
 mod podman;
+mod scenes;
 mod stage;

@@ -4,19 +4,34 @@ use std::process::Command;
 
 use soute_tests::{Outcome, Terminal, output, place};
 
-use crate::engine::{self, Engine, tests};
+use crate::engine::{Engine, tests};
+use crate::scenes;
 use crate::stage::Stage;
 
 /// With a registry's name, so that no other is looked for.
 const IMAGE: &str = "localhost/busybox";
 
 /// All its folders are the stage's; its containers are removed on drop.
-struct Podman<'a>(&'a Stage);
+struct Podman<'a> {
+    stage: &'a Stage,
+    /// In place of its own.
+    runtime: Option<String>,
+}
 
 impl<'a> Podman<'a> {
     #[track_caller]
     fn new(stage: &'a Stage) -> Self {
-        let podman = Self(stage);
+        Self::with(stage, Some(stage.runtime()))
+    }
+
+    #[track_caller]
+    fn with_its_own_runtime(stage: &'a Stage) -> Self {
+        Self::with(stage, None)
+    }
+
+    #[track_caller]
+    fn with(stage: &'a Stage, runtime: Option<String>) -> Self {
+        let podman = Self { stage, runtime };
         let tar = place::busybox().display().to_string();
         output(podman.command().args(["import", "--quiet", &tar, IMAGE])).success();
         podman
@@ -29,11 +44,13 @@ impl<'a> Podman<'a> {
             ("--runroot", "podman/run"),
             ("--tmpdir", "podman/tmp"),
         ] {
-            command.arg(flag).arg(self.0.path(folder));
+            command.arg(flag).arg(self.stage.path(folder));
         }
         command.args(["--cgroup-manager=cgroupfs", "--events-backend=file"]);
         command.args(["--storage-driver=overlay", "--log-level=error"]);
-        command.arg("--runtime").arg(self.0.runtime());
+        if let Some(runtime) = &self.runtime {
+            command.arg("--runtime").arg(runtime);
+        }
         command.env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1");
         command
     }
@@ -53,7 +70,7 @@ impl Engine for Podman<'_> {
         let mut command = self.command();
         match words {
             ["run", rest @ ..] => {
-                let cgroup = self.0.cgroup();
+                let cgroup = self.stage.cgroup();
                 command.args(["run", "--cgroup-parent", &cgroup, "--log-driver=k8s-file"]);
                 command.args(modest_limits(rest));
                 command.args(rest);
@@ -131,7 +148,16 @@ fn a_person_sits_at_a_terminal() {
 }
 
 #[test]
-fn the_lens_sees_its_containers() {
+fn the_story_on_its_containers() {
     let stage = Stage::new();
-    engine::the_lens_sees_its_containers(&Podman::new(&stage), &stage.world);
+    scenes::all(&Podman::new(&stage), &stage.world);
+}
+
+#[test]
+fn the_story_on_containers_of_crun() {
+    let stage = Stage::new();
+    let podman = Podman::with_its_own_runtime(&stage);
+    let info = ["info", "--format", "{{.Host.OCIRuntime.Name}}"];
+    podman.call(&info).prints("crun");
+    scenes::all(&podman, &stage.world);
 }

@@ -24,39 +24,8 @@ mod scene13_privileges;
 use std::fs;
 use std::process::Command;
 
-use serde_json::Value;
 use soute_tests::{World, output};
-
-/// The kinds of namespaces that a container has of its own.
-const KINDS: &[&str] = &["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
-
-/// The inode of a namespace of process `pid`, as the kernel shows it.
-#[track_caller]
-fn inode(pid: u32, kind: &str) -> u64 {
-    let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("a namespace");
-    let text = link.to_string_lossy().into_owned();
-    text.trim_end_matches(']')
-        .rsplit('[')
-        .next()
-        .and_then(|number| number.parse().ok())
-        .expect("KIND:[INODE]")
-}
-
-/// `soute ns show WORD --json`.
-#[track_caller]
-fn show(world: &World, word: &str) -> Value {
-    world.soute(["ns", "show", "--json", word]).json()
-}
-
-/// The row of one kind of namespace.
-#[track_caller]
-fn row<'a>(shown: &'a Value, kind: &str) -> &'a Value {
-    let rows = shown["namespaces"].as_array().expect("rows").iter();
-    let mut found = rows.filter(|row| row["type"] == kind && row["for_children"] == false);
-    found
-        .next()
-        .unwrap_or_else(|| panic!("no {kind} in {shown}"))
-}
+use soute_tests::views::{KINDS, inode, levels, numbers, row, show};
 
 /// A container `bare` of an image with one static program and nothing else: no shell, no library, no loader. Returns its id.
 #[track_caller]

@@ -1,7 +1,8 @@
 //! PID 1 inside is another number outside: every process with its number at every level, as a tree.
 
-use serde_json::Value;
 use soute_tests::World;
+
+use super::{levels, numbers};
 
 const PARENT: &str = "import os, subprocess, time
 children = [subprocess.Popen(['sleep', '1000']) for _ in range(2)]
@@ -21,27 +22,6 @@ fn world() -> World {
             == 2
     });
     world
-}
-
-/// The line `NSpid` of /proc/PID/status: the kernel's own word.
-fn levels(pid: u64) -> Vec<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("NSpid:"))
-        .unwrap();
-    line.split_whitespace()
-        .map(|number| number.parse().unwrap())
-        .collect()
-}
-
-fn numbers(row: &Value) -> Vec<u64> {
-    row["pids"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|number| number.as_u64().unwrap())
-        .collect()
 }
 
 #[test]

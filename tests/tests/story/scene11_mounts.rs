@@ -5,8 +5,8 @@ use std::fs;
 use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
-use soute_tests::{Layout, Running, World, layout, output};
+use soute_tests::views::{as_findmnt, findmnt, mount, mounts as mounts_of};
+use soute_tests::{Layout, Running, World, layout};
 
 use crate::inode;
 
@@ -197,21 +197,6 @@ fn no_descriptor_of_the_machine_is_left() {
     }
 }
 
-/// `soute ns mounts WORD --json`.
-#[track_caller]
-fn shown(world: &World, word: &str) -> Vec<Value> {
-    let told = world.soute(["ns", "mounts", "--json", word]).json();
-    told["mounts"].as_array().expect("mounts").clone()
-}
-
-#[track_caller]
-fn at<'a>(mounts: &'a [Value], target: &str) -> &'a Value {
-    let mut found = mounts.iter().filter(|mount| mount["target"] == target);
-    found
-        .next()
-        .unwrap_or_else(|| panic!("nothing at {target}"))
-}
-
 /// The same that findmnt tells, as a tree.
 #[test]
 fn the_tree_is_findmnts() {
@@ -220,34 +205,20 @@ fn the_tree_is_findmnts() {
     fs::create_dir(&volume).unwrap();
     let bind = format!("{}:/data:idmap", volume.display());
     let id = world.detached(["-v", &bind, "debian", "sleep", "1000"]);
-    let pid = world.pid(&id).to_string();
-    let mut findmnt = Command::new("findmnt");
-    findmnt.args(["--task", &pid, "--raw", "--noheadings"]);
-    findmnt.args(["--output", "ID,PARENT,TARGET,SOURCE,FSTYPE,VFS-OPTIONS"]);
-    let oracle = output(&mut findmnt);
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
-    let line = |mount: &Value| {
-        let word = |name: &str| mount[name].as_str().unwrap().to_owned();
-        let source = match word("fsroot").as_str() {
-            "/" => word("source"),
-            root => format!("{}[{root}]", word("source")),
-        };
-        let (target, fstype, options) = (word("target"), word("fstype"), word("vfs_options"));
-        let (id, parent) = (&mount["id"], &mount["parent"]);
-        format!("{id} {parent} {target} {source} {fstype} {options}")
-    };
-    let mounts = shown(&world, &id);
-    let oracle = lines(oracle.success().text());
-    assert_eq!(mounts.iter().map(line).collect::<BTreeSet<_>>(), oracle);
+    let pid = world.pid(&id);
+    let mounts = mounts_of(&world, &id);
+    let own: BTreeSet<String> = mounts.iter().map(as_findmnt).collect();
+    assert_eq!(own, findmnt(pid));
     // By its file, without a process.
-    let by_itself = shown(&world, &format!("/proc/{pid}/ns/mnt"));
-    assert_eq!(by_itself.iter().map(line).collect::<BTreeSet<_>>(), oracle);
+    let by_itself = mounts_of(&world, &format!("/proc/{pid}/ns/mnt"));
+    let own: BTreeSet<String> = by_itself.iter().map(as_findmnt).collect();
+    assert_eq!(own, findmnt(pid));
     // What mountinfo does not tell: statmount(2).
     if kernel() >= (6, 15) {
-        let root = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
-        let root = root.split_whitespace().collect::<Vec<_>>().join(" ");
+        let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
+        let map = map.split_whitespace().collect::<Vec<_>>().join(" ");
         for mounts in [&mounts, &by_itself] {
-            assert_eq!(at(mounts, "/data")["uid_map"], serde_json::json!([root]));
+            assert_eq!(at(mounts, "/data")["uid_map"], serde_json::json!([map]));
             assert_eq!(at(mounts, "/")["gid_map"], serde_json::json!([]));
             assert!(mounts.iter().all(|mount| mount["unique_id"].is_u64()));
         }
@@ -301,26 +272,22 @@ fn what_nobody_sees_is_shown() {
     maker.outcome().success();
 
     for word in [&path, &inode] {
-        let mounts = shown(&world, word);
-        let source = |name: &str| {
-            let mut found = mounts.iter().filter(|mount| mount["source"] == name);
-            found
-                .next()
-                .unwrap_or_else(|| panic!("no {name}: {mounts:?}"))
-        };
+        let mounts = mounts_of(&world, word);
+        let source = |name: &str| mount(&mounts, "source", name);
+        let at = |target: String| mount(&mounts, "target", &target);
         let (second, third) = (source("second"), source("third"));
         assert_eq!(source("first")["hidden_by"], second["id"]);
         assert_eq!(second["covered_by"], third["id"]);
         assert!(third["covered_by"].is_null() && third["hidden_by"].is_null());
-        let again = at(&mounts, &format!("{place}/again"));
+        let again = at(format!("{place}/again"));
         assert_eq!(again["peers"][0]["target"], format!("{place}/shared"));
-        let spread = at(&mounts, &format!("{place}/shared"));
+        let spread = at(format!("{place}/shared"));
         assert_eq!(spread["slaves"][0]["target"], format!("{place}/below"));
         assert_eq!(
             spread["propagation"]["shared"],
             again["propagation"]["shared"]
         );
-        let below = at(&mounts, &format!("{place}/below"));
+        let below = at(format!("{place}/below"));
         assert_eq!(
             below["propagation"]["master"],
             spread["propagation"]["shared"]

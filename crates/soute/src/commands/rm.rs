@@ -6,8 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use soute_engine::{Error, Places};
 
-use super::each::each_named;
 use crate::cli::CommandLine;
+use crate::error;
+use crate::output::print;
 
 /// Containers, with their changes and logs.
 #[derive(Debug, Args)]
@@ -30,11 +31,17 @@ impl CommandLine for Rm {
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = super::open(places)?;
-        each_named(&self.containers, |name| {
+        let mut code = ExitCode::SUCCESS;
+        for name in &self.containers {
             match engine.remove(name, self.force, self.volumes) {
-                Err(Error::NoSuchContainer(_)) if self.force => Ok(()),
-                done => Ok(done?),
+                Ok(()) => print(&format!("{name}\n"))?,
+                // Said to be removed is only what was: it may be another engine's, and runs on.
+                Err(missing @ Error::NoSuchContainer(_)) if self.force => {
+                    error::warn(&missing.to_string());
+                }
+                Err(failure) => code = error::report(&failure.into(), 1),
             }
-        })
+        }
+        Ok(code)
     }
 }
