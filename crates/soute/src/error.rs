@@ -93,7 +93,7 @@ fn engine_hint(error: &Error) -> Option<String> {
         }
         Error::NoSuchContainer(name) => match maker_of(name) {
             Some(maker) => format!(
-                "{maker} has one that is called so: 'soute ns' and 'soute enter' take it, all else is for whoever made it"
+                "{maker} has one that is called so: 'soute ns', 'soute enter' and 'soute capture' take it, all else is for whoever made it"
             ),
             None => "'soute ps -a' lists the containers that there are".to_owned(),
         },

@@ -454,6 +454,15 @@ fn its_network_is_ips(theirs: &Theirs<'_>) {
         assert_eq!(seen.json(), oracle.json());
         seen.shows("left");
     }
+    // One of its ends is listened to by its name, while it looks for somebody.
+    let words = ["capture", "--count", "1", &theirs.name, "arp"];
+    let mut capture = theirs.world.start(words);
+    wait_until("it is heard", || {
+        let send = ["bash", "-c", "echo ahoy > /dev/udp/10.9.8.9/9"];
+        theirs.nsenter(&["--net"], &send).success();
+        !capture.is_running()
+    });
+    capture.outcome().success().shows("10.9.8.9");
 }
 
 /// Scene 13.

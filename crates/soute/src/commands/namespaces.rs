@@ -49,7 +49,7 @@ pub(super) fn running(
 }
 
 /// Finds a container of another engine's.
-fn of_others(name: &str) -> Result<Option<ResolvedContainer>> {
+pub(super) fn of_others(name: &str) -> Result<Option<ResolvedContainer>> {
     let mut found = soute_lens::Container::called(name)?;
     if found.len() > 1 {
         let all: Vec<String> = found.iter().map(|(_, one)| one.to_string()).collect();

@@ -6,9 +6,10 @@ use anyhow::{Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use soute_engine::{Places, Status};
+use soute_engine::{Error, Places, Status};
 use soute_lens::proc::{Look, Proc};
 
+use crate::commands::namespaces::of_others;
 use crate::commands::ns::{self, ResolvedContainer};
 
 /// A network namespace, and who it is looked at for.
@@ -42,7 +43,13 @@ impl Target {
 /// What the word names, as `soute ns show` takes it.
 pub fn find(word: &str, places: &Places) -> Result<Target> {
     let resolve = |name: &str| -> Result<Option<ResolvedContainer>> {
-        let container = crate::commands::open(places)?.container(name)?;
+        let container = match crate::commands::open(places)?.container(name) {
+            // Nothing of the engine's is needed for another's: whoever has its namespace hears it.
+            Err(missing @ Error::NoSuchContainer(_)) => {
+                return of_others(name)?.ok_or(missing.into()).map(Some);
+            }
+            found => found?,
+        };
         match container.status {
             Status::Running(running) => Ok(Some(ResolvedContainer {
                 name: container.record.name,
