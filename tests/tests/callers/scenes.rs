@@ -80,11 +80,12 @@ impl<'a> Theirs<'a> {
         self.engine.call(&[&["exec", &self.name], words].concat())
     }
 
-    /// `soute enter FLAGS CONTAINER WORDS`
+    /// `soute enter FLAGS PID WORDS`: by a number nobody has to be looked for.
     #[track_caller]
     fn enter(&self, flags: &[&str], words: &[&str]) -> Outcome {
+        let pid = self.pid.to_string();
         self.world
-            .soute([&["enter"], flags, &[&self.name], words].concat())
+            .soute([&["enter"], flags, &[&pid], words].concat())
     }
 
     /// `nsenter FLAGS WORDS`
@@ -396,7 +397,10 @@ fn some_namespaces_are_entered(theirs: &Theirs<'_>) {
     let lines =
         "COMMAND\nsleep 1000\nunshare -p -f sleep 2000\nsleep 2000\nsleep 3000\nps -eo args";
     seen.prints(lines);
-    theirs.enter(&[], &["hostname"]).prints("theirs");
+    for word in [&theirs.name, &theirs.id] {
+        let enter = ["enter", word, "hostname"];
+        theirs.world.soute(enter).prints("theirs");
+    }
     assert_eq!(theirs.mountinfo(), before);
 }
 
