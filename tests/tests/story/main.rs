@@ -24,8 +24,8 @@ mod scene13_privileges;
 use std::fs;
 use std::process::Command;
 
-use soute_tests::{World, output};
 use soute_tests::views::{KINDS, inode, levels, numbers, row, show};
+use soute_tests::{World, output};
 
 /// A container `bare` of an image with one static program and nothing else: no shell, no library, no loader. Returns its id.
 #[track_caller]

@@ -23,7 +23,7 @@ fn another() -> (Running, u64) {
 fn seen_coming(watch: &mut Running, line: impl Fn(u64, u32) -> String) -> (Running, u64) {
     for _ in 0..10 {
         let (process, inode) = another();
-        for _ in 0..500 {
+        for _ in 0..150 {
             if watch.hears(&line(inode, process.pid())) {
                 return (process, inode);
             }

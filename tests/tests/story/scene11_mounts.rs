@@ -218,8 +218,14 @@ fn the_tree_is_findmnts() {
         let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
         let map = map.split_whitespace().collect::<Vec<_>>().join(" ");
         for mounts in [&mounts, &by_itself] {
-            assert_eq!(at(mounts, "/data")["uid_map"], serde_json::json!([map]));
-            assert_eq!(at(mounts, "/")["gid_map"], serde_json::json!([]));
+            assert_eq!(
+                mount(mounts, "target", "/data")["uid_map"],
+                serde_json::json!([map])
+            );
+            assert_eq!(
+                mount(mounts, "target", "/")["gid_map"],
+                serde_json::json!([])
+            );
             assert!(mounts.iter().all(|mount| mount["unique_id"].is_u64()));
         }
     }
