@@ -1,0 +1,240 @@
+//! One scene, typed into a shell.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use soute_tests::{Running, World, output, own_folders, place, remains};
+
+use crate::compare::Bindings;
+use crate::page::{self, Exchange, LANGUAGES, Page};
+
+/// Set to anything: pages and pictures are made to say what is seen.
+const RENEW: &str = "SOUTE_GUIDE_RENEW";
+
+/// Ends what a command has printed.
+const END: &str = "the-end-of-this-command";
+
+/// What runs in the background is under way when somebody types the next command.
+const UNDER_WAY: Duration = Duration::from_millis(300);
+
+/// How lines begin that tell of others on this machine: of a first process with rights that root lacks, as in some virtual
+/// machines, and of other tests' namespaces that end while they are looked at.
+const OF_OTHERS: [&str; 2] = [
+    "soute: process 1 hides its namespaces from this user",
+    "soute: network namespace ",
+];
+
+/// Runs the commands of a scene and compares what they print, and the pictures that they make.
+#[track_caller]
+pub fn scene(number: u32) {
+    let renew = std::env::var_os(RENEW).is_some_and(|value| !value.is_empty());
+    let [mut english, mut french] = LANGUAGES.map(|language| Page::read(language, number));
+    let stage = Stage::new();
+    let mut shell = Shell::start(&stage);
+    let mut bound = Bindings::default();
+    let mut seen = Vec::new();
+    for exchange in english.exchanges() {
+        let real = shell.run(&bound.typed(&exchange.command));
+        if let Err(at) = bound.compare(&exchange.output, &real) {
+            assert!(renew, "{}", difference(&english, &exchange, at, &real));
+            let told: Vec<String> = real.iter().map(|line| bound.told(line)).collect();
+            let known = bound.compare(&told, &real);
+            known.expect("what was seen is what was seen");
+            seen.push((exchange, told));
+        }
+    }
+    for (exchange, told) in seen.iter().rev() {
+        english.say(exchange, told);
+    }
+    for name in english.pictures() {
+        picture(name, &stage.work(), &mut bound, renew);
+    }
+    if renew {
+        french.take_consoles(&english);
+        for page in [&english, &french] {
+            fs::write(&page.path, &page.text).expect("a page to write to");
+        }
+    }
+    let (pictures, shown) = (english.pictures(), french.pictures());
+    assert_eq!(pictures, shown, "pictures of {}", french.path.display());
+    let consoles = english.consoles().into_iter().zip(french.consoles());
+    for (english, french) in consoles {
+        assert_eq!(english, french, "the same commands in both languages");
+    }
+    assert_eq!(english.consoles().len(), french.consoles().len());
+}
+
+fn difference(page: &Page, exchange: &Exchange, at: usize, real: &[String]) -> String {
+    let says = exchange.output.get(at).map_or("nothing more", |line| line);
+    format!(
+        "{}: the command\n  {}does not print what the page says. Line {} there: {says:?}. What is seen:\n{}\n\
+         If it is meant so, {RENEW}=1 has the page say it.",
+        page.path.display(),
+        exchange.command,
+        at + 1,
+        real.join("\n")
+    )
+}
+
+/// A machine where soute is installed and `python` is an image.
+struct Stage(World);
+
+impl Stage {
+    #[track_caller]
+    fn new() -> Self {
+        own_folders();
+        // What scenes bind into containers is where a reader would have it.
+        for folder in ["/run/bin-upper", "/run/bin-work"] {
+            fs::create_dir(folder).expect("a folder");
+        }
+        let options = "lowerdir=/usr/local/bin,upperdir=/run/bin-upper,workdir=/run/bin-work";
+        let mount = ["-t", "overlay", "-o", options, "bin", "/usr/local/bin"];
+        output(Command::new("mount").args(mount)).success();
+        symlink(place::soute(), "/usr/local/bin/soute").expect("soute in its place");
+        // As `useradd bob` has them.
+        set("/etc/passwd", "bob:x:1001:1001::/home/bob:/bin/sh");
+        set("/etc/group", "bob:x:1001:");
+        set("/etc/subuid", "bob:231072:65536");
+        set("/etc/subgid", "bob:231072:65536");
+        // Networks have been made before: this has been turned on, and ip-netns(8) has its folder.
+        for file in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            fs::write(Path::new("/proc/sys/net").join(file), "1").expect("forwarding");
+        }
+        for word in ["add", "delete"] {
+            output(Command::new("ip").args(["netns", word, "first"])).success();
+        }
+        let stage = Self(World::debian());
+        stage.0.soute(["tag", "debian", "python"]).success();
+        stage.0.soute(["rmi", "debian"]).success();
+        for folder in [stage.work(), stage.0.path("bin")] {
+            fs::create_dir(folder).expect("a new folder");
+        }
+        // Settings are in /etc, and what the OCI runtime keeps in /run, which are the test's own.
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" = runtime ] || set -- --root {} --run {} \"$@\"\nexec /usr/local/bin/soute \"$@\"\n",
+            stage.0.root().display(),
+            stage.0.run().display(),
+        );
+        let path = stage.0.path("bin/soute");
+        fs::write(&path, script).expect("a script");
+        output(Command::new("chmod").arg("+x").arg(path)).success();
+        stage
+    }
+
+    /// The shell's folder at first.
+    fn work(&self) -> std::path::PathBuf {
+        self.0.path("work")
+    }
+}
+
+/// Has `line` in a file in place of all lines that begin with the same name.
+#[track_caller]
+fn set(file: &str, line: &str) {
+    let name = line.split_inclusive(':').next().expect("a name");
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let others = text.lines().filter(|line| !line.starts_with(name));
+    let lines: Vec<&str> = others.chain([line]).collect();
+    fs::write(file, lines.join("\n") + "\n").unwrap_or_else(|error| panic!("{file}: {error}"));
+}
+
+/// Root's shell, which lasts for a whole scene.
+struct Shell {
+    bash: Running,
+    script: std::path::PathBuf,
+    /// How much of its output belongs to earlier commands.
+    before: usize,
+}
+
+impl Shell {
+    #[track_caller]
+    fn start(stage: &Stage) -> Self {
+        let own = stage.0.path("bin");
+        let path = format!(
+            "{}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+            own.display()
+        );
+        let mut command = Command::new("bash");
+        command
+            .arg("--norc")
+            .current_dir(stage.work())
+            .env_clear()
+            .envs([
+                ("PATH", path.as_str()),
+                ("HOME", "/root"),
+                ("LC_ALL", "C.UTF-8"),
+            ])
+            .env(
+                remains::MARK,
+                stage.0.root().parent().expect("the world's folder"),
+            );
+        let mut bash = Running::start(command.stdin(Stdio::piped()));
+        // What runs in the background ends with the shell.
+        bash.write("exec 2>&1; trap 'kill $(jobs -p) 2>/dev/null' EXIT\n");
+        Self {
+            bash,
+            script: stage.0.path("command"),
+            before: 0,
+        }
+    }
+
+    /// What a command prints, without empty lines at the end.
+    #[track_caller]
+    fn run(&mut self, command: &str) -> Vec<String> {
+        fs::write(&self.script, command).expect("a file for the command");
+        let script = self.script.display();
+        let end = format!("\n{END} {}\n", self.before);
+        // The last line has the next command find the exit code of this one in `$?`.
+        self.bash.write(&format!(
+            ". {script} </dev/null\nstatus=$?; printf '\\n%s %s\\n' {END} {}\n(exit $status)\n",
+            self.before
+        ));
+        let all = self.bash.expect(&end);
+        let text = all[self.before..].strip_suffix(&end).expect("its end");
+        let of_others = |line: &&str| OF_OTHERS.iter().any(|start| line.starts_with(start));
+        let lines = text.lines().filter(|line| !of_others(line));
+        let mut lines: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
+        while lines.last().is_some_and(String::is_empty) {
+            lines.pop();
+        }
+        self.before = all.len();
+        if command.trim_end().ends_with('&') {
+            std::thread::sleep(UNDER_WAY);
+        }
+        lines
+    }
+}
+
+/// Compares the texts of a picture that the scene has made with those of the one that the page shows.
+#[track_caller]
+fn picture(name: &str, work: &Path, bound: &mut Bindings, renew: bool) {
+    let made = fs::read_to_string(work.join(name));
+    let made = made.unwrap_or_else(|error| panic!("the scene shows {name}: {error}"));
+    let path = page::folder().join("pictures").join(name);
+    let shown = fs::read_to_string(&path).unwrap_or_default();
+    let (page, real) = (labels(&shown), labels(&made));
+    assert!(!real.is_empty(), "{name} says nothing");
+    if let Err(at) = bound.compare(&page, &real) {
+        assert!(
+            renew,
+            "{name}: not {:?} but:\n{}",
+            page.get(at),
+            real.join("\n")
+        );
+        let told: Vec<String> = made.lines().map(|line| bound.told(line) + "\n").collect();
+        fs::write(path, told.concat()).expect("a picture to write to");
+    }
+}
+
+/// What is written in a picture, in its order. A number by itself is that of an interface, at an end of a pair.
+fn labels(svg: &str) -> Vec<String> {
+    let parts = svg.split("<text ").skip(1);
+    let text = |part: &str| {
+        let text = part.split_once('>')?.1.split_once("</text>")?.0;
+        let number = text.bytes().all(|byte| byte.is_ascii_digit());
+        Some(text.to_owned() + if number { ":" } else { "" })
+    };
+    parts.filter_map(text).collect()
+}
