@@ -42,6 +42,17 @@ scenes! {
     scene01 = 1,
     scene02 = 2,
     scene03 = 3,
+    scene04 = 4,
+    scene05 = 5,
+    scene06 = 6,
+    scene07 = 7,
+    scene08 = 8,
+    scene09 = 9,
+    scene10 = 10,
+    scene11 = 11,
+    scene12 = 12,
+    scene13 = 13,
+    scene14 = 14,
 }
 
 /// What a page links to is there, no page and no picture is left out of both the index and the test.
