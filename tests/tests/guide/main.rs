@@ -39,25 +39,25 @@ macro_rules! scenes {
 }
 
 scenes! {
-    scene01 = 1,
-    scene02 = 2,
-    scene03 = 3,
-    scene04 = 4,
-    scene05 = 5,
-    scene06 = 6,
-    scene07 = 7,
-    scene08 = 8,
-    scene09 = 9,
-    scene10 = 10,
-    scene11 = 11,
-    scene12 = 12,
-    scene13 = 13,
-    scene14 = 14,
+    guide01 = 1,
+    guide02 = 2,
+    guide03 = 3,
+    guide04 = 4,
+    guide05 = 5,
+    guide06 = 6,
+    guide07 = 7,
+    guide08 = 8,
+    guide09 = 9,
+    guide10 = 10,
+    guide11 = 11,
+    guide12 = 12,
+    guide13 = 13,
+    guide14 = 14,
 }
 
 /// What a page links to is there, no page and no picture is left out of both the index and the test.
 #[test]
-fn its_links_lead_somewhere() {
+fn the_links_of_the_guide_lead_somewhere() {
     let index = fs::read_to_string(page::folder().join("README.md")).expect("the index");
     let mut pages = vec![(page::folder(), index)];
     for language in page::LANGUAGES {
