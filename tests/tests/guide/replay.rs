@@ -269,3 +269,28 @@ fn labels(svg: &str) -> Vec<String> {
     };
     parts.filter_map(text).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_right_is_kept_and_the_rest_renewed() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let mut bound = Bindings::default();
+        bound.compare(&lines("4613"), &lines("77777")).unwrap();
+        let page = lines("a …\nb 1\n…\nc 4613 4614");
+        let real = lines("a x\nb 2 77777\nc 77777 88888");
+        assert_eq!(
+            renewed(&page, &real, &mut bound),
+            lines("a …\nb 2 4613\nc 4613 4614")
+        );
+    }
+
+    #[test]
+    fn a_picture_is_read() {
+        let svg =
+            "<svg><title>no</title><text x=\"1\">2: eth0</text>\n<text y=\"2\">3</text></svg>";
+        assert_eq!(labels(svg), ["2: eth0", "3:"]);
+    }
+}
