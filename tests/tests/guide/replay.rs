@@ -21,6 +21,9 @@ const END: &str = "the-end-of-this-command";
 /// What runs in the background is under way when somebody types the next command.
 const UNDER_WAY: Duration = Duration::from_millis(300);
 
+/// How often a scene looks at processes before they are not what the page says.
+const LOOKS: usize = 10;
+
 /// What soute says of others on this machine, of whom no scene tells: of a first process with rights that root lacks, as in some
 /// virtual machines, and of other tests' namespaces that end while they are looked at.
 const OF_OTHERS: [&str; 3] = [
@@ -42,8 +45,19 @@ pub fn scene(number: u32) {
     let mut bound = Bindings::default();
     let mut seen = Vec::new();
     for exchange in english.exchanges() {
-        let real = shell.run(&bound.typed(&exchange.command));
-        if let Err(at) = bound.compare(&exchange.output, &real) {
+        let typed = bound.typed(&exchange.command);
+        let mut real = shell.run(&typed);
+        let mut compared = bound.compare(&exchange.output, &real);
+        // What was just started may not be all there yet, and looking changes nothing: look again.
+        for _ in 0..LOOKS {
+            if compared.is_ok() || !typed.starts_with("soute ns ") {
+                break;
+            }
+            std::thread::sleep(UNDER_WAY);
+            real = shell.run(&typed);
+            compared = bound.compare(&exchange.output, &real);
+        }
+        if let Err(at) = compared {
             assert!(renew, "{}", difference(&english, &exchange, at, &real));
             let told = renewed(&exchange.output, &real, &mut bound);
             seen.push((exchange, told));
