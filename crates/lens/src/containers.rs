@@ -67,9 +67,7 @@ pub struct Container {
 impl fmt::Display for Container {
     /// `docker web`, and by its id what has no name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short = self.id.get(..12).filter(|_| is_id(&self.id));
-        let name = self.name.as_deref().or(short).unwrap_or(&self.id);
-        write!(f, "{} {name}", self.engine)
+        write!(f, "{} {}", self.engine, self.short_name())
     }
 }
 
@@ -124,6 +122,12 @@ pub(crate) fn of_process(
 }
 
 impl Container {
+    /// Its name; of one that has none the beginning of its id.
+    pub fn short_name(&self) -> &str {
+        let short = self.id.get(..12).filter(|_| is_id(&self.id));
+        self.name.as_deref().or(short).unwrap_or(&self.id)
+    }
+
     /// The containers of all engines that are called `word`, or have an id that is or begins so, each with its first process.
     ///
     /// # Errors

@@ -106,6 +106,20 @@ impl Interface {
         matches!(self.kind.as_str(), "veth" | "netkit" | "vxcan")
     }
 
+    /// Whether it is there in every namespace and tells nothing: the loopback interface as it always is, and the tunnels' ends
+    /// that the kernel puts into each.
+    pub fn is_usual(&self) -> bool {
+        match self.kind.as_str() {
+            "loopback" => self
+                .addresses
+                .iter()
+                .all(|own| own.address.to_canonical().is_loopback()),
+            "ipip" | "sit" | "gre" | "gretap" | "erspan" | "vti" | "vti6" | "ip6tnl" | "ip6gre"
+            | "ip6gretap" | "ip6erspan" => !self.up && self.addresses.is_empty(),
+            _ => false,
+        }
+    }
+
     /// As ip(8) has it: `eth0@if142`, `eth0@br0`; the name alone of what is tied to nothing.
     pub fn tied_name(&self) -> String {
         match &self.tie {

@@ -7,6 +7,7 @@ mod completion;
 mod create;
 mod debug;
 mod diff;
+mod drawing;
 mod each;
 mod enter;
 mod exec;

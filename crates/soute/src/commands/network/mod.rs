@@ -87,7 +87,7 @@ impl CommandLine for NetworkArgs {
 }
 
 /// As many descriptors as may be: to look into namespaces takes one for each, and there may be more than the usual 1024.
-fn open_many_files() {
+pub(super) fn open_many_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

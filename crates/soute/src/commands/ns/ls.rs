@@ -1,14 +1,13 @@
 //! `soute ns ls`: all namespaces that can be found from here.
 
-use std::collections::HashMap;
 use std::io::Write;
 
 use anyhow::Result;
 use clap::Args;
-use soute_lens::view::{Column, List, Survey};
-use soute_lens::{Kind, Maker, Scope};
+use soute_lens::view::{Column, Survey};
+use soute_lens::{Kind, Scope};
 
-use super::Resolve;
+use super::{Names, Resolve};
 
 /// `soute ns ls [TYPE…]`
 #[derive(Debug, Args)]
@@ -46,7 +45,11 @@ pub(super) fn run(args: &LsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> R
         descriptors: args.all,
     };
     let mut list = Survey::new(scope)?.list(&args.kinds)?;
-    ContainerNames::default().give(&mut list, resolve);
+    let mut names = Names::new(resolve);
+    let containers = list.namespaces.iter_mut();
+    for own in containers.filter_map(|row| row.container.as_mut()) {
+        names.complete(own);
+    }
     if args.json {
         return super::json(&list, out);
     }
@@ -58,25 +61,4 @@ pub(super) fn run(args: &LsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> R
     super::table(&list.table(columns), out)?;
     super::notes(&list.notes);
     Ok(())
-}
-
-/// Names of soute's own containers, which the kernel does not know; each is asked for once.
-#[derive(Debug, Default)]
-pub(super) struct ContainerNames(HashMap<String, Option<String>>);
-
-impl ContainerNames {
-    /// Gives the containers of `list` their names.
-    pub(super) fn give(&mut self, list: &mut List, resolve: Resolve<'_>) {
-        let containers = list.namespaces.iter_mut();
-        for own in containers.filter_map(|row| row.container.as_mut()) {
-            if own.engine == Maker::Soute {
-                // Of another soute, with folders elsewhere, or one that may not be asked: then its id is shown.
-                let name = self.0.entry(own.id.clone()).or_insert_with(|| {
-                    let found = resolve(&own.id).ok().flatten()?;
-                    (found.name != own.id).then_some(found.name)
-                });
-                own.name.clone_from(name);
-            }
-        }
-    }
 }

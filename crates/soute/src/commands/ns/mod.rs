@@ -2,6 +2,7 @@
 
 mod caps;
 mod differ;
+mod graph;
 mod ls;
 mod mounts;
 mod pids;
@@ -9,6 +10,7 @@ mod show;
 mod tree;
 mod watch;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::os::fd::OwnedFd;
@@ -18,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use soute_lens::view::{ContainerName, Survey, Table, cut};
-use soute_lens::{Kind, NamespaceId, Scope};
+use soute_lens::{Container, Kind, Maker, NamespaceId, Scope};
 
 use crate::output::complain;
 
@@ -47,6 +49,8 @@ enum Command {
     Pids(pids::PidsArgs),
     /// Watch namespaces come and go: a page on a terminal, else a line for each
     Watch(watch::WatchArgs),
+    /// Draw namespaces, containers, processes and wires in one picture
+    Graph(graph::GraphArgs),
 }
 
 /// A running container, as its name or id led to it.
@@ -63,6 +67,37 @@ pub struct ResolvedContainer {
 /// Finds a running container by name, id or beginning of an id.
 pub type Resolve<'a> = &'a dyn Fn(&str) -> Result<Option<ResolvedContainer>>;
 
+/// The names that the engine has for its containers, each asked for once.
+struct Names<'a> {
+    resolve: Resolve<'a>,
+    known: HashMap<String, Option<String>>,
+}
+
+impl<'a> Names<'a> {
+    fn new(resolve: Resolve<'a>) -> Self {
+        Self {
+            resolve,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Names a container of soute's. Of another soute, with folders elsewhere, or one that may not be asked, it has but its id.
+    fn complete(&mut self, container: &mut Container) {
+        if container.engine != Maker::Soute {
+            return;
+        }
+        let known = self.known.get(&container.id).cloned();
+        container.name = known.unwrap_or_else(|| {
+            let found = (self.resolve)(&container.id).ok().flatten();
+            let name = found
+                .map(|found| found.name)
+                .filter(|name| *name != container.id);
+            self.known.insert(container.id.clone(), name.clone());
+            name
+        });
+    }
+}
+
 /// Does what `args` say, and writes the answer to `out`.
 ///
 /// # Errors
@@ -78,6 +113,7 @@ pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<(
         Command::Pids(args) => pids::run(args, resolve, out),
         // What is not over cannot be handed over as a whole.
         Command::Watch(args) => watch::run(args, resolve),
+        Command::Graph(args) => graph::run(args, resolve, out),
     }
 }
 

@@ -4,8 +4,9 @@
 use std::collections::{HashMap, HashSet};
 
 use soute_lens::wiring::Interface;
-use unicode_width::UnicodeWidthStr;
 
+use super::super::super::drawing::interface;
+use super::super::super::drawing::svg::{LINE, title_width, width};
 use super::model::{Map, Place};
 use super::words;
 
@@ -15,14 +16,10 @@ const GAP: i32 = 14;
 const COLUMN_GAP: i32 = 150;
 const PADDING: i32 = 12;
 const INDENT: i32 = 10;
-const LINE: i32 = 16;
 /// A box's title and what stands below it.
 const HEAD: i32 = 50;
 /// From a card's top to where its wire is fixed.
 const ANCHOR: i32 = 16;
-/// A character of the picture's font; of its smaller one.
-const CHARACTER: f64 = 7.3;
-const SMALL: f64 = 6.7;
 /// What the machine's way outside takes on the left.
 const OUTSIDE: i32 = 110;
 
@@ -128,7 +125,7 @@ impl<'m> Layout<'m> {
     fn new(map: &'m Map) -> Self {
         let shown = map.namespaces.iter().filter(|place| {
             let links = &place.seen.links;
-            place.seen.here || place.seen.hidden.is_none() && !links.iter().all(words::is_usual)
+            place.seen.here || place.seen.hidden.is_none() && !links.iter().all(Interface::is_usual)
         });
         let nodes: Vec<Node> = shown.map(|place| node(map, place)).collect();
         let here = nodes.first();
@@ -420,8 +417,8 @@ fn panel(class: &'static str, title: &str, lines: Vec<(usize, String)>, x: i32, 
             .into_iter()
             .map(|(depth, text)| (depth as i32 * 16, text)),
     );
-    let widths = all.iter().map(|(indent, text)| indent + small(text));
-    let width = widths.max().unwrap_or(0).max(large(title)) + 2 * PADDING;
+    let widths = all.iter().map(|(indent, text)| indent + width(text));
+    let width = widths.max().unwrap_or(0).max(title_width(title)) + 2 * PADDING;
     let height = LINE * all.len() as i32 + 2 * PADDING;
     Area {
         x,
@@ -436,7 +433,7 @@ fn panel(class: &'static str, title: &str, lines: Vec<(usize, String)>, x: i32, 
 fn without(map: &Map) -> Vec<(usize, String)> {
     let places = map.namespaces.iter().filter(|place| {
         let links = &place.seen.links;
-        !place.seen.here && place.seen.hidden.is_none() && links.iter().all(words::is_usual)
+        !place.seen.here && place.seen.hidden.is_none() && links.iter().all(Interface::is_usual)
     });
     places
         .map(|place| {
@@ -468,8 +465,8 @@ impl Card {
 
     fn width(&self) -> i32 {
         let mut lines = self.lines.iter();
-        let title = lines.next().map_or(0, |line| large(line));
-        let own = lines.map(|line| small(line)).max().unwrap_or(0).max(title) + 20;
+        let title = lines.next().map_or(0, |line| title_width(line));
+        let own = lines.map(|line| width(line)).max().unwrap_or(0).max(title) + 20;
         let inside = self.inside.iter().map(|card| card.width() + 2 * INDENT);
         inside.max().unwrap_or(0).max(own)
     }
@@ -493,7 +490,7 @@ impl Card {
 impl Node {
     fn width(&self) -> i32 {
         let cards = self.cards.iter().map(Card::width).max().unwrap_or(0);
-        let title = large(&self.title).max(small(&self.subtitle));
+        let title = title_width(&self.title).max(width(&self.subtitle));
         cards.max(title).max(160) + 2 * PADDING
     }
 
@@ -513,13 +510,7 @@ impl Node {
 fn node(map: &Map, place: &Place) -> Node {
     let ns = place.seen.ns;
     let mut drawn = HashSet::new();
-    let links = || {
-        place
-            .seen
-            .links
-            .iter()
-            .filter(|link| !words::is_usual(link))
-    };
+    let links = || place.seen.links.iter().filter(|link| !link.is_usual());
     let is_below = |link: &&Interface| base(place, link).is_none();
     let mut cards: Vec<Card> = links()
         .filter(is_below)
@@ -557,7 +548,7 @@ fn card(map: &Map, place: &Place, link: &Interface, drawn: &mut HashSet<u32>) ->
     if !drawn.insert(link.index) {
         return None;
     }
-    let mut lines = vec![words::name(link), words::nature(link)];
+    let mut lines = vec![interface::name(link), interface::nature(link)];
     let facts = words::facts(map, place, link, "");
     let default = facts.iter().any(|(label, _)| *label == "default");
     for (label, text) in facts {
@@ -604,12 +595,4 @@ fn ties(map: &Map) -> Vec<(Key, Key, bool)> {
         }
     }
     ties
-}
-
-fn large(text: &str) -> i32 {
-    (text.width() as f64 * CHARACTER) as i32
-}
-
-fn small(text: &str) -> i32 {
-    (text.width() as f64 * SMALL) as i32
 }

@@ -14,7 +14,6 @@ use super::choose::{Chosen, choose};
 use super::firewall::Firewall;
 use super::layout::{Area, picture};
 use super::model::{Map, Network, Place};
-use super::words::is_usual;
 use super::{svg, text};
 
 const HOSTILE: &str = "<&\"'>\u{1b}[2J";
@@ -260,12 +259,14 @@ fn sound(map: &Map) {
         }
     }
     // Each interface of a namespace with a link has one.
-    let of = |place: &Place| match place.seen.here || !place.seen.links.iter().all(is_usual) {
+    let of = |place: &Place| match place.seen.here
+        || !place.seen.links.iter().all(Interface::is_usual)
+    {
         true => place
             .seen
             .links
             .iter()
-            .filter(|link| !is_usual(link))
+            .filter(|link| !link.is_usual())
             .count(),
         false => 0,
     };

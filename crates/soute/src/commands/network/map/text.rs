@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use soute_lens::wiring::Interface;
 
+use super::super::super::drawing::interface;
 use super::model::{Map, Place};
 use super::words::{self, Fact};
 
@@ -27,7 +28,7 @@ pub fn draw(map: &Map) -> Vec<String> {
         // Of one whose only links were drawn at the other ends of their wires all is said.
         if place.seen.here || has_more {
             drawing.place(place);
-        } else if links().all(words::is_usual) {
+        } else if links().all(Interface::is_usual) {
             without.push(place);
         }
     }
@@ -53,7 +54,7 @@ enum Below<'m> {
 
 impl<'m> Drawing<'m> {
     fn is_open(&self, place: &Place, link: &Interface) -> bool {
-        !words::is_usual(link) && !self.drawn.contains(&(place.seen.ns, link.index))
+        !link.is_usual() && !self.drawn.contains(&(place.seen.ns, link.index))
     }
 
     fn line(&mut self, margin: &str, text: &str) {
@@ -139,7 +140,7 @@ impl<'m> Drawing<'m> {
         };
         let tie = link.tie.as_ref().filter(|_| link.is_pair());
         let far = tie.and_then(|tie| self.map.link(tie.ns?, tie.index));
-        let own = format!("{}  {}", words::name(link), words::nature(link));
+        let own = format!("{}  {}", interface::name(link), interface::nature(link));
         let mut facts = Vec::new();
         let head = match (tie, far) {
             (Some(tie), Some((there, end))) => {
@@ -156,7 +157,7 @@ impl<'m> Drawing<'m> {
                     facts.extend(words::facts(self.map, there, end, "there"));
                 }
                 let wire = if tie.mutual { "═══" } else { "═?═" };
-                format!("{own} {wire} {}  {place_of}", words::name(end))
+                format!("{own} {wire} {}  {place_of}", interface::name(end))
             }
             (Some(tie), None) => {
                 facts = words::facts(self.map, place, link, "address");
@@ -191,7 +192,11 @@ impl<'m> Drawing<'m> {
         }
         let branch = if last { "└╌ " } else { "├╌ " };
         let title = words::title(there);
-        let head = format!("{}  {}  in {title}", words::name(link), words::nature(link));
+        let head = format!(
+            "{}  {}  in {title}",
+            interface::name(link),
+            interface::nature(link)
+        );
         self.line(margin, &format!("{branch}{head}"));
         let stem = if last { "   " } else { "│  " };
         for fact in words::facts(self.map, there, link, "there") {

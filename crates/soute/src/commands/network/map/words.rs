@@ -2,6 +2,7 @@
 
 use soute_lens::wiring::{Interface, Way};
 
+use super::super::super::drawing::interface::addresses;
 use super::model::{Map, Place};
 use crate::output::visible;
 
@@ -31,70 +32,16 @@ pub fn subtitle(place: &Place) -> String {
     format!("{word}net:[{}], {processes}", place.seen.ns)
 }
 
-/// `142: veth1f3e@if2`, as ip(8) has it.
-pub fn name(link: &Interface) -> String {
-    format!("{}: {}", link.index, visible(&link.tied_name()))
-}
-
-/// What it is like: its kind, and what is not as usual.
-pub fn nature(link: &Interface) -> String {
-    let mut words = vec![visible(&link.kind).into_owned()];
-    if let Some(tag) = link.tag {
-        words.push(format!("id {tag}"));
-    }
-    if !link.up {
-        words.push("down".to_owned());
-    } else if link.state == "down" {
-        words.push("no carrier".to_owned());
-    } else if !matches!(link.state, "up" | "unknown") {
-        words.push(link.state.to_owned());
-    }
-    if !matches!(link.mtu, 1500 | 65536) {
-        words.push(format!("mtu {}", link.mtu));
-    }
-    words.join(", ")
-}
-
-/// Whether it is worth a place in a drawing: the loopback interface as it always is, and the tunnels' ends that the kernel
-/// puts into each namespace, are not.
-pub fn is_usual(link: &Interface) -> bool {
-    match link.kind.as_str() {
-        "loopback" => link
-            .addresses
-            .iter()
-            .all(|own| own.address.to_canonical().is_loopback()),
-        "ipip" | "sit" | "gre" | "gretap" | "erspan" | "vti" | "vti6" | "ip6tnl" | "ip6gre"
-        | "ip6gretap" | "ip6erspan" => !link.up && link.addresses.is_empty(),
-        _ => false,
-    }
-}
-
-/// Its addresses, those of the link alone last; of a port none of the link alone, which nobody uses.
-pub fn addresses(link: &Interface) -> Option<String> {
-    let is_shown = |scope: &str| scope != "link" || link.master.is_none();
-    let mut shown: Vec<_> = link
-        .addresses
-        .iter()
-        .filter(|own| is_shown(own.scope))
-        .collect();
-    shown.sort_by_key(|own| own.scope == "link");
-    let list: Vec<String> = shown
-        .iter()
-        .map(|own| format!("{}/{}", own.address, own.prefix))
-        .collect();
-    (!list.is_empty()).then(|| list.join("  "))
-}
-
 /// What is said of an interface beside its name and nature. `label`: what its addresses are called.
 pub fn facts(map: &Map, place: &Place, link: &Interface, label: &'static str) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut add = |label, text: Option<String>| facts.extend(text.map(|text| (label, text)));
     // Two blanks stand between what a picture has on lines of its own.
-    let own = addresses(link).map(|list| match &link.mac {
-        Some(mac) => format!("{list}  mac {mac}"),
-        None => list,
-    });
-    add(label, own);
+    let mut own = addresses(link);
+    if !own.is_empty() {
+        own.extend(link.mac.iter().map(|mac| format!("mac {mac}")));
+        add(label, Some(own.join("  ")));
+    }
     let leading = place.seen.routes.iter().filter(|way| {
         let mut hops = way.hops.iter();
         hops.any(|hop| hop.link == Some(link.index))

@@ -19,8 +19,7 @@ use rustix::io::Errno;
 use soute_lens::view::{List, Survey};
 use soute_lens::{Kind, Scope};
 
-use super::Resolve;
-use super::ls::ContainerNames;
+use super::{Names, Resolve};
 use crate::relay::{Signals, WINCH};
 
 /// `soute ns watch [TYPE…]`
@@ -46,8 +45,7 @@ pub struct WatchArgs {
 pub(super) fn run(args: &WatchArgs, resolve: Resolve<'_>) -> Result<()> {
     let mut watch = Watch {
         args,
-        resolve,
-        names: ContainerNames::default(),
+        names: Names::new(resolve),
     };
     let at_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
@@ -60,8 +58,7 @@ pub(super) fn run(args: &WatchArgs, resolve: Resolve<'_>) -> Result<()> {
 /// What is looked at.
 struct Watch<'a> {
     args: &'a WatchArgs,
-    resolve: Resolve<'a>,
-    names: ContainerNames,
+    names: Names<'a>,
 }
 
 impl Watch<'_> {
@@ -72,7 +69,10 @@ impl Watch<'_> {
             descriptors: self.args.all,
         };
         let mut list = Survey::new(scope)?.list(&self.args.kinds)?;
-        self.names.give(&mut list, self.resolve);
+        let containers = list.namespaces.iter_mut();
+        for own in containers.filter_map(|row| row.container.as_mut()) {
+            self.names.complete(own);
+        }
         Ok(list)
     }
 }
