@@ -128,20 +128,24 @@ impl Container {
         self.name.as_deref().or(short).unwrap_or(&self.id)
     }
 
-    /// The containers of all engines that are called `word`, or have an id that is or begins so, each with its first process.
+    /// The containers of all engines that have processes, each with its first.
     ///
     /// # Errors
     /// /proc cannot be read.
-    pub fn called(word: &str) -> Result<Vec<(u32, Self)>, Error> {
-        let mut found = all(&Proc::open()?)?;
+    pub fn all() -> Result<Vec<(u32, Self)>, Error> {
+        all(&Proc::open()?)
+    }
+
+    /// Those among `all` that are called `word`, or have an id that is or begins so.
+    pub fn called(mut all: Vec<(u32, Self)>, word: &str) -> Vec<(u32, Self)> {
         let by_name = |container: &Self| container.name.as_deref() == Some(word);
-        if found.iter().any(|(_, container)| by_name(container)) {
-            found.retain(|(_, container)| by_name(container));
+        if all.iter().any(|(_, container)| by_name(container)) {
+            all.retain(|(_, container)| by_name(container));
         } else {
             let is_beginning = |id: &str| is_id(id) && !word.is_empty() && id.starts_with(word);
-            found.retain(|(_, container)| container.id == word || is_beginning(&container.id));
+            all.retain(|(_, container)| container.id == word || is_beginning(&container.id));
         }
-        Ok(found)
+        all
     }
 }
 

@@ -141,7 +141,8 @@ fn engine_hint(error: &Error) -> Option<String> {
 
 /// Who else has a running container of that name or id.
 fn maker_of(name: &str) -> Option<String> {
-    let found = soute_lens::Container::called(name).ok()?;
+    let all = soute_lens::Container::all().ok()?;
+    let found = soute_lens::Container::called(all, name);
     let (_, container) = found.first()?;
     Some(match container.engine {
         Maker::Soute => "soute with another --root".to_owned(),

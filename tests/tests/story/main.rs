@@ -5,6 +5,7 @@
     reason = "a test lays its files where nobody else knows of them"
 )]
 
+mod graph;
 mod scene01_namespaces;
 mod scene01_watch;
 mod scene02_python;

@@ -1,9 +1,11 @@
 //! `soute ns` over the engine: containers are found by name.
 
+use std::cell::OnceCell;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use soute_engine::{Error, Places, Status};
+use soute_lens::Container;
 
 use super::ns::{NsArgs, ResolvedContainer, run};
 use crate::cli::CommandLine;
@@ -20,21 +22,23 @@ impl CommandLine for NsArgs {
     }
 }
 
-/// Finds containers that run. The engine is opened when one is asked for: processes and paths need none.
+/// Finds containers that run. The engine is opened when one is asked for, and others' are looked for, once, when it has none:
+/// processes and paths need neither.
 pub(super) fn running(
     places: &Places,
 ) -> impl Fn(&str) -> Result<Option<ResolvedContainer>> + use<'_> {
-    |name| {
+    let others = OnceCell::new();
+    move |name| {
         let engine = match super::open_in_a_hurry(places) {
             Ok(engine) => engine,
             // Whoever may not ask the engine may ask the kernel.
             Err(e) if matches!(e.downcast_ref(), Some(Error::NotRoot(_))) => {
-                return of_others(name);
+                return of_others_among(&others, name);
             }
             Err(e) => return Err(e),
         };
         let container = match engine.container(name) {
-            Err(Error::NoSuchContainer(_)) => return of_others(name),
+            Err(Error::NoSuchContainer(_)) => return of_others_among(&others, name),
             found => found?,
         };
         Ok(match container.status {
@@ -50,7 +54,22 @@ pub(super) fn running(
 
 /// Finds a container of another engine's.
 pub(super) fn of_others(name: &str) -> Result<Option<ResolvedContainer>> {
-    let mut found = soute_lens::Container::called(name)?;
+    of_others_among(&OnceCell::new(), name)
+}
+
+/// Finds a container of another engine's, among `all`.
+fn of_others_among(
+    all: &OnceCell<Vec<(u32, Container)>>,
+    name: &str,
+) -> Result<Option<ResolvedContainer>> {
+    let all = match all.get() {
+        Some(all) => all,
+        None => {
+            let found = Container::all()?;
+            all.get_or_init(|| found)
+        }
+    };
+    let mut found = Container::called(all.clone(), name);
     if found.len() > 1 {
         let all: Vec<String> = found.iter().map(|(_, one)| one.to_string()).collect();
         bail!(

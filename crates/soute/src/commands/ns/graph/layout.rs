@@ -174,19 +174,8 @@ impl Layout<'_> {
             anchors: own.anchors,
             ..Block::default()
         };
-        let mut height = own.height;
-        if let Some(text) = words::more_worlds(world) {
-            height += LINE;
-            block.items.push(Item::Text {
-                at: (0, height),
-                class: "soft",
-                anchor: "start",
-                text,
-            });
-            height += GAP / 2;
-        }
         block.shift(PADDING, PADDING);
-        let (mut right, mut bottom) = (PADDING + own.width, PADDING + height);
+        let (mut right, mut bottom) = (PADDING + own.width, PADDING + own.height);
         if !inside.is_empty() {
             let edge = right;
             (right, bottom) = self.inside(&mut block, world, &inside, edge, bottom);

@@ -89,6 +89,12 @@ pub fn panel(
     panel.namespaces(graph, world);
     panel.interfaces(graph, world, drawn);
     panel.processes(world);
+    if let Some(more) = words::more_worlds(world) {
+        panel.height += LINE;
+        let more = fit(&more, panel.width);
+        panel.text((0, panel.height), "soft", &more);
+        panel.height += GAP;
+    }
     panel
 }
 
