@@ -131,6 +131,7 @@ fn graph() -> Graph {
     let mut other = world(3, Some(0), HOSTILE);
     other.interfaces = vec![link(2, "veth", None, Some((4, 3)))];
     other.processes[1].command = format!("/x/{HOSTILE} y");
+    other.namespaces[2] = namespace(Kind::Ipc, 52, Whose::Shared, &[(5, HOSTILE), (1, "web")]);
     // To one that stands neither in it nor beside it: no line, but words.
     let mut inner = world(4, Some(3), "inner");
     inner.interfaces = vec![link(9, "veth", None, Some((14, 3)))];
@@ -270,7 +271,7 @@ fn nothing_in_the_picture_overlaps() {
     let boxes = rectangles(&picture);
     let class = |class: &str| boxes.iter().filter(|(_, own)| *own == class).count();
     assert_eq!(class("box container asked"), 1);
-    assert_eq!(class("chip shared"), 2 + 1, "and one in the legend");
+    assert_eq!(class("chip shared"), 3 + 1, "and one in the legend");
     assert_eq!(class("frame own"), 4);
 }
 
@@ -321,11 +322,14 @@ fn the_picture_is_well_formed_whatever_things_are_called() {
         "<&\"'>\\u{1b}[2J\\u{202e}\u{fffd}",
         "⇄ 3: l3@if8 in web",
         "⇄ 8 in net 999",
+        "ipc 52 with <&\"'>\\u{1b}[2J\\u{202e}\u{fffd}, web",
         "init",
     ] {
         assert!(texts.contains(&text), "{text:?} is not in {texts:?}");
     }
-    assert!(!picture.contains('\u{1b}') && !picture.contains("<script"));
+    for hostile in ["\u{1b}", "\u{202e}", "<script"] {
+        assert!(!picture.contains(hostile), "{picture}");
+    }
 }
 
 proptest! {
@@ -333,7 +337,7 @@ proptest! {
     #[test]
     fn whatever_there_is_is_drawn(
         worlds in proptest::collection::vec(
-            (0usize..8, "\\PC{0,30}", 0usize..4, any::<bool>(), 0usize..40, proptest::collection::vec("\\PC{0,90}", 0..5)),
+            (0usize..8, "\\PC{0,90}", 0usize..4, any::<bool>(), 0usize..40, proptest::collection::vec("\\PC{0,90}", 0..5)),
             0..9,
         ),
         links in proptest::collection::vec(
