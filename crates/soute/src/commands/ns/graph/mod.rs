@@ -1,7 +1,9 @@
 //! `soute ns graph`: the worlds of the machine's processes as a picture: namespaces, containers, processes, wires.
 
 mod layout;
+mod links;
 mod panel;
+mod rows;
 mod svg;
 mod text;
 mod words;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use soute_lens::view::Graph;
 
 use super::super::super::drawing::svg::{Style, document, rectangle, text};
-use super::layout::{Wire, picture};
+use super::layout::{Way, Wire, picture};
 use super::panel::Item;
 
 const STYLE: Style = Style {
@@ -71,39 +71,49 @@ pub fn draw(graph: &Graph) -> String {
     document("soute ns graph", size, STYLE, &body)
 }
 
-/// Its ends straight, and between them round corners, or a bow.
-fn wire(out: &mut String, wire: &Wire) {
-    let Wire {
-        from,
-        to,
-        middle,
-        beside,
-        class,
-    } = *wire;
-    let way = match beside {
-        true => format!(
-            "M {} {} H {} C {middle} {} {middle} {} {} {} H {}",
-            from.x, from.y, from.edge, from.y, to.y, to.edge, to.y, to.x
-        ),
-        false => {
-            let round = 10.min((to.y - from.y).abs() / 2);
-            let down = round * (to.y - from.y).signum();
-            format!(
-                "M {} {} H {} q {round} 0 {round} {down} V {} q 0 {down} {round} {down} H {}",
-                from.x,
-                from.y,
-                middle - round,
-                to.y - down,
-                to.x
+fn wire(out: &mut String, Wire { class, way }: &Wire) {
+    let (path, ends) = match way {
+        Way::Corners(points) => {
+            let ends = points.first().zip(points.last());
+            (
+                with_round_corners(points),
+                ends.map(|(from, to)| [*from, *to]),
             )
         }
+        Way::Bow { from, to, middle } => (
+            format!(
+                "M {} {} H {} C {middle} {} {middle} {} {} {} H {}",
+                from.x, from.y, from.edge, from.y, to.y, to.edge, to.y, to.x
+            ),
+            Some([(from.x, from.y), (to.x, to.y)]),
+        ),
     };
-    let _ = writeln!(out, "<path class=\"{class}\" d=\"{way}\"/>");
-    for end in [from, to] {
+    let _ = writeln!(out, "<path class=\"{class}\" d=\"{path}\"/>");
+    for (x, y) in ends.into_iter().flatten() {
         let _ = writeln!(
             out,
-            "<circle class=\"{class}\" cx=\"{}\" cy=\"{}\" r=\"4\"/>",
-            end.x, end.y
+            "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"4\"/>"
         );
     }
+}
+
+/// A path along points that are across from or below each other.
+fn with_round_corners(points: &[(i32, i32)]) -> String {
+    let mut path = String::new();
+    for (at, &(x, y)) in points.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| points.get(at));
+        let (Some(before), Some(after)) = (before, points.get(at + 1)) else {
+            let _ = write!(path, "{} {x} {y} ", if at == 0 { "M" } else { "L" });
+            continue;
+        };
+        let length = |(to_x, to_y): &(i32, i32)| (to_x - x).abs() + (to_y - y).abs();
+        let round = (length(before) / 2).min(length(after) / 2).min(10);
+        let towards = |(to_x, to_y): &(i32, i32)| {
+            let (dx, dy) = ((to_x - x).signum(), (to_y - y).signum());
+            (x + dx * round, y + dy * round)
+        };
+        let ((from_x, from_y), (to_x, to_y)) = (towards(before), towards(after));
+        let _ = write!(path, "L {from_x} {from_y} Q {x} {y} {to_x} {to_y} ");
+    }
+    path.trim_end().to_owned()
 }

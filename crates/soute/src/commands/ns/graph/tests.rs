@@ -7,7 +7,7 @@ use soute_lens::wiring::{Inet, Interface, Tie};
 use soute_lens::{Container, Kind, Maker};
 
 use super::super::super::drawing::svg::{Place, title_width, width};
-use super::layout::{Picture, picture};
+use super::layout::{Picture, Way, Wire, picture};
 use super::panel::Item;
 use super::{svg, text};
 
@@ -243,15 +243,45 @@ fn sound(graph: &Graph) {
     let interfaces = graph.worlds.iter().map(|world| world.interfaces.len());
     assert_eq!(cards, interfaces.sum::<usize>());
     for wire in &picture.wires {
-        for end in [wire.from, wire.to] {
+        let ends = ends(wire);
+        for (x, y) in ends {
             let on_edge = |(place, _): &(Place, &str)| {
-                (end.x == place.x || end.x == place.x + place.width)
-                    && (place.y..place.y + place.height).contains(&end.y)
+                (x == place.x || x == place.x + place.width)
+                    && (place.y..place.y + place.height).contains(&y)
             };
             assert!(all.iter().any(on_edge), "{wire:?}");
         }
-        let across = wire.from.edge < wire.middle && wire.middle < wire.to.edge;
-        assert!(wire.beside || across, "{wire:?}");
+        // Through no box but those that it begins and ends in.
+        let Way::Corners(points) = &wire.way else {
+            continue;
+        };
+        for pair in points.windows(2) {
+            let [(x, y), (to_x, to_y)] = [pair[0], pair[1]];
+            assert!(x == to_x || y == to_y, "{wire:?}");
+            let way = Place {
+                x: x.min(to_x),
+                y: y.min(to_y),
+                width: (to_x - x).abs(),
+                height: (to_y - y).abs(),
+            };
+            for (place, class) in all.iter().filter(|(_, class)| class.starts_with("box")) {
+                let has_end = |(x, y): (i32, i32)| {
+                    (place.x..=place.x + place.width).contains(&x)
+                        && (place.y..=place.y + place.height).contains(&y)
+                };
+                assert!(
+                    ends.into_iter().any(has_end) || apart(*place, way),
+                    "{wire:?} {class} {place:?}"
+                );
+            }
+        }
+    }
+}
+
+fn ends(wire: &Wire) -> [(i32, i32); 2] {
+    match &wire.way {
+        Way::Corners(points) => [points[0], points[points.len() - 1]],
+        Way::Bow { from, to, .. } => [(from.x, from.y), (to.x, to.y)],
     }
 }
 
@@ -266,8 +296,15 @@ fn nothing_in_the_picture_overlaps() {
     };
     assert_eq!((classes("wire").len(), classes("shares").len()), (2, 1));
     // The one that leads lower runs farther left, so that they do not cross.
-    let wires = classes("wire");
-    assert!(wires[0].to.y < wires[1].to.y && wires[0].middle > wires[1].middle);
+    let wires = classes("wire").into_iter().map(|wire| match &wire.way {
+        Way::Corners(points) => (points[2].1, points[1].0),
+        Way::Bow { .. } => panic!("{wire:?}"),
+    });
+    let wires: Vec<(i32, i32)> = wires.collect();
+    assert!(
+        wires[0].0 < wires[1].0 && wires[0].1 > wires[1].1,
+        "{wires:?}"
+    );
     let boxes = rectangles(&picture);
     let class = |class: &str| boxes.iter().filter(|(_, own)| *own == class).count();
     assert_eq!(class("box container asked"), 1);
@@ -289,7 +326,7 @@ fn the_text_says_what_the_picture_shows() {
         "200 → 17  └─ long long",
         "… and 2 more",
         "├─ ▶ guest  docker container",
-        "user 15 · root is 231072 here",
+        "user 15 (root is 231072 here)",
         "│  └─ inner  docker container",
         "around it mnt  of <&\"'>\\u{1b}[2J\\u{202e}",
         "├─ sleep (9) -x  no container · 4 processes",
@@ -330,6 +367,45 @@ fn the_picture_is_well_formed_whatever_things_are_called() {
     for hostile in ["\u{1b}", "\u{202e}", "<script"] {
         assert!(!picture.contains(hostile), "{picture}");
     }
+}
+
+/// As many containers on a bridge as there is room for, two of them linked: in rows, and none is run through by a wire.
+#[test]
+fn many_that_are_wired_stand_in_rows() {
+    let mut graph = graph();
+    graph.worlds.truncate(1);
+    graph.worlds[0].interfaces = vec![link(1, "bridge", None, None)];
+    for id in 1..32 {
+        let mut one = world(id, Some(0), &format!("c{id}"));
+        let ns = id as u64 * 10 + 4;
+        one.interfaces = vec![link(2, "veth", None, Some((4, id as u32 + 10)))];
+        graph.worlds.push(one);
+        let port = link(id as u32 + 10, "veth", Some(1), Some((ns, 2)));
+        graph.worlds[0].interfaces.push(port);
+    }
+    for (at, with) in [(6, 9), (9, 6)] {
+        let name = format!("c{with}");
+        graph.worlds[at].namespaces[1] = namespace(Kind::Uts, 61, Whose::Shared, &[(with, &name)]);
+    }
+    sound(&graph);
+    let picture = picture(&graph);
+    assert_eq!(picture.wires.len(), 31 + 1);
+    assert!(picture.height < 3500, "{}", picture.height);
+    let lanes = picture.wires.iter().filter(|wire| match &wire.way {
+        Way::Corners(points) => points.len() == 6,
+        Way::Bow { .. } => false,
+    });
+    assert!(lanes.count() > 15);
+    let mut corners: Vec<(i32, i32)> = Vec::new();
+    for wire in &picture.wires {
+        if let Way::Corners(points) = &wire.way {
+            corners.extend(&points[1..points.len() - 1]);
+        }
+    }
+    let count = corners.len();
+    corners.sort_unstable();
+    corners.dedup();
+    assert_eq!(corners.len(), count, "no two wires turn at the same place");
 }
 
 proptest! {

@@ -50,18 +50,25 @@ pub fn subtitle(world: &World) -> String {
 
 /// `net 4026532300`, and with whom it is shared.
 pub fn namespace(own: &WorldNamespace) -> String {
-    let mut text = format!("{} {}", own.kind, own.ns);
-    if own.whose == Whose::Shared {
-        text += &format!(" with {}", others(own));
-    }
-    text
+    format!("{} {}{}", own.kind, own.ns, with(own))
 }
 
 /// The user namespace that a world is in, and who its root is here.
 pub fn user(world: &World, own: &WorldNamespace) -> String {
-    match world.root_uid {
-        Some(uid) => format!("{} · root is {uid} here", namespace(own)),
-        None => namespace(own),
+    let root = world.root_uid.map(|uid| format!(" (root is {uid} here)"));
+    format!(
+        "{} {}{}{}",
+        own.kind,
+        own.ns,
+        root.unwrap_or_default(),
+        with(own)
+    )
+}
+
+fn with(own: &WorldNamespace) -> String {
+    match own.whose {
+        Whose::Shared => format!(" with {}", others(own)),
+        _ => String::new(),
     }
 }
 
