@@ -118,10 +118,12 @@ pub fn all(engine: &dyn Engine, world: &World) {
     what_is_mounted_over_is_marked_so(&theirs);
     some_namespaces_are_entered(&theirs);
     the_machines_programs_run_where_there_are_none(&theirs);
+    tools_stand_beside_its_files(&theirs);
     its_network_is_ips(&theirs);
     its_rights_are_the_kernels(&theirs);
     its_limits_are_the_kernels(&theirs);
     it_is_not_soutes(&theirs);
+    it_is_drawn(&theirs);
     what_is_shared_is_marked_so(&theirs);
     engine.call(&["rm", "-f", &theirs.name]).success();
     // Its processes may take a moment to be gone.
@@ -430,6 +432,30 @@ fn the_machines_programs_run_where_there_are_none(theirs: &Theirs<'_>) {
     let seen = theirs.enter(&["--tools", "machine"], &ps);
     seen.prints("1 sleep 1000");
     assert_eq!(theirs.mountinfo(), before);
+}
+
+/// Scene 12: a shell with the machine's programs, and the container's files below one folder.
+#[track_caller]
+fn tools_stand_beside_its_files(theirs: &Theirs<'_>) {
+    let before = theirs.mountinfo();
+    let look = "pwd; hostname; [ -d seen/bin ] && echo held; ps -o args= --pid 1; touch /tmp/mine; ! [ -e tmp/mine ] && echo apart";
+    let pid = theirs.pid.to_string();
+    let words = ["debug", &pid, "--", "bash", "-c", look];
+    let seen = theirs.world.soute(words);
+    seen.prints("/container\ntheirs\nheld\nsleep 1000\napart");
+    assert_eq!(theirs.mountinfo(), before);
+}
+
+/// `soute ns graph` has it for a world of its own, by its engine's name.
+#[track_caller]
+fn it_is_drawn(theirs: &Theirs<'_>) {
+    let words = ["ns", "graph", "--json", &theirs.name];
+    let graph = theirs.world.soute(words).json();
+    let mut worlds = graph["worlds"].as_array().expect("worlds").iter();
+    let drawn = worlds.find(|world| world["asked"] == true).expect("it");
+    let expected = json!({"engine": theirs.engine.name(), "id": theirs.id, "name": theirs.name});
+    assert_eq!(drawn["container"], expected, "{drawn}");
+    assert_eq!(drawn["pid"], theirs.pid);
 }
 
 /// Scene 12 for the network, which is given something to see.

@@ -224,6 +224,17 @@ fn worlds_are_containers_and_whoever_sees_the_same() {
 }
 
 #[test]
+fn a_container_is_one_whoever_of_it_tells_its_name() {
+    let mut all = several();
+    let nameless = container("web").map(|own| Container { name: None, ..own });
+    all.process(12, 6, &[12, 9], but(1, &[(7, 0)]), nameless.clone());
+    all.inhabitants.get_mut(&10).unwrap().container = nameless;
+    let graph = all.graph(&[]);
+    assert_eq!(named(&graph, "web").nprocs, 3);
+    assert_eq!(graph.worlds.len(), 6);
+}
+
+#[test]
 fn what_is_shared_names_the_other() {
     let graph = several().graph(&[]);
     let (web, guest) = (named(&graph, "web"), named(&graph, "guest"));

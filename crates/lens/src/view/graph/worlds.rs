@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use super::super::kept_by;
 use super::{Other, Set, Whose, World, WorldNamespace};
 use crate::text::lossy;
-use crate::{Container, Discovery, Kind, Machine, Namespace, NamespaceId};
+use crate::{Container, Discovery, Kind, Machine, Maker, Namespace, NamespaceId};
 
 /// What counts of a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,10 +62,27 @@ pub fn drafts(
     inhabitants: &BTreeMap<u32, Inhabitant>,
 ) -> Vec<Draft> {
     let own = Kind::ALL.map(|kind| machine.namespace(kind).map(|(id, _)| id));
+    // Not every process of a container tells its name.
+    let mut known: BTreeMap<(Maker, &str), &Container> = BTreeMap::new();
+    for container in inhabitants
+        .values()
+        .filter_map(|one| one.container.as_ref())
+    {
+        let one = known
+            .entry((container.engine, &container.id))
+            .or_insert(container);
+        if one.name.is_none() {
+            *one = container;
+        }
+    }
     let mut groups: BTreeMap<(Option<&Container>, Set), Vec<u32>> = BTreeMap::new();
     for (pid, one) in inhabitants {
-        let key = (one.container.as_ref(), one.namespaces);
-        groups.entry(key).or_default().push(*pid);
+        let container = one.container.as_ref();
+        let container = container.and_then(|own| known.get(&(own.engine, &*own.id)).copied());
+        groups
+            .entry((container, one.namespaces))
+            .or_default()
+            .push(*pid);
     }
     let started = |pid: &u32| (inhabitants[pid].start_time, *pid);
     let mut drafts: Vec<Draft> = vec![Draft {

@@ -17,6 +17,8 @@ const GAP: i32 = 6;
 const PART: i32 = 14;
 /// Between a rectangle's edge and what is in it.
 const INDENT: i32 = 10;
+/// Cards in each other; those that are in more stand behind.
+const DEEPEST: i32 = 6;
 /// From a card's top to where its wire is fixed.
 const ANCHOR: i32 = 13;
 
@@ -171,7 +173,7 @@ fn cards(graph: &Graph, world: &World, drawn: &dyn Fn(&Interface) -> bool) -> Ve
             name: interface::name(link),
             nature: interface::nature(link),
             lines,
-            depth: depth as i32,
+            depth: (depth as i32).min(DEEPEST),
         }
     };
     super::text::tree(&world.interfaces)

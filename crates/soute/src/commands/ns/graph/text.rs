@@ -135,7 +135,7 @@ impl Drawing<'_> {
         }
         if !world.machine {
             let kinds: Vec<String> = of(Whose::Machine).map(|own| own.kind.to_string()).collect();
-            self.list(margin, "machine's", &[kinds.join(" ")].map(|text| text));
+            self.list(margin, "machine's", &[kinds.join(" ")]);
         }
         // Of what its own user namespace owns, or the machine's, nothing is said.
         let usual = [Some(world), self.graph.worlds.first()].map(|one| {
