@@ -10,10 +10,10 @@ use super::{KINDS, inode};
 
 const HOSTILE: &str = "<&\"'>]]>\u{1b}[2J";
 
-/// A process in a network and host name of its own, called as no sane one is.
+/// A process in a network and host name of its own, called as no sane one is, with a child that has ended and is not waited for.
 fn stranger() -> (Running, u32) {
     let mut command = Command::new("unshare");
-    let script = "echo ready; exec -a \"$0\" sleep 1000";
+    let script = "sleep 0.3 & echo ready; exec -a \"$0\" sleep 1000";
     command.args(["--net", "--uts", "bash", "-c", script, HOSTILE]);
     let mut stranger = Running::start(command.stdin(Stdio::null()));
     stranger.expect("ready");
@@ -21,6 +21,12 @@ fn stranger() -> (Running, u32) {
     soute_tests::wait_until("it sleeps", || {
         std::fs::read(format!("/proc/{pid}/cmdline"))
             .is_ok_and(|text| text.starts_with(HOSTILE.as_bytes()))
+    });
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let child = children.trim();
+    soute_tests::wait_until("its child has ended", || {
+        std::fs::read_to_string(format!("/proc/{child}/stat"))
+            .is_ok_and(|text| text.contains("(sleep) Z"))
     });
     (stranger, pid)
 }
@@ -110,7 +116,12 @@ fn worlds_have_the_kernels_inodes_and_name_whom_they_share_with() {
     let (_, peer) = peer.unwrap_or_else(|| panic!("no peer in {told}"));
     assert_eq!(peer["tie"]["index"], link["index"]);
 
+    // Who has ended is in no world: it has left most of its namespaces.
+    for one in told["worlds"].as_array().unwrap() {
+        assert_eq!(one["namespaces"].as_array().unwrap().len(), 8, "{one}");
+    }
     let alone = of_pid(&told, alone);
+    assert_eq!(alone["nprocs"], 1, "{alone}");
     assert!(alone["container"].is_null(), "{alone}");
     for kind in ["net", "uts"] {
         assert_eq!(namespace(alone, kind)["whose"], "own", "{kind}");

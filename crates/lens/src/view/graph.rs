@@ -202,7 +202,9 @@ impl Survey {
         let machine = Kind::ALL.map(|kind| self.machine.namespace(kind).map(|(id, _)| id));
         let mut gone = Vec::new();
         for (pid, one) in &mut all {
-            let Look::Seen(process) = self.process(*pid)? else {
+            // What has ended, waited for or not, has left most of its namespaces.
+            let process = self.process(*pid)?.seen();
+            let Some(process) = process.filter(|process| !process.stat.exiting) else {
                 gone.push(*pid);
                 continue;
             };
