@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::Discovery;
-use crate::proc::{Look, Proc, ProcessFolder, mountinfo, number};
+use crate::proc::{Look, Proc, ProcessFolder, mountinfo, split};
 use crate::relations::{identity, reopen};
 use crate::text::visible;
 use crate::{Bound, Error, Kind, Namespace, NamespaceId};
@@ -76,13 +76,6 @@ fn record(text: &[u8], seen_by: Option<u32>, found: &mut Discovery) -> Result<()
     Ok(())
 }
 
-/// `net:[4026532300]`
-fn split(root: &[u8]) -> Option<(&str, u64)> {
-    let colon = root.iter().position(|byte| *byte == b':')?;
-    let inode = root[colon + 1..].strip_prefix(b"[")?.strip_suffix(b"]")?;
-    Some((std::str::from_utf8(&root[..colon]).ok()?, number(inode)?))
-}
-
 /// The `hidepid=` option of the procfs at /proc, where it leaves processes out.
 fn unlisted(text: &[u8]) -> Result<Option<String>, Error> {
     let mounts = mountinfo(text)?;
@@ -135,13 +128,6 @@ fn open_inside(folder: &ProcessFolder, path: &Path) -> Result<Option<OwnedFd>, E
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_root_of_an_nsfs_mount_names_kind_and_inode() {
-        assert_eq!(split(b"net:[4026532300]"), Some(("net", 4_026_532_300)));
-        assert_eq!(split(b"net:[x]"), None);
-        assert_eq!(split(b"/"), None);
-    }
 
     #[test]
     fn namespaces_of_unknown_kinds_are_not_lost() {

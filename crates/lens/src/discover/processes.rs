@@ -1,7 +1,7 @@
 //! Namespaces with somebody in them.
 
 use super::Discovery;
-use crate::proc::{Look, Proc, ProcessFolder};
+use crate::proc::{Look, NamespaceLinks, Proc};
 use crate::{Error, Kind, NamespaceId, Thread};
 
 /// The links that say where the next child will be, with the kind and that kind's link.
@@ -13,8 +13,8 @@ const FOR_CHILDREN: [(Kind, &str); 2] = [
 pub(super) fn discover(proc: &Proc, found: &mut Discovery) -> Result<(), Error> {
     // Ascending, so that each namespace's list is sorted.
     for pid in proc.pids()? {
-        let folder = match proc.process(pid)? {
-            Look::Seen(folder) => folder,
+        let links = match proc.links(pid)? {
+            Look::Seen(links) => links,
             Look::Gone => continue,
             // hidepid=1: listed, but closed.
             Look::Hidden => {
@@ -23,15 +23,15 @@ pub(super) fn discover(proc: &Proc, found: &mut Discovery) -> Result<(), Error> 
                 continue;
             }
         };
-        process(pid, &folder, found)?;
+        process(pid, &links, found)?;
     }
     Ok(())
 }
 
-fn process(pid: u32, folder: &ProcessFolder, found: &mut Discovery) -> Result<(), Error> {
+fn process(pid: u32, links: &NamespaceLinks<'_>, found: &mut Discovery) -> Result<(), Error> {
     let mut own: [Option<NamespaceId>; 8] = [None; 8];
     for (kind, own) in Kind::ALL.into_iter().zip(&mut own) {
-        match folder.namespace(kind.name())? {
+        match links.namespace(kind.name())? {
             Look::Seen(id) => {
                 found.entry(kind, id).processes.push(pid);
                 *own = Some(id);
@@ -58,14 +58,20 @@ fn process(pid: u32, folder: &ProcessFolder, found: &mut Discovery) -> Result<()
     };
 
     for (kind, link) in FOR_CHILDREN {
-        if let Look::Seen(id) = folder.namespace(link)?
+        if let Look::Seen(id) = links.namespace(link)?
             && Some(id) != own(kind)
         {
             found.entry(kind, id).for_children_of.push(pid);
         }
     }
 
-    let Look::Seen(threads) = folder.extra_threads()? else {
+    if !links.has_extra_threads()? {
+        return Ok(());
+    }
+    let Look::Seen(folder) = links.process()? else {
+        return Ok(());
+    };
+    let Look::Seen(threads) = folder.threads()? else {
         return Ok(());
     };
     for tid in threads.into_iter().filter(|tid| *tid != pid) {

@@ -84,7 +84,7 @@ pub(crate) fn open(proc: &Proc, namespace: &Namespace) -> Result<Option<OwnedFd>
             continue;
         };
         // A descriptor's number may by now be of another file, whose opening could act: look first.
-        if folder.follow(&path)? != Look::Seen(namespace.id) {
+        if path.starts_with("fd/") && folder.follow(&path)? != Look::Seen(namespace.id) {
             continue;
         }
         if let Look::Seen(fd) = folder.open_link(&path)?

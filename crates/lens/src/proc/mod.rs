@@ -8,22 +8,24 @@
 //! well-formed, but the names inside are chosen by the processes.
 
 mod idmap;
+mod links;
 mod mountinfo;
 mod net_dev;
 mod passwd;
 mod stat;
 mod status;
 
-use std::fs::File;
-use std::io::Read;
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat};
 use rustix::io::Errno;
 use soute_sys::{CallError, Called};
 
 pub use idmap::{IdMap, IdRange};
+pub(crate) use links::{NamespaceLinks, split};
 pub use mountinfo::{MountEntry, mountinfo, unescape};
 pub use net_dev::{Carried, net_dev};
 pub use passwd::Users;
@@ -75,12 +77,16 @@ fn look<T>(result: Result<T, CallError>) -> Result<Look<T>, Error> {
 }
 
 /// The largest part of a process's command line that is read.
-const COMMAND_LINE: u64 = 4096;
+const COMMAND_LINE: usize = 4096;
+/// Most files of a process are smaller than this, and of the others no more than this is given at once.
+const FILE: usize = 4096;
 
 /// A mounted procfs.
 #[derive(Debug)]
 pub struct Proc {
     root: OwnedFd,
+    /// The device of all namespaces' files, once one was seen.
+    nsfs: OnceCell<u64>,
 }
 
 impl Proc {
@@ -104,12 +110,15 @@ impl Proc {
         if kind.f_type != PROC_SUPER_MAGIC {
             return Err(Error::NotProcfs(path.to_owned()));
         }
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            nsfs: OnceCell::new(),
+        })
     }
 
     /// The numbers of all processes that it lists, ascending.
     pub fn pids(&self) -> Result<Vec<u32>, Error> {
-        let mut pids = numbers(self.root.as_fd(), "/proc")?;
+        let mut pids = numbers(Dir::read_from(&self.root), "/proc")?;
         pids.sort_unstable();
         Ok(pids)
     }
@@ -161,20 +170,30 @@ impl AsFd for ProcessFolder {
 impl ProcessFolder {
     /// The whole content of the file `name`.
     pub fn read(&self, name: &str) -> Result<Look<Vec<u8>>, Error> {
-        self.read_at_most(name, u64::MAX)
+        self.read_at_most(name, usize::MAX)
     }
 
-    fn read_at_most(&self, name: &str, limit: u64) -> Result<Look<Vec<u8>>, Error> {
+    fn read_at_most(&self, name: &str, limit: usize) -> Result<Look<Vec<u8>>, Error> {
         self.look(self.content(name, limit))
     }
 
-    fn content(&self, name: &str, limit: u64) -> Result<Vec<u8>, CallError> {
+    fn content(&self, name: &str, limit: usize) -> Result<Vec<u8>, CallError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.fd, name, flags, Mode::empty());
-        let file = File::from(opened.called(|| self.call("openat", name))?);
-        let mut bytes = Vec::new();
-        let read = file.take(limit).read_to_end(&mut bytes);
-        read.called(|| self.call("read", name))?;
+        let file = opened.called(|| self.call("openat", name))?;
+        // Nearly always with room left to be told of the end.
+        let mut bytes = Vec::with_capacity(2 * FILE);
+        while bytes.len() < limit {
+            bytes.reserve(FILE);
+            let read = rustix::io::read(&file, spare_capacity(&mut bytes));
+            match read.called(|| self.call("read", name)) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.errno() == Errno::INTR => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(limit);
         Ok(bytes)
     }
 
@@ -218,16 +237,9 @@ impl ProcessFolder {
         self.look(opened.called(|| self.call("openat", &path)))
     }
 
-    /// The numbers of its threads; a process of one thread is answered without listing them.
-    pub fn extra_threads(&self) -> Result<Look<Vec<u32>>, Error> {
-        // The folder has a link for each thread beside its own two (proc_pid_task(5)).
-        let stat = rustix::fs::statat(&self.fd, "task", AtFlags::empty());
-        match look(stat.called(|| self.call("fstatat", "task")))? {
-            Look::Seen(stat) if stat.st_nlink <= 3 => Ok(Look::Seen(Vec::new())),
-            Look::Seen(_) => self.list("task"),
-            Look::Gone => Ok(Look::Gone),
-            Look::Hidden => Ok(Look::Hidden),
-        }
+    /// The numbers of its threads.
+    pub fn threads(&self) -> Result<Look<Vec<u32>>, Error> {
+        self.list("task")
     }
 
     /// Its root folder, for paths alone.
@@ -311,7 +323,7 @@ impl ProcessFolder {
     }
 
     fn is_ending(&self) -> Result<bool, Error> {
-        Ok(match look(self.content("stat", u64::MAX))? {
+        Ok(match look(self.content("stat", usize::MAX))? {
             Look::Seen(text) => ProcessStat::parse(&text)?.exiting,
             Look::Gone => true,
             Look::Hidden => false,
@@ -322,7 +334,8 @@ impl ProcessFolder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.fd, folder, flags, Mode::empty());
         match look(opened.called(|| self.call("openat", folder)))? {
-            Look::Seen(fd) => match numbers(fd.as_fd(), &format!("/proc/{}/{folder}", self.name)) {
+            Look::Seen(fd) => match numbers(Dir::new(fd), &format!("/proc/{}/{folder}", self.name))
+            {
                 Ok(list) => Ok(Look::Seen(list)),
                 Err(Error::Call(error)) => look(Err(error)),
                 Err(error) => Err(error),
@@ -338,10 +351,10 @@ impl ProcessFolder {
 }
 
 /// The entries of a folder that are numbers.
-fn numbers(folder: BorrowedFd<'_>, name: &str) -> Result<Vec<u32>, Error> {
+fn numbers(folder: rustix::io::Result<Dir>, name: &str) -> Result<Vec<u32>, Error> {
     let call = || format!("getdents64({name})");
     let mut list = Vec::new();
-    for entry in Dir::read_from(folder).called(call)? {
+    for entry in folder.called(call)? {
         let entry = entry.called(call)?;
         let number = entry
             .file_name()
@@ -432,7 +445,7 @@ mod tests {
         let expected: Vec<Vec<u8>> = std::env::args().map(String::into_bytes).collect();
         assert_eq!(words, expected);
         // The test harness runs this on a thread of its own.
-        let threads = me.extra_threads().unwrap().seen().unwrap();
+        let threads = me.threads().unwrap().seen().unwrap();
         assert!(threads.contains(&pid) && threads.len() > 1, "{threads:?}");
     }
 
@@ -448,7 +461,7 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(folder.status().unwrap(), Look::Gone);
         assert_eq!(folder.namespace("pid").unwrap(), Look::Gone);
-        assert_eq!(folder.extra_threads().unwrap(), Look::Gone);
+        assert_eq!(folder.threads().unwrap(), Look::Gone);
         assert_eq!(folder.descriptors().unwrap(), Look::Gone);
         assert!(matches!(proc.process(child.id()).unwrap(), Look::Gone));
     }

@@ -1,5 +1,6 @@
 //! All namespaces: `soute ns ls`.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt;
@@ -11,8 +12,9 @@ use soute_network::route::Rtnetlink;
 
 use super::table::{Align, Table};
 use super::{Survey, kept_by};
+use crate::proc::Look;
 use crate::text::{lossy, visible};
-use crate::{Basis, Bound, Container, Descriptor, Error, Kind, Namespace, Thread};
+use crate::{Basis, Bound, Container, Descriptor, Error, Kind, Namespace, Process, Thread};
 
 /// All namespaces, or those of some kinds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,8 +82,9 @@ impl Survey {
         let namespaces = self.found.namespaces();
         let chosen =
             namespaces.filter(|namespace| kinds.is_empty() || kinds.contains(&namespace.kind));
+        let mut firsts = Firsts::default();
         let mut rows = chosen
-            .map(|namespace| self.list_row(namespace, asker.as_mut()))
+            .map(|namespace| self.list_row(namespace, asker.as_mut(), &mut firsts))
             .collect::<Result<Vec<_>, _>>()?;
         rows.sort_by_key(|row| (row.dev, row.ns));
         Ok(List {
@@ -90,8 +93,15 @@ impl Survey {
         })
     }
 
-    fn list_row(&self, namespace: &Namespace, asker: Option<&mut Rtnetlink>) -> Result<Row, Error> {
-        let first = self.first_in(namespace)?;
+    fn list_row(
+        &self,
+        namespace: &Namespace,
+        asker: Option<&mut Rtnetlink>,
+        firsts: &mut Firsts,
+    ) -> Result<Row, Error> {
+        let first = firsts.of(self, namespace)?;
+        let container = first.and_then(|(_, container)| container.clone());
+        let first = first.map(|(process, _)| process);
         let here = |bound: &&Bound| bound.seen_by.is_none();
         let mounts: Vec<String> = namespace
             .bound
@@ -100,7 +110,7 @@ impl Survey {
             .map(|bound| lossy(bound.path.as_os_str().as_bytes()))
             .collect();
         let kind = namespace.kind;
-        let path = match &first {
+        let path = match first {
             Some(process) => Some(format!("/proc/{}/ns/{kind}", process.pid())),
             None => mounts.first().cloned().or_else(|| {
                 let thread = namespace.threads.first()?;
@@ -119,20 +129,15 @@ impl Survey {
             dev: namespace.id.dev,
             kind,
             nprocs: namespace.processes.len(),
-            pid: first.as_ref().map(|process| process.pid()),
-            container: match &first {
-                Some(process) => self.container_of(process.pid())?,
-                None => None,
-            },
-            ppid: first.as_ref().map(|process| process.status.parent),
-            command: match &first {
+            pid: first.map(Process::pid),
+            container,
+            ppid: first.map(|process| process.status.parent),
+            command: match first {
                 Some(process) => lossy(&process.command()),
                 None => kept_by(namespace, &self.found),
             },
-            uid: first.as_ref().map(|process| process.status.uid.effective),
-            user: first
-                .as_ref()
-                .map(|process| self.users.name(process.status.uid.effective)),
+            uid: first.map(|process| process.status.uid.effective),
+            user: first.map(|process| self.users.name(process.status.uid.effective)),
             path,
             netnsid,
             nsfs: mounts,
@@ -146,6 +151,34 @@ impl Survey {
             descriptors: namespace.descriptors.clone(),
             sockets: namespace.sockets.clone(),
         })
+    }
+}
+
+/// The processes that are the first in some namespace, most of them in one of each kind, and the containers that they are
+/// in: each is looked at once. `None`: it has ended.
+#[derive(Default)]
+struct Firsts(HashMap<u32, Option<(Process, Option<Container>)>>);
+
+impl Firsts {
+    /// [`Survey::first_in`]
+    fn of(
+        &mut self,
+        survey: &Survey,
+        namespace: &Namespace,
+    ) -> Result<Option<&(Process, Option<Container>)>, Error> {
+        for pid in &namespace.processes {
+            if !self.0.contains_key(pid) {
+                let seen = match survey.process(*pid)? {
+                    Look::Seen(process) => Some((process, survey.container_of(*pid)?)),
+                    Look::Gone | Look::Hidden => None,
+                };
+                self.0.insert(*pid, seen);
+            }
+            if let Some(Some(_)) = self.0.get(pid) {
+                return Ok(self.0.get(pid).and_then(Option::as_ref));
+            }
+        }
+        Ok(None)
     }
 }
 

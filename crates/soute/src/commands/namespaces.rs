@@ -16,7 +16,7 @@ impl CommandLine for NsArgs {
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let mut text = Vec::new();
-        run(&self, &running(places), &mut text)?;
+        run(&self, &running(places), &name_of(places), &mut text)?;
         print(&String::from_utf8_lossy(&text))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -28,28 +28,37 @@ pub(super) fn running(
     places: &Places,
 ) -> impl Fn(&str) -> Result<Option<ResolvedContainer>> + use<'_> {
     let others = OnceCell::new();
-    move |name| {
-        let engine = match super::open_in_a_hurry(places) {
-            Ok(engine) => engine,
-            // Whoever may not ask the engine may ask the kernel.
-            Err(e) if matches!(e.downcast_ref(), Some(Error::NotRoot(_))) => {
-                return of_others_among(&others, name);
-            }
-            Err(e) => return Err(e),
-        };
-        let container = match engine.container(name) {
-            Err(Error::NoSuchContainer(_)) => return of_others_among(&others, name),
-            found => found?,
-        };
-        Ok(match container.status {
-            Status::Running(running) => Some(ResolvedContainer {
-                name: container.record.name,
-                id: container.record.id,
-                init_pid: running.pid.unsigned_abs(),
-            }),
-            _ => None,
-        })
+    move |name| match ours(places, name)? {
+        Some(found) => Ok(found),
+        None => of_others_among(&others, name),
     }
+}
+
+/// Names containers of this engine's that run, by their ids.
+fn name_of(places: &Places) -> impl Fn(&str) -> Option<String> + use<'_> {
+    |id| Some(ours(places, id).ok()???.name)
+}
+
+/// A container of this engine's, if it runs. The outer `None`: there is none, or this user may not ask.
+fn ours(places: &Places, name: &str) -> Result<Option<Option<ResolvedContainer>>> {
+    let engine = match super::open_in_a_hurry(places) {
+        Ok(engine) => engine,
+        // Whoever may not ask the engine may ask the kernel.
+        Err(e) if matches!(e.downcast_ref(), Some(Error::NotRoot(_))) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let container = match engine.container(name) {
+        Err(Error::NoSuchContainer(_)) => return Ok(None),
+        found => found?,
+    };
+    Ok(Some(match container.status {
+        Status::Running(running) => Some(ResolvedContainer {
+            name: container.record.name,
+            id: container.record.id,
+            init_pid: running.pid.unsigned_abs(),
+        }),
+        _ => None,
+    }))
 }
 
 /// Finds a container of another engine's.

@@ -7,7 +7,7 @@ use clap::Args;
 use soute_lens::view::{Column, Survey};
 use soute_lens::{Kind, Scope};
 
-use super::{Names, Resolve};
+use super::{NameOf, Names};
 
 /// `soute ns ls [TYPE…]`
 #[derive(Debug, Args)]
@@ -39,13 +39,13 @@ pub struct LsArgs {
     all: bool,
 }
 
-pub(super) fn run(args: &LsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
+pub(super) fn run(args: &LsArgs, name_of: NameOf<'_>, out: &mut dyn Write) -> Result<()> {
     let scope = Scope {
         bound: true,
         descriptors: args.all,
     };
     let mut list = Survey::new(scope)?.list(&args.kinds)?;
-    let mut names = Names::new(resolve);
+    let mut names = Names::new(name_of);
     let containers = list.namespaces.iter_mut();
     for own in containers.filter_map(|row| row.container.as_mut()) {
         names.complete(own);

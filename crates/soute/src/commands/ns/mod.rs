@@ -67,16 +67,19 @@ pub struct ResolvedContainer {
 /// Finds a running container by name, id or beginning of an id.
 pub type Resolve<'a> = &'a dyn Fn(&str) -> Result<Option<ResolvedContainer>>;
 
+/// Names a running container of this engine's by its id.
+pub type NameOf<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// The names that the engine has for its containers, each asked for once.
 struct Names<'a> {
-    resolve: Resolve<'a>,
+    name_of: NameOf<'a>,
     known: HashMap<String, Option<String>>,
 }
 
 impl<'a> Names<'a> {
-    fn new(resolve: Resolve<'a>) -> Self {
+    fn new(name_of: NameOf<'a>) -> Self {
         Self {
-            resolve,
+            name_of,
             known: HashMap::new(),
         }
     }
@@ -88,10 +91,7 @@ impl<'a> Names<'a> {
         }
         let known = self.known.get(&container.id).cloned();
         container.name = known.unwrap_or_else(|| {
-            let found = (self.resolve)(&container.id).ok().flatten();
-            let name = found
-                .map(|found| found.name)
-                .filter(|name| *name != container.id);
+            let name = (self.name_of)(&container.id).filter(|name| *name != container.id);
             self.known.insert(container.id.clone(), name.clone());
             name
         });
@@ -102,9 +102,14 @@ impl<'a> Names<'a> {
 ///
 /// # Errors
 /// What was not found or cannot be seen, and why; `out`'s own.
-pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
+pub fn run(
+    args: &NsArgs,
+    resolve: Resolve<'_>,
+    name_of: NameOf<'_>,
+    out: &mut dyn Write,
+) -> Result<()> {
     match &args.command {
-        Command::Ls(args) => ls::run(args, resolve, out),
+        Command::Ls(args) => ls::run(args, name_of, out),
         Command::Tree(args) => tree::run(args, out),
         Command::Show(args) => show::run(args, resolve, out),
         Command::Caps(args) => caps::run(args, resolve, out),
@@ -112,8 +117,8 @@ pub fn run(args: &NsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<(
         Command::Mounts(args) => mounts::run(args, resolve, out),
         Command::Pids(args) => pids::run(args, resolve, out),
         // What is not over cannot be handed over as a whole.
-        Command::Watch(args) => watch::run(args, resolve),
-        Command::Graph(args) => graph::run(args, resolve, out),
+        Command::Watch(args) => watch::run(args, name_of),
+        Command::Graph(args) => graph::run(args, resolve, name_of, out),
     }
 }
 

@@ -19,7 +19,7 @@ use clap::Args;
 use soute_lens::Scope;
 use soute_lens::view::{Asked, Survey};
 
-use super::{Names, Resolve, Target, target, terminal_width};
+use super::{NameOf, Names, Resolve, Target, target, terminal_width};
 
 /// `soute ns graph [TARGET…]`
 #[derive(Debug, Args)]
@@ -38,7 +38,12 @@ pub struct GraphArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &GraphArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
+pub(super) fn run(
+    args: &GraphArgs,
+    resolve: Resolve<'_>,
+    name_of: NameOf<'_>,
+    out: &mut dyn Write,
+) -> Result<()> {
     let targets = args.targets.iter().map(|word| target(word, resolve));
     let targets = targets.collect::<Result<Vec<_>>>()?;
     super::super::network::open_many_files();
@@ -49,7 +54,7 @@ pub(super) fn run(args: &GraphArgs, resolve: Resolve<'_>, out: &mut dyn Write) -
         Target::Namespace(way) => Ok(Asked::Namespace(way.open_by(&survey)?.1)),
     });
     let asked = asked.collect::<Result<Vec<_>>>()?;
-    let mut names = Names::new(resolve);
+    let mut names = Names::new(name_of);
     let graph = survey.graph(&asked, &mut |container| names.complete(container))?;
     if args.json {
         return super::json(&graph, out);

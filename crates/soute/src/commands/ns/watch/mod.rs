@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use soute_lens::view::{List, Survey};
 use soute_lens::{Kind, Scope};
 
-use super::{Names, Resolve};
+use super::{NameOf, Names};
 use crate::relay::{Signals, WINCH};
 
 /// `soute ns watch [TYPE…]`
@@ -42,10 +42,10 @@ pub struct WatchArgs {
     all: bool,
 }
 
-pub(super) fn run(args: &WatchArgs, resolve: Resolve<'_>) -> Result<()> {
+pub(super) fn run(args: &WatchArgs, name_of: NameOf<'_>) -> Result<()> {
     let mut watch = Watch {
         args,
-        names: Names::new(resolve),
+        names: Names::new(name_of),
     };
     let at_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
