@@ -239,6 +239,20 @@ pub fn close_all_but(keep: &mut [RawFd]) -> Result<(), CallError> {
     close_range(first, RawFd::MAX)
 }
 
+/// Has every descriptor but the standard three close when a program is executed (close_range(2), CLOSE_RANGE_CLOEXEC).
+pub fn close_on_exec() -> Result<(), CallError> {
+    let (first, last, flags) = (3, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    // SAFETY: no memory is involved, and nothing is closed now.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if done == 0 {
+        return Ok(());
+    }
+    Err(CallError::new(
+        format!("close_range({first}, {last}, CLOSE_RANGE_CLOEXEC)"),
+        last_errno(),
+    ))
+}
+
 /// Descriptors below this number are left open by [`put_away`].
 static LEFT_OPEN: AtomicI32 = AtomicI32::new(0);
 
@@ -263,17 +277,26 @@ pub fn put_away(descriptor: OwnedFd) {
 
 /// Leaves the caller's session, folder and standard files, which are not for a process to hold that outlives it.
 pub fn detach() -> Result<(), CallError> {
+    detach_with(&null()?)
+}
+
+/// /dev/null, for [`detach_with`].
+pub fn null() -> Result<OwnedFd, CallError> {
+    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .called(|| "open(\"/dev/null\")".to_owned())
+}
+
+/// As [`detach`], where /dev/null is perhaps not what it should be: by the machine's, which was opened before.
+pub fn detach_with(null: &OwnedFd) -> Result<(), CallError> {
     // The leader of a session has left already.
     match rustix::process::setsid() {
         Ok(_) | Err(Errno::PERM) => {}
         Err(e) => return Err(CallError::new("setsid()", e)),
     }
     rustix::process::chdir("/").called(|| "chdir(\"/\")".to_owned())?;
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        .called(|| "open(\"/dev/null\")".to_owned())?;
-    rustix::stdio::dup2_stdin(&null).called(|| "dup2(null, 0)".to_owned())?;
-    rustix::stdio::dup2_stdout(&null).called(|| "dup2(null, 1)".to_owned())?;
-    rustix::stdio::dup2_stderr(&null).called(|| "dup2(null, 2)".to_owned())
+    rustix::stdio::dup2_stdin(null).called(|| "dup2(null, 0)".to_owned())?;
+    rustix::stdio::dup2_stdout(null).called(|| "dup2(null, 1)".to_owned())?;
+    rustix::stdio::dup2_stderr(null).called(|| "dup2(null, 2)".to_owned())
 }
 
 /// Closes one descriptor in a forked process that will execute a program or exit without unwinding; its owner's copy

@@ -157,6 +157,45 @@ fn only_what_was_named_is_entered() {
     world.assert_mounts_unchanged();
 }
 
+/// Where only the machine's own programs are, the program is the process that `soute` was, and has no more of it than elsewhere.
+#[test]
+fn a_step_leaves_no_process_beside_the_program() {
+    let world = World::debian();
+    let id = world.detached(["debian", "sleep", "1000"]);
+    for (flags, is_it) in [
+        (&["--ns", "net"][..], true),
+        (&["--ns", "uts,ipc,net,cgroup,time", "--wd", "/etc"], true),
+        (&["--ns", "net", "--user", "nobody"], false),
+        (&["--ns", "net,pid"], false),
+        (&["--ns", "net,mnt"], false),
+        (&["--ns", "net,user"], false),
+        (&["--ns", "net", "--join-cgroup"], false),
+    ] {
+        let words = [&["enter"], flags, &[&id, "sh", "-c", "read line; echo $$"]].concat();
+        let mut own = world.start(words);
+        let pid = own.pid().to_string();
+        own.write("\n");
+        assert_eq!(own.outcome().text() == pid, is_it, "{flags:?}");
+    }
+    let flags = ["--ns", "net,uts"];
+    let in_a_step = |words: &[&str]| {
+        let soute = world.command([&["enter"][..], &flags, &[&id], words].concat());
+        let mut caller = Command::new("sh");
+        let leave = r#"exec 7</etc/passwd; trap '' INT USR1; exec "$0" "$@""#;
+        caller.args(["-c", leave]).arg(soute.get_program());
+        output(caller.args(soute.get_args()))
+    };
+    in_a_step(&["hostname"]).prints(&id[..12]);
+    in_a_step(&["ls", "/proc/self/fd"]).prints("0\n1\n2\n3");
+    let signals = "^(SigIgn|SigBlk):\t0*$";
+    in_a_step(&["grep", "-cE", signals, "/proc/self/status"]).prints("2");
+    in_a_step(&["sh", "-c", "exit 7"]).code(7);
+    in_a_step(&["no-such-program"]).fails(127, &["no-such-program"]);
+    in_a_step(&["/etc/passwd"]).fails(126, &["/etc/passwd"]);
+    in_a_step(&[""]).fails(127, &["the program's name is empty"]);
+    enter(&world, &["--ns", "net", "--wd", "/nowhere", &id, "pwd"]).fails(125, &["/nowhere"]);
+}
+
 /// By its process, the inode of one of its namespaces, and that one's file.
 #[test]
 fn any_way_leads_there() {

@@ -188,6 +188,17 @@ pub(super) fn by_way_of_others(
     process: &Process,
     between: impl FnOnce(&Channel, Option<(Stdio, [bool; 3])>) -> Infallible,
 ) -> Result<Entered, Failure> {
+    by_way_of_one(made, process, |channel, stdio, told| {
+        wait_for_it(cgroup, || between(channel, stdio), channel, told)
+    })
+}
+
+/// Has one process, `first`, see to it that another becomes the program, and tell its end ([`tell_the_end`]).
+pub(super) fn by_way_of_one(
+    made: Option<stdio::Made>,
+    process: &Process,
+    first: impl FnOnce(&Channel, Option<(Stdio, [bool; 3])>, &OwnedFd),
+) -> Result<Entered, Failure> {
     let (ours, theirs) = Channel::pair().step("the setup channel")?;
     let (exit, told) = pipe_with(PipeFlags::CLOEXEC)
         .called(|| "pipe2()".to_owned())
@@ -197,7 +208,8 @@ pub(super) fn by_way_of_others(
         // Our ends of pipes, above all: were one open in there, the program would not see that we have closed it.
         drop((ours, exit));
         let stdio = made.map(|made| (made.theirs, made.pipes));
-        wait_for_it(cgroup, || between(&theirs, stdio), &theirs, &told)
+        first(&theirs, stdio, &told);
+        exit_now(0)
     }
     drop((theirs, told));
     let pipes = made.map_or([None, None, None], |made| made.ours);
@@ -268,12 +280,17 @@ fn wait_for_it(
     // Above all our end of the channel, whose last one the program is to close.
     let _ = soute_sys::process::close_all_but(&mut [told.as_raw_fd()]);
     let _ = soute_sys::process::detach();
+    tell_the_end(Some(number), told)
+}
+
+/// Waits for the end of this process's child, the program, and tells it; `between` is another one, whose end tells nothing.
+pub(super) fn tell_the_end(between: Option<Pid>, told: &OwnedFd) -> ! {
     // The caller has blocked what it passes on to the program; who means this process shall end it.
     let _ = soute_sys::signals::reset_all();
     let mut code = None;
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid != number => {
+            Ok(Some((pid, status))) if Some(pid) != between => {
                 let signal = status.terminating_signal().map(|s| 128 + s);
                 code = Some(status.exit_status().or(signal).unwrap_or(255));
             }

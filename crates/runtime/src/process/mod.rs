@@ -29,5 +29,5 @@ pub use program::DEFAULT_PATH;
 pub(crate) use program::leads_through_magic;
 pub use spawn::{Birth, Caller, Started, Stdio, spawn};
 pub use stdio::{Standard, pipe};
-pub use visit::{Files, Visit, visit};
+pub use visit::{Files, Visit, go, visit};
 pub use wait::exit_code;

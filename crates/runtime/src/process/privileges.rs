@@ -104,6 +104,20 @@ impl Door<'_> {
         // Labels are written to files that are open already.
         kept.extend(label.iter().flat_map(Label::descriptors));
         soute_sys::process::close_all_but(&mut kept).step("closing descriptors")?;
+        program.avoid_magic();
+        if self.gate.is_some() {
+            program.look()?;
+        }
+        self.give_up(process, identity, label)
+    }
+
+    /// Gives up what `process` may not have, and sets what it is to have.
+    pub(crate) fn give_up(
+        &self,
+        process: &Process,
+        identity: &Identity,
+        label: Option<Label>,
+    ) -> Result<(), Failure> {
         // The engine makes its own files with exact modes; the program starts as after a login.
         rustix::process::umask(Mode::from_raw_mode(process.umask));
         for &(resource, soft, hard) in &process.rlimits {
@@ -117,10 +131,6 @@ impl Door<'_> {
             )
             .called(|| format!("setrlimit({resource:?}, {soft}, {hard})"))
             .step("resource limits")?;
-        }
-        program.avoid_magic();
-        if self.gate.is_some() {
-            program.look()?;
         }
         soute_sys::signals::reset_all().step("signals")?;
         if process.attributes.is_set_from_outside() {

@@ -4,6 +4,7 @@
 //! program has all rights that its user can have there, and where there is no such program the machine's own are laid
 //! over the files ([`crate::mounts::tools`]).
 
+use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
@@ -12,13 +13,14 @@ use soute_sys::process::{Cloned, clone3, exit_now, flags};
 use soute_sys::{CallError, Called};
 
 use super::channel::Channel;
-use super::enter::{Entered, by_way_of_others, place_standard_files};
+use super::enter::{Entered, by_way_of_one, by_way_of_others, place_standard_files, tell_the_end};
 use super::failure::{Failure, FailureKind, Step};
 use super::privileges::Door;
 use super::program::{Program, path_in};
 use super::spawn::Stdio;
 use super::stdio::{self, Standard};
 use super::{directory, privileges, user};
+use crate::capabilities::{Cap, CapSet};
 use crate::cgroups::Cgroup;
 use crate::mounts::tools::{self, Etc, Tools};
 use crate::mounts::{mask, place, toolbox};
@@ -59,6 +61,22 @@ pub enum Files {
 }
 
 impl Visit {
+    /// Whether [`go`] leads there: nothing is entered by which the caller could be looked at, nothing that holds only for
+    /// children, and nothing in which there are other programs than the machine's.
+    pub fn is_no_more_than_a_step(&self) -> bool {
+        let of_the_machines_programs = [
+            flags::NEWUTS,
+            flags::NEWIPC,
+            flags::NEWNET,
+            flags::NEWCGROUP,
+            flags::NEWTIME,
+        ];
+        let mut kinds = self.namespaces.iter().map(|(kind, _)| kind);
+        kinds.all(|kind| of_the_machines_programs.contains(kind))
+            && self.root.is_none()
+            && self.cgroup.is_none()
+    }
+
     fn enters(&self, kind: u64) -> bool {
         self.namespaces.iter().any(|(other, _)| *other == kind)
     }
@@ -80,22 +98,71 @@ pub fn visit(
     let made = stdio
         .map(|wanted| stdio::make(wanted, visit.root_ids))
         .transpose()?;
+    // In a PID namespace nothing sees who has entered all but that: it may wait for the program as well. Where it is not
+    // entered, and in a cgroup, none but the program is to stay.
+    if visit.enters(flags::NEWPID) && visit.cgroup.is_none() {
+        return by_way_of_one(made, process, |channel, stdio, told| {
+            in_between(&visit, process, channel, stdio, Some(told))
+        });
+    }
     let cgroup = visit.cgroup.as_ref().and_then(Cgroup::v2_fd);
     by_way_of_others(cgroup, made, process, |channel, stdio| {
-        in_between(&visit, process, channel, stdio)
+        in_between(&visit, process, channel, stdio, None)
     })
 }
 
-/// The process that enters. It stays outside the PID namespace, and is gone before the program begins.
+/// Becomes `process` where `visit` says, with the caller's standard files and in its session: there is no process beside it that
+/// waits for it and passes signals on, as with [`visit()`]. So `visit` is to be [no more than a step](Visit::is_no_more_than_a_step),
+/// and `process` to be of the caller's user.
+///
+/// # Errors
+/// Whatever it is, this process has perhaps entered some of it, and given up what it had.
+pub fn go(visit: &Visit, process: &Process) -> Result<Infallible, Failure> {
+    soute_sys::signals::note_ignored();
+    privileges::leave_caller(false)?;
+    enter_all(visit)?;
+    let mut program = Program::new(&process.args, &process.env)?;
+    let root = mask::open_root().step("the root folder")?;
+    let identity = user::resolve(&root, &process.user)?;
+    if let Some(path) = &visit.working_directory {
+        directory::enter(&root, path, false)?;
+    }
+    program.default_env("HOME", &identity.home)?;
+    // No program of a container's is executed, which could be one of these.
+    soute_sys::process::close_on_exec().step("closing descriptors")?;
+    // Nobody is there to be told.
+    let (channel, _) = Channel::pair().step("the setup channel")?;
+    Door {
+        channel: &channel,
+        tied: false,
+        gate: None,
+        is_root: false,
+        hooks: None,
+    }
+    .give_up(process, &identity, None)?;
+    Err(program.execute())
+}
+
+/// The process that enters. It stays outside the PID namespace, and is gone before the program begins; or, with `told`, waits
+/// for its end, and has then nothing else.
 fn in_between(
     visit: &Visit,
     process: &Process,
     channel: &Channel,
     stdio: Option<(Stdio, [bool; 3])>,
+    told: Option<&OwnedFd>,
 ) -> ! {
     let mut tools = None;
     let mut mountinfo = None;
     let entered = (|| {
+        let null = match told {
+            Some(_) => {
+                // Out of the caller's terminal, by which that may be stopped.
+                let _ = rustix::process::setsid();
+                Some(soute_sys::process::null().step("leaving the caller")?)
+            }
+            None => None,
+        };
         // Before the first thing in there can look at us.
         privileges::leave_caller(false)?;
         if let Some(cgroup) = &visit.cgroup {
@@ -103,14 +170,26 @@ fn in_between(
                 .join_self_v1()
                 .map_err(|e| Failure::setup("joining the cgroups", e))?;
         }
-        if visit.may_need_tools() {
-            // As long as they are in sight. Whoever may not take them may not need them.
-            let program = process.args.first().map_or("", String::as_str);
-            tools = Some(Tools::take(program, path_in(&process.env)));
+        let mounts = visit.may_need_tools();
+        // Whoever may come back need not take along what it may not need.
+        let home = match mounts && matches!(visit.files, Files::OwnOrMachine) && may_come_back() {
+            true => Some(Home::here()?),
+            false => None,
+        };
+        if mounts && home.is_none() {
+            tools = Some(take_tools(process));
         }
-        let proc = tools.as_ref().map(|_| machines_proc()).transpose()?;
+        let proc = mounts.then(machines_proc).transpose()?;
         let user_is_left = enter_all(visit)?;
+        if let Some(home) = home
+            && is_missing(&Program::new(&process.args, &process.env)?)
+        {
+            // With the user namespace entered, there is no way back.
+            tools = Some(home.go_back().and_then(|()| take_tools(process)));
+            enter_mounts(visit)?;
+        }
         // As this process sees it, by the /proc of where it comes from.
+        let proc = proc.filter(|_| tools.is_some());
         mountinfo = proc.map(|proc| mountinfo_by(&proc)).transpose()?;
         let mut kept = vec![channel.as_fd().as_raw_fd()];
         let files = stdio.iter().flat_map(|(files, _)| files);
@@ -125,13 +204,18 @@ fn in_between(
         let user = user.filter(|(kind, _)| user_is_left && *kind == flags::NEWUSER);
         let user = user.map(|(_, namespace)| namespace).next();
         kept.extend(user.map(AsRawFd::as_raw_fd));
+        kept.extend(told.into_iter().chain(&null).map(AsRawFd::as_raw_fd));
         // Nothing else of the machine's comes where it could be taken.
         soute_sys::process::close_all_but(&mut kept).step("closing descriptors")?;
-        let cloned = clone3(flags::PARENT, None).step("making the process")?;
-        Ok::<_, Failure>((cloned, user))
+        let whose = match told {
+            Some(_) => 0,
+            None => flags::PARENT,
+        };
+        let cloned = clone3(whose, None).step("making the process")?;
+        Ok::<_, Failure>((cloned, user, null))
     })();
     match entered {
-        Ok((Cloned::Child, user)) => {
+        Ok((Cloned::Child, user, _)) => {
             match set_up(visit, process, channel, stdio, tools.zip(mountinfo), user) {
                 Ok((identity, program)) => Door {
                     channel,
@@ -147,15 +231,67 @@ fn in_between(
                 }
             }
         }
-        Ok((Cloned::Parent { pidfd, .. }, _)) => {
+        Ok((Cloned::Parent { pidfd, .. }, _, null)) => {
             let _ = channel.send(b"P", &[pidfd.as_fd()]);
-            exit_now(0)
+            let Some((told, null)) = told.zip(null) else {
+                exit_now(0)
+            };
+            let _ = soute_sys::process::detach_with(&null);
+            // Above all our end of the channel, whose last one the program is to close.
+            let _ = soute_sys::process::close_all_but(&mut [told.as_raw_fd()]);
+            tell_the_end(None, told)
         }
         Err(failure) => {
             let _ = channel.send(&failure.encode(), &[]);
             exit_now(1)
         }
     }
+}
+
+/// The machine's programs, as long as they are in sight. Whoever may not take them may not need them.
+fn take_tools(process: &Process) -> Result<Tools, CallError> {
+    let program = process.args.first().map_or("", String::as_str);
+    Tools::take(program, path_in(&process.env))
+}
+
+/// Where a process comes from that enters a mount namespace.
+struct Home {
+    mounts: OwnedFd,
+    root: OwnedFd,
+}
+
+impl Home {
+    fn here() -> Result<Self, Failure> {
+        let open = |path: &str, flags| {
+            rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
+                .called(|| format!("open({path:?})"))
+                .step("the way back")
+        };
+        Ok(Self {
+            mounts: open("/proc/self/ns/mnt", OFlags::RDONLY)?,
+            root: open("/", OFlags::PATH | OFlags::DIRECTORY)?,
+        })
+    }
+
+    fn go_back(&self) -> Result<(), CallError> {
+        enter(flags::NEWNS, &self.mounts)?;
+        // It may be another than the mount namespace's.
+        change_root(&self.root)
+    }
+}
+
+/// Whether this process may enter mount namespaces of its own user namespace, and change its root.
+fn may_come_back() -> bool {
+    let own = CapSet::own_effective();
+    own.contains(Cap::SYS_ADMIN) && own.contains(Cap::SYS_CHROOT)
+}
+
+fn enter_mounts(visit: &Visit) -> Result<(), Failure> {
+    let mut mounts = visit.namespaces.iter();
+    let mounts = mounts.find(|(kind, _)| *kind == flags::NEWNS);
+    mounts.map_or(Ok(()), |(kind, mounts)| {
+        enter(*kind, mounts).map_err(not_entered)
+    })
 }
 
 /// Enters all, a user namespace last: with it go the rights in all others. Whoever has none of those, but is the owner of

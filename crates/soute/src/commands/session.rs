@@ -13,7 +13,7 @@ use soute_runtime::capabilities::{CapSet, Capabilities, kernel_last_cap};
 use soute_runtime::executable::{EXECUTABLE, put_out_of_reach};
 use soute_runtime::plan::{Grant, Process, User};
 use soute_runtime::process::attributes::Attributes;
-use soute_runtime::process::{DEFAULT_PATH, Files, Visit, visit};
+use soute_runtime::process::{DEFAULT_PATH, Files, Standard, Visit, go, visit};
 
 use super::exec::standard_files;
 use super::namespaces::running;
@@ -119,10 +119,9 @@ impl Entered {
 
     /// The ids of the user namespace, if one is entered.
     fn id_maps(&self) -> Result<Option<IdMaps>> {
-        let maps = self.process.as_ref().map(IdMaps::read).transpose()?;
-        Ok(maps
-            .flatten()
-            .filter(|_| self.namespace(Kind::User).is_some()))
+        let process = self.process.as_ref();
+        let of_its_users = process.filter(|_| self.namespace(Kind::User).is_some());
+        Ok(of_its_users.map(IdMaps::read).transpose()?.flatten())
     }
 
     /// User and group that the machine has for root there, if they are others.
@@ -268,6 +267,12 @@ impl SessionArgs {
             cgroup,
             root_ids: root_of(maps.as_ref()),
         };
+        // Of another user's, or with a terminal, it is to have a session of its own.
+        let mut files = stdio.iter().flatten();
+        let keeps_files = !tty && files.all(|file| matches!(file, Standard::Given(_)));
+        if self.user.is_none() && keeps_files && to.is_no_more_than_a_step() {
+            match go(&to, &process).map_err(Error::from)? {}
+        }
         let signals = Signals::take()?;
         let mut started = visit(to, &process, stdio).map_err(Error::from)?;
         Ok(match relay::relay(&mut started, &attachment, &signals)? {
