@@ -1,8 +1,9 @@
 //! `enter`: a program of the machine's administrator's in some namespaces of any process, as nsenter(1) has it.
 //!
-//! The same processes as for [`super::enter()`], and the same last steps; but what is entered is what was asked for, the
-//! program has all rights that its user can have there, and where there is no such program the machine's own are laid
-//! over the files ([`crate::mounts::tools`]).
+//! The same last steps as for [`super::enter()`], and its processes, but where fewer do: a step to where nobody could look at who
+//! enters needs none beside the program ([`go`]), and a PID namespace one, which enters and waits. What is entered is what
+//! was asked for, the program has all rights that its user can have there, and where there is no such program the machine's
+//! own are laid over the files ([`crate::mounts::tools`]).
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -171,7 +172,8 @@ fn in_between(
                 .map_err(|e| Failure::setup("joining the cgroups", e))?;
         }
         let mounts = visit.may_need_tools();
-        // Whoever may come back need not take along what it may not need.
+        // Whoever may come back need not take along what may not be needed: to drop the clone of a mount takes a grace period of
+        // the kernel's (RCU).
         let home = match mounts && matches!(visit.files, Files::OwnOrMachine) && may_come_back() {
             true => Some(Home::here()?),
             false => None,
