@@ -1,5 +1,5 @@
 //! The order of the functions in the executable: those that a container's start runs lie together, in the order of their
-//! first use.
+//! first use, and after them those that `ns ls` and `enter` run besides.
 //!
 //! The kernel maps a program by pieces of 64 KiB around each page that is touched. What a start runs is a tenth of the
 //! program, and the linker strews it over all of it: in order, it is a fifth of the pieces, and the rest is not in memory.
@@ -20,7 +20,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -28,8 +28,11 @@ use nix::sched::{CloneFlags, setns, unshare};
 use crate::cargo::soute_in;
 use crate::cgroups::Parents;
 use crate::scratch::Scratch;
-use crate::shell::output;
+use crate::shell::{output, run};
 use symbols::Symbols;
+
+/// As the container to enter is called.
+const TARGET: &str = "target";
 
 /// Whether breakpoints are known for the machine that this runs on.
 pub const KNOWS_THIS_MACHINE: bool = cfg!(target_arch = "x86_64");
@@ -83,18 +86,24 @@ impl Drop for OwnNetwork {
     }
 }
 
-/// What is traced: a container's start by each of the two front doors, and one in a network.
+/// What is traced: a container's start by each of the two front doors, and one in a network; then a look at all namespaces,
+/// and one that is entered.
 struct Workload {
+    soute: PathBuf,
     traced: PathBuf,
     folder: PathBuf,
+    /// The first process of a container that is made and not started.
+    target: String,
 }
 
 impl Workload {
     /// Makes what the commands need, by the executable as it is: the embedded image, and a bundle of soute itself.
     fn prepare(soute: &Path, traced: &Path, folder: &Path) -> Result<Self> {
-        let workload = Self {
+        let mut workload = Self {
+            soute: soute.to_owned(),
             traced: traced.to_owned(),
             folder: folder.to_owned(),
+            target: String::new(),
         };
         let rootfs = folder.join("bundle/rootfs");
         std::fs::create_dir_all(&rootfs)?;
@@ -112,17 +121,45 @@ impl Workload {
             let mut first = workload.engine(soute, network);
             output(&mut first).context("a container of the embedded image")?;
         }
+        let number = folder.join("target");
+        let mut target = workload.runtime(soute, "create");
+        target.arg("--pid-file").arg(&number);
+        target.arg("--bundle").arg(folder.join("bundle"));
+        // It keeps its creator's standard files: the end of a pipe would not come.
+        let target = target
+            .arg(TARGET)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        run(target).context("a container to enter")?;
+        workload.target = std::fs::read_to_string(&number)?.trim().to_owned();
         Ok(workload)
     }
 
-    fn commands(&self) -> [Command; 3] {
-        let mut runtime = Command::new(&self.traced);
-        runtime.args(["runtime", "--root"]);
-        runtime.arg(self.folder.join("runtime"));
-        runtime.args(["run", "--bundle"]);
-        runtime.arg(self.folder.join("bundle")).arg("order");
+    fn commands(&self) -> [Command; 6] {
+        let mut runtime = self.runtime(&self.traced, "run");
+        runtime.arg("--bundle").arg(self.folder.join("bundle"));
+        runtime.arg("order");
         let engine = |network| self.engine(&self.traced, network);
-        [runtime, engine("none"), engine("bridge")]
+        let lens = |words: &[&str]| {
+            let mut command = soute_in(&self.traced, &self.folder);
+            command.args(words);
+            command
+        };
+        [
+            runtime,
+            engine("none"),
+            engine("bridge"),
+            lens(&["ns", "ls"]),
+            lens(&["enter", "--ns", "net", &self.target, "true"]),
+            lens(&["enter", &self.target, "/soute", "version"]),
+        ]
+    }
+
+    fn runtime(&self, program: &Path, verb: &str) -> Command {
+        let mut runtime = Command::new(program);
+        runtime.args(["runtime", "--root"]);
+        runtime.arg(self.folder.join("runtime")).arg(verb);
+        runtime
     }
 
     fn engine(&self, program: &Path, network: &str) -> Command {
@@ -130,5 +167,18 @@ impl Workload {
         engine.arg("--config").arg(self.folder.join("no-settings"));
         engine.args(["run", "--rm", "--network", network, "hello"]);
         engine
+    }
+}
+
+impl Drop for Workload {
+    fn drop(&mut self) {
+        let mut delete = self.runtime(&self.soute, "delete");
+        // Where it could not even be made, there is none.
+        if let (false, Err(error)) = (
+            self.target.is_empty(),
+            output(delete.args(["--force", TARGET])),
+        ) {
+            eprintln!("xtask: {error:#}");
+        }
     }
 }
