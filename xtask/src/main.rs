@@ -30,7 +30,8 @@ usage: cargo xtask CHORE
                            tests named so
   demo                     a Debian with Python 3 in a container, seen from inside and from outside
   bench [--quick]          the figures, side by side with peers, in bench/REPORT.md; --quick: few rounds,
-                           without Docker and Podman; --without-docker: all else
+                           without Docker and Podman; --without-docker: all else; --lens: what is told of
+                           namespaces alone, and that part of the report
   dist                     the static binary, man pages and shell completions, in dist/
   image                    the tests' images, in /var/cache/soute-tests
   vm [FILTER]              the tests on older kernels, with systemd and cgroup version 2 alone, in a virtual
@@ -57,6 +58,7 @@ fn chore(arguments: &[String]) -> Result<()> {
         // What `bench` starts in namespaces of its own.
         ["bench-layout", layout, folder, rest @ ..] => bench::run_layout(layout, folder, rest),
         ["bench-networks", folder, rest @ ..] => bench::run_networks(folder, rest),
+        ["bench-lens", folder, rest @ ..] => bench::run_lens(folder, rest),
         ["demo"] => demo::show(),
         ["dist"] => dist::make(),
         ["image"] => image::make_all().map(drop),

@@ -20,13 +20,22 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// Compiles the floor, unpacks the root file system, and imports the image into soute.
-    pub fn lay(folder: &Path, soute: &Path, images: &Images) -> Result<Self> {
+    /// soute and a root file system, and nothing to compare with.
+    pub fn lay_bare(folder: &Path, soute: &Path) -> Result<Self> {
         let bed = Self {
             folder: folder.to_owned(),
         };
         // Copied: the build's folder is not seen from the peers' root.
         std::fs::copy(soute, bed.path("soute"))?;
+        std::fs::create_dir(bed.rootfs())?;
+        std::fs::create_dir(bed.run())?;
+        image::busybox_tree(&bed.rootfs())?;
+        Ok(bed)
+    }
+
+    /// Besides, compiles the floor, and imports the image into soute.
+    pub fn lay(folder: &Path, soute: &Path, images: &Images) -> Result<Self> {
+        let bed = Self::lay_bare(folder, soute)?;
         std::fs::copy(peers::youki()?, bed.path("youki"))?;
         run(command(
             "gcc",
@@ -34,9 +43,6 @@ impl Bed {
         )
         .arg(bed.path("floor"))
         .arg(root().join("bench/floor.c")))?;
-        std::fs::create_dir(bed.rootfs())?;
-        std::fs::create_dir(bed.run())?;
-        image::busybox_tree(&bed.rootfs())?;
         output(
             bed.soute()
                 .arg("import")
@@ -46,9 +52,9 @@ impl Bed {
         Ok(bed)
     }
 
-    /// The bed that [`Bed::lay`] made in `folder`.
+    /// The bed that was laid in `folder`.
     pub fn at(folder: &Path) -> Result<Self> {
-        if !folder.join("floor").exists() {
+        if !folder.join("soute").exists() {
             bail!("{} is no folder of a benchmark", folder.display());
         }
         Ok(Self {

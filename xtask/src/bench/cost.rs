@@ -45,7 +45,7 @@ fn calls(bed: &Bed, subject: &Subject<'_>) -> Result<usize> {
 }
 
 /// The most memory that any one of its processes had in use (`ru_maxrss`), KiB; the least of five runs.
-fn peak(bed: &Bed, subject: &Subject<'_>) -> Result<u64> {
+pub fn peak(bed: &Bed, subject: &Subject<'_>) -> Result<u64> {
     let log = bed.path("peak");
     let mut least = u64::MAX;
     for _ in 0..5 {

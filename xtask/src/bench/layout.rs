@@ -95,6 +95,17 @@ pub fn measure_in_namespaces(layout: Layout, bed: &Bed, options: Options) -> Res
 
 /// The same of another measurement: `words` call it in there, and it leaves its figures in `NAME.json` of the bed.
 pub fn in_namespaces(words: &[&str], bed: &Bed, options: Options, name: &str) -> Result<Value> {
+    in_namespaces_of(peers::root()?.as_deref(), words, bed, options, name)
+}
+
+/// The same with `root` for the peers' root; `None`: with the machine's own programs.
+pub fn in_namespaces_of(
+    root: Option<&Path>,
+    words: &[&str],
+    bed: &Bed,
+    options: Options,
+    name: &str,
+) -> Result<Value> {
     let this = bed.path("xtask");
     std::fs::copy(std::env::current_exe()?, &this)?;
     // Whoever is measured is in a process group of its own, which the terminal's interrupt does not reach: all of it
@@ -115,8 +126,8 @@ pub fn in_namespaces(words: &[&str], bed: &Bed, options: Options, name: &str) ->
             "--",
         ],
     );
-    if let Some(root) = peers::root()? {
-        let enter = peers::command_in(&root, bed);
+    if let Some(root) = root {
+        let enter = peers::command_in(root, bed);
         inside.arg(enter.get_program()).args(enter.get_args());
     }
     inside
@@ -161,6 +172,7 @@ pub fn measure(layout: Layout, bed: &Bed, options: Options) -> Result<()> {
     let quick = Options {
         quick: true,
         docker: false,
+        ..options
     };
     let lean = subjects::run(bed, layout, quick, false);
     let idle_pace = Pace {

@@ -12,6 +12,7 @@ mod docker;
 mod idle;
 mod layout;
 mod left_out;
+mod lens;
 mod limit;
 mod load;
 mod measure;
@@ -22,7 +23,7 @@ mod report;
 mod statistics;
 mod subjects;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -40,6 +41,8 @@ pub struct Options {
     pub quick: bool,
     /// Start a Docker daemon and measure it too.
     pub docker: bool,
+    /// Measure what is told of namespaces, and nothing else.
+    pub only_lens: bool,
 }
 
 impl Options {
@@ -49,6 +52,7 @@ impl Options {
         let mut options = Self {
             quick: false,
             docker: true,
+            only_lens: false,
         };
         for word in words {
             match *word {
@@ -56,8 +60,10 @@ impl Options {
                     options = Self {
                         quick: true,
                         docker: false,
+                        ..options
                     }
                 }
+                "--lens" => options.only_lens = true,
                 "--without-docker" => options.docker = false,
                 other => bail!("bench: unknown word {other}"),
             }
@@ -65,7 +71,7 @@ impl Options {
         Ok(options)
     }
 
-    /// The words that [`Options::parse`] makes these of.
+    /// The words that [`Options::parse`] makes these of, for a part of the measurements.
     fn words(self) -> &'static [&'static str] {
         match self {
             Self { quick: true, .. } => &["--quick"],
@@ -84,6 +90,9 @@ pub fn run(options: Options) -> Result<()> {
     packages::install(packages::BENCH)?;
     step("build");
     let soute = dist::executable()?;
+    if options.only_lens {
+        return run_only_lens(&soute, options);
+    }
     let images = image::make_all()?;
     let scratch = Scratch::new("bench")?;
     let bed = Bed::lay(scratch.path(), &soute, &images)?;
@@ -97,18 +106,43 @@ pub fn run(options: Options) -> Result<()> {
     }
     step("networks");
     let figures = layout::in_namespaces(&["bench-networks"], &bed, options, "networks")?;
+    let lens = measure_lens(&bed, options)?;
     step("layers");
     let load = load::measure(&bed, &images, if options.quick { 3 } else { 7 })?;
     let text = report::write(&report::Figures {
         layouts,
         networks: figures,
+        lens,
         load,
         options,
     })?;
-    let file = root().join("bench/REPORT.md");
+    let file = report_file();
     std::fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
     print!("{text}");
     Ok(())
+}
+
+/// Measures what is told of namespaces, and renews that part of `bench/REPORT.md`.
+fn run_only_lens(soute: &Path, options: Options) -> Result<()> {
+    let file = report_file();
+    let page = std::fs::read_to_string(&file)
+        .with_context(|| format!("{}: there is no report to renew a part of", file.display()))?;
+    let scratch = Scratch::new("bench")?;
+    let bed = Bed::lay_bare(scratch.path(), soute)?;
+    let page = report::renew_lens(&page, &measure_lens(&bed, options)?)?;
+    std::fs::write(&file, &page).with_context(|| format!("cannot write {}", file.display()))?;
+    print!("{page}");
+    Ok(())
+}
+
+/// With the machine's own util-linux.
+fn measure_lens(bed: &Bed, options: Options) -> Result<serde_json::Value> {
+    step("namespaces");
+    layout::in_namespaces_of(None, &["bench-lens"], bed, options, "lens")
+}
+
+fn report_file() -> PathBuf {
+    root().join("bench/REPORT.md")
 }
 
 /// What [`run`] starts in the namespaces of one layout: `bench-layout LAYOUT FOLDER [FLAG]`.
@@ -122,6 +156,11 @@ pub fn run_networks(folder: &str, words: &[&str]) -> Result<()> {
     networks::measure(&Bed::at(Path::new(folder))?, Options::parse(words)?)
 }
 
+/// What [`run`] starts in namespaces of its own: `bench-lens FOLDER [FLAG]`.
+pub fn run_lens(folder: &str, words: &[&str]) -> Result<()> {
+    lens::measure(&Bed::at(Path::new(folder))?, Options::parse(words)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +170,7 @@ mod tests {
         for words in [&[][..], &["--quick"], &["--without-docker"]] {
             assert_eq!(Options::parse(words).unwrap().words(), words);
         }
+        assert!(Options::parse(&["--lens"]).unwrap().only_lens);
         assert!(Options::parse(&["--slow"]).is_err());
     }
 }

@@ -9,6 +9,7 @@ use super::Options;
 use super::cost;
 use super::idle;
 use super::layout::{self, Layout};
+use super::lens::{self, LS, LS_ALL, LSNS, NSENTER, NSENTER_NET, SOUTE_ENTER, SOUTE_ENTER_NET};
 use super::load::Load;
 use super::networks::{self, BARE, FIRST, THOUSANDTH, WITHOUT};
 use super::rates::{self, AT_ONCE};
@@ -25,6 +26,8 @@ pub struct Figures {
     pub layouts: Vec<(Layout, Value)>,
     /// Networks' figures, as their process wrote them.
     pub networks: Value,
+    /// What is told of namespaces, as its process wrote it.
+    pub lens: Value,
     /// The layers.
     pub load: Load,
     /// How much was measured.
@@ -53,7 +56,7 @@ pub fn write(figures: &Figures) -> Result<String> {
          anything on another machine. The floor is `bench/floor.c`: the kernel's work for `runc spec`'s bundle and nothing else.\n\n",
     );
     machine(&mut page, figures)?;
-    targets(&mut page, figures)?;
+    targets(&mut page, figures);
     for (layout, value) in &figures.layouts {
         writeln!(page, "## cgroup {layout}\n")?;
         for (key, title) in [
@@ -70,6 +73,7 @@ pub fn write(figures: &Figures) -> Result<String> {
         left_out(&mut page, &value["left out"])?;
     }
     networks(&mut page, &figures.networks)?;
+    namespaces(&mut page, &figures.lens)?;
     load(&mut page, &figures.load)?;
     Ok(page)
 }
@@ -280,27 +284,98 @@ fn collect(figures: &Figures) -> Vec<Target> {
         64.0,
         "MiB",
     );
+    targets.extend(of_lens(&figures.lens));
     targets
 }
 
-fn targets(page: &mut String, figures: &Figures) -> Result<()> {
+/// The targets of what is told of namespaces.
+fn of_lens(lens: &Value) -> Vec<Target> {
+    let kib = |name: &str| lens["kib"][name].as_f64();
+    let memory = kib(LS).zip(kib(LSNS)).map(|(ours, theirs)| ours / theirs);
+    [
+        (
+            format!("{LS} of 2,000 processes / {LSNS}"),
+            ratio(&lens["list"], LS, LSNS),
+            0.3,
+        ),
+        (
+            format!("{LS_ALL} of 2,000 processes / {LSNS}"),
+            ratio(&lens["list"], LS_ALL, LSNS),
+            1.0,
+        ),
+        (format!("{LS}: peak memory / {LSNS}"), memory, 0.5),
+        (
+            format!("{SOUTE_ENTER} / {NSENTER}"),
+            ratio(&lens["enter"], SOUTE_ENTER, NSENTER),
+            1.0,
+        ),
+        (
+            format!("{SOUTE_ENTER_NET} / {NSENTER_NET}"),
+            ratio(&lens["enter net"], SOUTE_ENTER_NET, NSENTER_NET),
+            1.0,
+        ),
+    ]
+    .map(|(what, measured, limit)| Target {
+        what,
+        measured,
+        limit,
+        unit: "×",
+    })
+    .into()
+}
+
+/// The page with other figures of what is told of namespaces: those targets, the last ones, and that section.
+///
+/// # Errors
+/// It is no page of [`write`]'s.
+pub fn renew_lens(page: &str, lens: &Value) -> Result<String> {
+    const HEAD: &str = "\n## ";
+    let renewed = of_lens(lens);
+    let is_old = |line: &str| {
+        let mut heads = renewed.iter().map(|target| format!("| {} |", target.what));
+        heads.any(|head| line.starts_with(&head))
+    };
+    let mut sections: Vec<String> = page.split(HEAD).map(str::to_owned).collect();
+    sections.retain(|section| !section.starts_with("Namespaces\n"));
+    let targets = sections
+        .iter_mut()
+        .find(|section| section.starts_with("Targets\n"))
+        .context("there are no targets in the report")?;
+    *targets = targets
+        .split_inclusive('\n')
+        .filter(|line| !is_old(line))
+        .map(str::to_owned)
+        .chain(renewed.iter().map(row))
+        .collect();
+    let mut section = String::new();
+    namespaces(&mut section, lens)?;
+    let section = section.strip_prefix(&HEAD[1..]).unwrap_or(&section);
+    let section = section.strip_suffix('\n').unwrap_or(section);
+    // The layers come last.
+    sections.insert(sections.len() - 1, section.to_owned());
+    Ok(sections.join(HEAD))
+}
+
+fn targets(page: &mut String, figures: &Figures) {
     page.push_str("## Targets\n\n| | measured | at most | |\n|---|---:|---:|---|\n");
-    for Target {
+    page.extend(collect(figures).iter().map(row));
+    page.push('\n');
+}
+
+/// A line of the table of targets.
+fn row(target: &Target) -> String {
+    let Target {
         what,
         measured,
         limit,
         unit,
-    } in collect(figures)
-    {
-        let (measured, met) = match measured {
-            Some(measured) if measured <= limit => (format!("{measured:.3} {unit}"), "met"),
-            Some(measured) => (format!("{measured:.3} {unit}"), "**missed**"),
-            None => (String::new(), "not measured"),
-        };
-        writeln!(page, "| {what} | {measured} | {limit} {unit} | {met} |")?;
-    }
-    page.push('\n');
-    Ok(())
+    } = target;
+    let (measured, met) = match measured {
+        Some(measured) if measured <= limit => (format!("{measured:.3} {unit}"), "met"),
+        Some(measured) => (format!("{measured:.3} {unit}"), "**missed**"),
+        None => (String::new(), "not measured"),
+    };
+    format!("| {what} | {measured} | {limit} {unit} | {met} |\n")
 }
 
 fn table(page: &mut String, title: &str, value: &Value) -> Result<()> {
@@ -367,6 +442,20 @@ fn networks(page: &mut String, value: &Value) -> Result<()> {
     }
     page.push('\n');
     left_out(page, &value["left out"])
+}
+
+fn namespaces(page: &mut String, value: &Value) -> Result<()> {
+    writeln!(page, "## Namespaces\n")?;
+    table(page, lens::LIST, &value["list"])?;
+    table(page, lens::ENTER, &value["enter"])?;
+    table(page, lens::ENTER_NET, &value["enter net"])?;
+    writeln!(page, "### {}\n\n| | KiB |\n|---|---:|", lens::PEAK)?;
+    for (name, kib) in value["kib"].as_object().into_iter().flatten() {
+        writeln!(page, "| {name} | {kib} |")?;
+    }
+    let version = value["version"].as_str().unwrap_or_default();
+    writeln!(page, "\n{version}.\n")?;
+    Ok(())
 }
 
 /// What is missing in the tables above it.
@@ -473,6 +562,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn lens(ls: f64) -> Value {
+        json!({
+            "list": {LS: [ls], LS_ALL: [500.0], LSNS: [1000.0]},
+            "enter": {SOUTE_ENTER: [6.0], NSENTER: [5.0]},
+            "enter net": {SOUTE_ENTER_NET: [2.0], NSENTER_NET: [2.0]},
+            "kib": {LS: 2000, LS_ALL: 2100, LSNS: 4000},
+            "version": "lsns from util-linux 1",
+        })
+    }
+
     #[test]
     fn a_target_missed_is_said_to_be() {
         let layout = json!({
@@ -493,6 +592,7 @@ mod tests {
         let options = Options {
             quick: true,
             docker: false,
+            only_lens: false,
         };
         let figures = Figures {
             layouts: vec![(Layout::V2, layout)],
@@ -505,6 +605,7 @@ mod tests {
                 },
                 "left out": [{"who": "podman", "of": EVERYTHING, "why": "no image"}],
             }),
+            lens: lens(400.0),
             load,
             options,
         };
@@ -548,5 +649,40 @@ mod tests {
             page.contains("| memory while loading | 32.000 MiB | 64 MiB | met |"),
             "{page}"
         );
+        let missed = "| soute ns ls of 2,000 processes / lsns | 0.400 × | 0.3 × | **missed** |\n";
+        for line in [
+            missed,
+            "| soute ns ls --all of 2,000 processes / lsns | 0.500 × | 1 × | met |",
+            "| soute ns ls: peak memory / lsns | 0.500 × | 0.5 × | met |",
+            "| soute enter / nsenter --all | 1.200 × | 1 × | **missed** |",
+            "| soute enter --ns net / nsenter --net | 1.000 × | 1 × | met |",
+            "| soute ns ls | 400.00 | 400.00 | 1.00 | 1 |",
+            "| soute ns ls --all | 2100 |\n\nlsns from util-linux 1.\n\n## A gzip layer",
+        ] {
+            assert!(page.contains(line), "{line}\n{page}");
+        }
+        // A part that is renewed stands where it stood, and the rest is as it was.
+        assert_eq!(renew_lens(&page, &lens(400.0)).unwrap(), page);
+        let renewed = renew_lens(&page, &lens(250.0)).unwrap();
+        let met = "| soute ns ls of 2,000 processes / lsns | 0.250 × | 0.3 × | met |\n";
+        let expected = page.replace(missed, met);
+        let expected = expected.replace(
+            "| soute ns ls | 400.00 | 400.00 | 1.00 | 1 |\n| soute ns ls --all | 500.00 | 500.00 | 1.25 |",
+            "| soute ns ls | 250.00 | 250.00 | 1.00 | 1 |\n| soute ns ls --all | 500.00 | 500.00 | 2.00 |",
+        );
+        let expected = expected.replace(
+            "| lsns | 1000.00 | 1000.00 | 2.50 |",
+            "| lsns | 1000.00 | 1000.00 | 4.00 |",
+        );
+        assert_eq!(renewed, expected);
+        // A page of before there was such a part.
+        let (before, rest) = page.split_once("## Namespaces\n").unwrap();
+        let (_, after) = rest.split_once("## A gzip").unwrap();
+        let before: String = before
+            .split_inclusive('\n')
+            .filter(|line| !line.contains("ns ls") && !line.contains("enter"))
+            .collect();
+        let old = format!("{before}## A gzip{after}");
+        assert_eq!(renew_lens(&old, &lens(400.0)).unwrap(), page);
     }
 }
