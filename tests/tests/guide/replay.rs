@@ -122,6 +122,16 @@ fn difference(page: &Page, exchange: &Exchange, at: usize, real: &[String]) -> S
     )
 }
 
+/// Where soute keeps what it has.
+const FOLDERS: [&str; 2] = ["/var/lib/soute", "/run/soute"];
+
+/// What a reader has done before the first scene: the place of its own that the index makes; and networks have been made before
+/// there, so that ip-netns(8) has its folder.
+const BEFORE: &str = "ip link set lo up
+sysctl -q net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+ip netns add first && ip netns delete first
+";
+
 /// A machine where soute is installed and `python` is an image.
 struct Stage(World);
 
@@ -130,40 +140,29 @@ impl Stage {
     fn new() -> Self {
         own_folders();
         // What scenes bind into containers is where a reader would have it.
-        for folder in ["/run/bin-upper", "/run/bin-work"] {
-            fs::create_dir(folder).expect("a folder");
+        for folder in ["/usr/local/bin", "/var/lib"] {
+            let layer = |what: &str| format!("/run/{}-{what}", folder.replace('/', "-"));
+            let (upper, work) = (layer("upper"), layer("work"));
+            for folder in [&upper, &work] {
+                fs::create_dir(folder).expect("a folder");
+            }
+            let options = format!("lowerdir={folder},upperdir={upper},workdir={work}");
+            let mount = ["-t", "overlay", "-o", &options, "own", folder];
+            output(Command::new("mount").args(mount)).success();
         }
-        let options = "lowerdir=/usr/local/bin,upperdir=/run/bin-upper,workdir=/run/bin-work";
-        let mount = ["-t", "overlay", "-o", options, "bin", "/usr/local/bin"];
-        output(Command::new("mount").args(mount)).success();
         symlink(place::soute(), "/usr/local/bin/soute").expect("soute in its place");
+        for folder in FOLDERS {
+            fs::create_dir_all(folder).expect("a place for soute's folders");
+        }
         // As `useradd bob` has them.
         set("/etc/passwd", "bob:x:1001:1001::/home/bob:/bin/sh");
         set("/etc/group", "bob:x:1001:");
         set("/etc/subuid", "bob:231072:65536");
         set("/etc/subgid", "bob:231072:65536");
-        // Networks have been made before: this has been turned on, and ip-netns(8) has its folder.
-        for file in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
-            fs::write(Path::new("/proc/sys/net").join(file), "1").expect("forwarding");
-        }
-        for word in ["add", "delete"] {
-            output(Command::new("ip").args(["netns", word, "first"])).success();
-        }
         let stage = Self(World::debian());
         stage.0.soute(["tag", "debian", "python"]).success();
         stage.0.soute(["rmi", "debian"]).success();
-        for folder in [stage.work(), stage.0.path("bin")] {
-            fs::create_dir(folder).expect("a new folder");
-        }
-        // Settings are in /etc, and what the OCI runtime keeps in /run, which are the test's own.
-        let script = format!(
-            "#!/bin/sh\n[ \"$1\" = runtime ] || set -- --root {} --run {} \"$@\"\nexec /usr/local/bin/soute \"$@\"\n",
-            stage.0.root().display(),
-            stage.0.run().display(),
-        );
-        let path = stage.0.path("bin/soute");
-        fs::write(&path, script).expect("a script");
-        output(Command::new("chmod").arg("+x").arg(path)).success();
+        fs::create_dir(stage.work()).expect("a new folder");
         stage
     }
 
@@ -194,18 +193,19 @@ struct Shell {
 impl Shell {
     #[track_caller]
     fn start(stage: &Stage) -> Self {
-        let own = stage.0.path("bin");
-        let path = format!(
-            "{}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
-            own.display()
-        );
-        let mut command = Command::new("bash");
+        let own = [stage.0.root(), stage.0.run()];
+        let binds = own.iter().zip(FOLDERS);
+        let binds = binds.map(|(own, folder)| format!("mount --bind {} {folder}\n", own.display()));
+        let mut command = Command::new("unshare");
         command
-            .arg("--norc")
+            .args(["--mount", "--net", "bash", "--norc"])
             .current_dir(stage.work())
             .env_clear()
             .envs([
-                ("PATH", path.as_str()),
+                (
+                    "PATH",
+                    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                ),
                 ("HOME", "/root"),
                 ("LC_ALL", "C.UTF-8"),
             ])
@@ -216,6 +216,7 @@ impl Shell {
         let mut bash = Running::start(command.stdin(Stdio::piped()));
         // What runs in the background ends with the shell.
         bash.write("exec 2>&1; trap 'kill $(jobs -p) 2>/dev/null' EXIT\n");
+        bash.write(&binds.chain([BEFORE.to_owned()]).collect::<String>());
         Self {
             bash,
             script: stage.0.path("command"),
@@ -273,13 +274,19 @@ fn picture(name: &str, work: &Path, bound: &mut Bindings, renew: bool) {
     }
 }
 
-/// What is written in a picture, in its order. A number by itself is that of an interface, at an end of a pair.
+/// What is written in a picture, in its order. A number by itself is that of an interface, at an end of a pair. How many processes
+/// the machine has is another matter each time.
 fn labels(svg: &str) -> Vec<String> {
     let parts = svg.split("<text ").skip(1);
     let text = |part: &str| {
         let text = part.split_once('>')?.1.split_once("</text>")?.0;
         let number = text.bytes().all(|byte| byte.is_ascii_digit());
-        Some(text.to_owned() + if number { ":" } else { "" })
+        let counts = text.ends_with(" processes") && text.starts_with(['…', 't']);
+        Some(match (number, counts) {
+            (true, _) => format!("{text}:"),
+            (_, true) => text.replace(|c: char| c.is_ascii_digit(), ""),
+            _ => text.to_owned(),
+        })
     };
     parts.filter_map(text).collect()
 }
