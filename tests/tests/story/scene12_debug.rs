@@ -93,6 +93,21 @@ fn an_images_tools() {
     world.assert_mounts_unchanged();
 }
 
+/// As on every kernel: an overlay is made in another way before Linux 6.15.
+#[test]
+fn small_tools_are_laid_beside_it() {
+    let world = World::new();
+    let id = bare(&world);
+    let before = mounts(&world, &id);
+    let look = "pwd; cat data/mine; touch /bin/new && ls /bin/new; stat -c %u /bin/busybox";
+    let seen = debug(&world, &["--tools", "busybox", &id, "sh", "-c", look]);
+    seen.prints("/container\nof the image\n/bin/new\n0");
+    assert_eq!(mounts(&world, &id), before);
+    debug(&world, &["--tools", "busybox", &id, "ls", "/bin/new"]).fails(1, &["/bin/new"]);
+    world.soute(["diff", &id]).prints("");
+    world.assert_mounts_unchanged();
+}
+
 #[test]
 fn a_shell_in_a_terminal() {
     let world = World::debian();

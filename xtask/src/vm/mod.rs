@@ -59,6 +59,8 @@ const EVERYTHING: &[Program] = &[
         ],
     ),
     Program::some("soute-tests", "faults", &["killed::", "wrecks::"]),
+    // An image's files as the root of tools are an overlay, too.
+    Program::some("soute-tests", "story", &["small_tools"]),
     // The developer's kernel has neither ipvlan nor VLANs nor SCTP nor dummies.
     Program::all("soute-network", "route"),
     Program::some(
@@ -88,6 +90,7 @@ const EVERYTHING: &[Program] = &[
 /// What depends on the mount interface.
 const MOUNTS: &[Program] = &[
     Program::all("soute-runtime", "overlay"),
+    Program::some("soute-tests", "story", &["small_tools"]),
     Program::some(
         "soute-tests",
         "run",
