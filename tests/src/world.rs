@@ -1,6 +1,8 @@
 //! An engine of the test's own.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -102,6 +104,25 @@ impl World {
         command.arg("--config").arg(self.config()).args(words);
         command.env(remains::MARK, self.folder.path());
         command
+    }
+
+    /// A copy of the binary where everybody can execute it, whoever may look into the build's folder.
+    #[track_caller]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a test's own folder, which nobody else knows of"
+    )]
+    pub fn binary_for_all(&self) -> PathBuf {
+        let folder = self.path("bin");
+        let binary = folder.join("soute");
+        if !binary.exists() {
+            fs::create_dir(&folder).expect("a new folder");
+            fs::copy(place::soute(), &binary).expect("a copy of the binary");
+        }
+        for path in [self.folder.path(), &folder, &binary] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
+        }
+        binary
     }
 
     /// Runs `soute WORDS` to its end, without input.
@@ -280,7 +301,7 @@ impl World {
     #[track_caller]
     pub fn rootfs(&self, name: &str) -> PathBuf {
         let folder = self.path(name);
-        std::fs::create_dir(&folder).expect("a new folder");
+        fs::create_dir(&folder).expect("a new folder");
         unpack(&Self::busybox_tar(), &folder);
         folder
     }
@@ -318,7 +339,7 @@ mod tests {
     fn a_mount_left_behind_fails_the_test() {
         let world = World::empty();
         let place = world.path("place");
-        std::fs::create_dir(&place).unwrap();
+        fs::create_dir(&place).unwrap();
         output(
             Command::new("mount")
                 .args(["-t", "tmpfs", "left"])
@@ -332,7 +353,7 @@ mod tests {
             "{message}"
         );
         // The world's folder could not go while something was mounted in it.
-        let _ = std::fs::remove_dir_all(place.parent().unwrap());
+        let _ = fs::remove_dir_all(place.parent().unwrap());
         unmounted.success();
     }
 

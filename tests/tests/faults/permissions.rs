@@ -22,21 +22,10 @@ fn unmount(at: &Path) {
     output(Command::new("umount").arg(at)).success();
 }
 
-/// The binary, where everybody can execute it.
-fn binary_for_all(world: &World) -> std::path::PathBuf {
-    let folder = world.path("bin");
-    fs::create_dir(&folder).unwrap();
-    fs::copy(std::env::var_os("SOUTE_BIN").unwrap(), folder.join("soute")).unwrap();
-    for path in [folder.parent().unwrap(), &folder, &folder.join("soute")] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    folder.join("soute")
-}
-
 #[test]
 fn not_root_is_told_what_is_needed() {
     let world = World::new();
-    let soute = binary_for_all(&world);
+    let soute = world.binary_for_all();
     let own = world.path("nobodys");
     fs::create_dir(&own).unwrap();
     rustix::fs::chown(

@@ -24,7 +24,6 @@ mod ufw;
 mod why;
 mod wires;
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal};
@@ -133,20 +132,9 @@ fn each_way_killed(
 /// `soute WORDS` by a user who is nobody, in a copy of the binary that everybody may execute.
 #[track_caller]
 fn as_nobody(world: &World, words: &[&str]) -> Command {
-    use std::os::unix::fs::PermissionsExt as _;
-    let binary: PathBuf = world.path("soute-of-all");
-    std::fs::copy(std::env::var_os("SOUTE_BIN").expect("the binary"), &binary).expect("a copy");
-    for path in [binary.parent().expect("a folder"), &binary] {
-        let mode = std::fs::Permissions::from_mode(0o755);
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "a test's own folder, which nobody else knows of"
-        )]
-        std::fs::set_permissions(path, mode).expect("chmod");
-    }
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    command.arg(binary).args(words);
+    command.arg(world.binary_for_all()).args(words);
     command
 }
 

@@ -211,8 +211,12 @@ fn without_root_what_may_be_seen_is_shown() {
     let mut sleep = Command::new("sleep");
     sleep.arg("1000").uid(65534).gid(65534).stdin(Stdio::null());
     let sleep = Running::start(&mut sleep);
-    let mut command = world.command(["ns", "graph", "--json"]);
-    let seen = output(command.uid(65534).gid(65534));
+    let soute = world.binary_for_all();
+    let graph = |word: &str| {
+        let mut command = Command::new(&soute);
+        output(command.args(["ns", "graph", word]).uid(65534).gid(65534))
+    };
+    let seen = graph("--json");
     seen.success();
     assert!(
         seen.stderr.is_empty() || seen.stderr.contains("soute: "),
@@ -234,6 +238,5 @@ fn without_root_what_may_be_seen_is_shown() {
         pids.into_iter().any(|pid| pid == u64::from(sleep.pid())),
         "{told}"
     );
-    let mut hidden = world.command(["ns", "graph", &std::process::id().to_string()]);
-    output(hidden.uid(65534).gid(65534)).fails(1, &["are hidden from this user"]);
+    graph(&std::process::id().to_string()).fails(1, &["are hidden from this user"]);
 }
