@@ -139,6 +139,15 @@ fn a_hostile_container_gives_no_names() {
     });
     let seen = debug(&world, &[&id, "cat", "/etc/passwd", "/etc/group"]);
     seen.prints("root:x:0:0:root:/root:/bin/sh\nroot:x:0:");
+    // Nor a home, in which a shell would find its first commands.
+    let passwd = format!("/proc/{}/root/etc/passwd", world.pid(&id));
+    fs::remove_file(&passwd).unwrap();
+    fs::write(&passwd, "root:x:0:0:root:/container/h:/bin/sh\n").unwrap();
+    debug(
+        &world,
+        &[&id, "sh", "-c", "echo $HOME; grep -c container /etc/passwd"],
+    )
+    .prints("/root\n1");
     debug(&world, &[&id, "readlink", "/container/container"]).prints("/data");
     // Nor does an image choose where things are put.
     symlink("/data", root.join("sys")).ok();

@@ -75,15 +75,18 @@ impl CommandLine for Debug {
                 visible(&self.tools)
             ));
         }
+        // With the machine's programs, names of users are the container's, and a home among its files would have a shell run
+        // what lies there (~/.bashrc). With an image's they are the image's.
+        let home = matches!(files, Files::MachineApart).then_some("HOME=/root");
         let program = Program {
             args: match command {
                 [] => ["sh", "-c", SHELL].map(str::to_owned).to_vec(),
                 command => command.to_vec(),
             },
-            // The home is that of the user there.
             env: env
                 .into_iter()
                 .filter(|entry| !entry.starts_with("HOME="))
+                .chain(home.map(str::to_owned))
                 .collect(),
             files,
             root: None,
