@@ -1,7 +1,7 @@
 //! What crosses a container's interfaces.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -659,28 +659,32 @@ fn a_full_disk_leaves_whole_packets() {
     output(Command::new("umount").arg(&place)).success();
 }
 
+/// A capture that waits for its reader, which does not read, with its only packet; what it told, and its output.
+fn stuck(world: &World, outside: &Neighbour) -> (Child, PathBuf, std::io::PipeReader) {
+    let told = world.path("told");
+    let filter = format!("icmp and dst host {}", outside.address());
+    let mut command = world.command(["capture", &outside.pid().to_string(), "-w", "-", &filter]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    // A single page: full as soon as the file's beginning is in it.
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+    command.stdout(writer).stdin(Stdio::null());
+    let told_to = std::fs::File::create(&told).unwrap();
+    let capture = command.stderr(told_to).spawn().unwrap();
+    drop(command);
+    let hears = || std::fs::read_to_string(&told).unwrap();
+    wait_until("it hears", || hears().contains("capturing on"));
+    output(Command::new("busybox").args(["ping", "-c", "1", &outside.address()])).success();
+    std::thread::sleep(Duration::from_millis(300));
+    (capture, told, reader)
+}
+
 /// A reader that does not read is waited for, once.
 #[test]
 fn a_second_signal_does_not_wait_for_the_reader() {
     let world = World::empty();
     let outside = Neighbour::new(1);
-    let pid = outside.pid().to_string();
-    let told = world.path("told");
-    let command = world.command(["capture", &pid, "-w", "-", "icmp"]);
-    let (reader, writer) = std::io::pipe().unwrap();
-    let mut command = command;
-    command.stdout(writer).stdin(Stdio::null());
-    let mut capture = command
-        .stderr(std::fs::File::create(&told).unwrap())
-        .spawn()
-        .unwrap();
-    drop(command);
+    let (mut capture, told, reader) = stuck(&world, &outside);
     let told = || std::fs::read_to_string(&told).unwrap();
-    wait_until("it hears", || told().contains("capturing on"));
-    for _ in 0..40 {
-        let words = ["ping", "-c", "1", "-s", "1400", &outside.address()];
-        output(Command::new("busybox").args(words)).success();
-    }
     let process = rustix::process::Pid::from_child(&capture);
     let interrupt = || rustix::process::kill_process(process, Signal::INT).unwrap();
     interrupt();
@@ -690,6 +694,23 @@ fn a_second_signal_does_not_wait_for_the_reader() {
     assert!(capture.wait().unwrap().success());
     assert!(told().contains("packets are not written"), "{}", told());
     drop(reader);
+}
+
+/// A signal that comes while it waits for its reader ends it as soon as that reads, although no packet comes any more.
+#[test]
+fn a_signal_while_it_writes_is_remembered() {
+    let world = World::empty();
+    let outside = Neighbour::new(1);
+    let (mut capture, told, mut reader) = stuck(&world, &outside);
+    let process = rustix::process::Pid::from_child(&capture);
+    rustix::process::kill_process(process, Signal::INT).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let read = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+    wait_until("it ends", || capture.try_wait().unwrap().is_some());
+    let told = std::fs::read_to_string(&told).unwrap();
+    assert!(capture.wait().unwrap().success(), "{told}");
+    assert!(read.join().unwrap().unwrap() > 200, "{told}");
+    assert!(told.contains("1 packet captured"), "{told}");
 }
 
 #[test]

@@ -316,7 +316,8 @@ impl Session {
             .end
             .map(|end| end.saturating_duration_since(Instant::now()));
         let left = match () {
-            () if more => Some(Duration::ZERO),
+            // A signal may have come while something was written: nothing of it is left to wait for.
+            () if more || self.out.was_interrupted() => Some(Duration::ZERO),
             () if self.is_down => Some(left.unwrap_or(NOW_AND_THEN).min(NOW_AND_THEN)),
             () => left,
         };
@@ -335,7 +336,9 @@ impl Session {
         }
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         let ready = |place: usize| ready.get(place).copied().unwrap_or(false);
-        let signalled = self.out.interrupted(ready(1))?;
+        if ready(1) {
+            self.out.hear()?;
+        }
         if self.is_down
             && let Err(e) = self.tap.still_there()
         {
@@ -343,7 +346,10 @@ impl Session {
         }
         Ok(if ready(2) && !ready(1) {
             Some(End::Unread)
-        } else if signalled || ready(3) || self.end.is_some_and(|end| end <= Instant::now()) {
+        } else if self.out.was_interrupted()
+            || ready(3)
+            || self.end.is_some_and(|end| end <= Instant::now())
+        {
             Some(End::Over)
         } else {
             None

@@ -73,12 +73,14 @@ impl Writer {
         &self.stop.signals
     }
 
-    /// Whether there was a signal; there may be one now if `ready`.
-    pub fn interrupted(&mut self, ready: bool) -> Result<bool> {
-        if ready {
-            self.stop.hear()?;
-        }
-        Ok(self.stop.heard > 0)
+    /// Notes the signals that have come.
+    pub fn hear(&mut self) -> Result<(), CallError> {
+        self.stop.hear()
+    }
+
+    /// Whether a signal was heard, here or while something was written.
+    pub fn was_interrupted(&self) -> bool {
+        self.stop.heard > 0
     }
 
     /// Writes all of it; `false`: nobody reads any more, or a second signal says not to wait.
