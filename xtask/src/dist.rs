@@ -17,6 +17,9 @@ const COMPLETIONS: &[(&str, &str)] = &[
     ("fish", "soute.fish"),
 ];
 
+/// As much of a file as the kernel maps around a page that is touched, in bytes (`fault_around_bytes`).
+const PIECE: u64 = 64 << 10;
+
 /// Builds the release binary and lets it write its own manual and completions.
 pub fn make() -> Result<()> {
     let built = executable()?;
@@ -77,7 +80,9 @@ pub fn executable() -> Result<PathBuf> {
     let ordered = format!("-Clink-arg=-Wl,--symbol-ordering-file={}", file.display());
     // What the linker has thrown away since, or knows by other names.
     let quiet = "-Clink-arg=-Wl,--no-warn-symbol-ordering";
-    link_soute("release", &[&ordered, quiet])
+    // The kernel's pieces of the file are pieces of memory then, none in two.
+    let aligned = format!("-Clink-arg=-Wl,-z,max-page-size={PIECE}");
+    link_soute("release", &[&ordered, quiet, &aligned])
 }
 
 fn report(dist: &Path, binary: &Path) -> Result<()> {

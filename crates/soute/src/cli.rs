@@ -22,6 +22,8 @@ use crate::commands::TABLE;
 pub trait CommandLine: Args {
     /// The words after the command's name.
     const USAGE: &'static str;
+    /// The words between `soute` and the command's name, each with a space after it: of a command in a group.
+    const GROUP: &'static str = "";
     /// The exit code when soute itself fails: Docker's.
     const FAILURE: u8 = 1;
     /// Does it.
@@ -33,6 +35,17 @@ pub struct Entry {
     name: &'static str,
     about: &'static str,
     hidden: bool,
+    is: Is,
+}
+
+enum Is {
+    Command(Leaf),
+    Group(&'static [Entry]),
+}
+
+/// A command that does something.
+#[derive(Debug, Clone, Copy)]
+struct Leaf {
     failure: u8,
     augment: fn(Command) -> Command,
     augment_for_parsing: fn(Command) -> Command,
@@ -46,10 +59,22 @@ impl Entry {
             name,
             about,
             hidden: false,
-            failure: C::FAILURE,
-            augment: augment::<C>,
-            augment_for_parsing: |command| as_docker_parses(augment::<C>(command)),
-            run: |matches, places| C::from_arg_matches_mut(matches)?.run(places),
+            is: Is::Command(Leaf {
+                failure: C::FAILURE,
+                augment: augment::<C>,
+                augment_for_parsing: |command| as_docker_parses(augment::<C>(command)),
+                run: |matches, places| C::from_arg_matches_mut(matches)?.run(places),
+            }),
+        }
+    }
+
+    /// The commands of `table`, after the word `name`.
+    pub const fn group(name: &'static str, about: &'static str, table: &'static [Self]) -> Self {
+        Self {
+            name,
+            about,
+            hidden: false,
+            is: Is::Group(table),
         }
     }
 
@@ -78,7 +103,7 @@ struct Globals {
 
 /// A command line that was understood.
 pub struct Invocation {
-    entry: &'static Entry,
+    command: Leaf,
     globals: Globals,
     matches: ArgMatches,
 }
@@ -94,12 +119,12 @@ impl Invocation {
             run: absolute(&self.globals.run)?,
             config: absolute(&self.globals.config)?,
         };
-        (self.entry.run)(&mut self.matches, &places)
+        (self.command.run)(&mut self.matches, &places)
     }
 
     /// The exit code when soute itself fails.
     pub fn failure(&self) -> u8 {
-        self.entry.failure
+        self.command.failure
     }
 }
 
@@ -124,21 +149,28 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, cl
             tree(purpose).try_get_matches_from(&words)
         })?;
     let globals = Globals::from_arg_matches_mut(&mut matches)?;
-    let chosen = matches.remove_subcommand();
-    let found = chosen.and_then(|(name, matches)| {
-        let entry = TABLE.iter().find(|entry| entry.name == name)?;
-        Some((entry, matches))
-    });
-    match found {
-        Some((entry, matches)) => Ok(Invocation {
-            entry,
-            globals,
-            matches,
-        }),
-        None => {
-            Err(tree(Purpose::Parsing).error(ErrorKind::MissingSubcommand, "a command is needed"))
+    let mut table = TABLE;
+    while let Some((name, of_it)) = matches.remove_subcommand() {
+        matches = of_it;
+        match table.iter().find(|entry| entry.name == name) {
+            Some(Entry {
+                is: Is::Command(command),
+                ..
+            }) => {
+                return Ok(Invocation {
+                    command: *command,
+                    globals,
+                    matches,
+                });
+            }
+            Some(Entry {
+                is: Is::Group(group),
+                ..
+            }) => table = group,
+            None => break,
         }
     }
+    Err(tree(Purpose::Parsing).error(ErrorKind::MissingSubcommand, "a command is needed"))
 }
 
 /// What the tree is wanted for.
@@ -164,19 +196,27 @@ fn tree_of<'a>(entries: impl IntoIterator<Item = &'a Entry>, purpose: Purpose) -
         .arg(help_flag().short('h'))
         .subcommand_required(true)
         .arg_required_else_help(true);
-    let subcommands = entries.into_iter().map(|entry| {
-        Command::new(entry.name)
-            .about(entry.about)
-            .hide(entry.hidden)
-            .defer(match purpose {
-                Purpose::Parsing => entry.augment_for_parsing,
-                Purpose::Documentation => entry.augment,
-            })
-    });
     Globals::augment_args(command)
         .about("A container engine that shows what a container is made of")
         .long_about(Resettable::Reset)
-        .subcommands(subcommands)
+        .subcommands(entries.into_iter().map(|entry| branch_of(entry, purpose)))
+}
+
+fn branch_of(entry: &Entry, purpose: Purpose) -> Command {
+    let command = Command::new(entry.name)
+        .about(entry.about)
+        .hide(entry.hidden);
+    match entry.is {
+        Is::Command(leaf) => command.defer(match purpose {
+            Purpose::Parsing => leaf.augment_for_parsing,
+            Purpose::Documentation => leaf.augment,
+        }),
+        Is::Group(table) => with_help(command)
+            .override_usage(format!("soute {} COMMAND", entry.name))
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommands(table.iter().map(|entry| branch_of(entry, purpose))),
+    }
 }
 
 /// `-v`, `--version`.
@@ -202,7 +242,7 @@ fn augment<C: CommandLine>(command: Command) -> Command {
     let command = C::augment_args(command)
         .about(about)
         .long_about(Resettable::Reset);
-    let usage = format!("soute {} {}", command.get_name(), C::USAGE);
+    let usage = format!("soute {}{} {}", C::GROUP, command.get_name(), C::USAGE);
     with_help(command.override_usage(usage))
 }
 
@@ -274,6 +314,6 @@ mod tests {
         let invocation = parse(words).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(invocation.globals.root, PathBuf::from("/r"));
         assert_eq!(invocation.globals.run, PathBuf::from("/u"));
-        assert_eq!(invocation.entry.name, "version");
+        assert_eq!(invocation.command.failure, 1);
     }
 }

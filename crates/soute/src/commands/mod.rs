@@ -92,9 +92,10 @@ pub const TABLE: &[Entry] = &[
         "capture",
         "Show or keep the packets that cross a container's interfaces",
     ),
-    Entry::new::<ns::NsArgs>(
+    Entry::group(
         "ns",
         "Show namespaces: of the machine, of a process, of a container",
+        namespaces::TABLE,
     ),
     Entry::new::<runtime::Runtime>("runtime", "Be an OCI runtime, with runc's command line"),
     Entry::new::<info::Info>("info", "Print what there is, and what the machine offers"),

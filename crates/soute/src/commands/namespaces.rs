@@ -7,18 +7,138 @@ use anyhow::{Result, bail};
 use soute_engine::{Error, Places, Status};
 use soute_lens::Container;
 
-use super::ns::{NsArgs, ResolvedContainer, run};
-use crate::cli::CommandLine;
+use super::ns::{ResolvedContainer, caps, differ, graph, ls, mounts, pids, show, tree, watch};
+use crate::cli::{CommandLine, Entry};
 use crate::output::{print, visible};
 
-impl CommandLine for NsArgs {
-    const USAGE: &'static str = "COMMAND";
+/// The commands of `soute ns`.
+pub const TABLE: &[Entry] = &[
+    Entry::new::<ls::LsArgs>("ls", "List all namespaces of the machine"),
+    Entry::new::<tree::TreeArgs>(
+        "tree",
+        "Draw the user or pid namespaces, each in its parent",
+    ),
+    Entry::new::<show::ShowArgs>(
+        "show",
+        "Show the namespaces of a process or container, and whose each of them is",
+    ),
+    Entry::new::<caps::CapsArgs>(
+        "caps",
+        "Show what a process could do in the namespaces of another, or in one",
+    ),
+    Entry::new::<differ::DiffArgs>(
+        "diff",
+        "Show how the worlds of two processes or containers differ",
+    ),
+    Entry::new::<mounts::MountsArgs>(
+        "mounts",
+        "Draw what is mounted, with what spreads where and what no path leads to",
+    ),
+    Entry::new::<pids::PidsArgs>(
+        "pids",
+        "Show the processes of a container, with their number at every level",
+    ),
+    Entry::new::<watch::WatchArgs>(
+        "watch",
+        "Watch namespaces come and go: a page on a terminal, else a line for each",
+    ),
+    Entry::new::<graph::GraphArgs>(
+        "graph",
+        "Draw namespaces, containers, processes and wires in one picture",
+    ),
+];
+
+/// The word before their names.
+const GROUP: &str = "ns ";
+
+/// What a view has written, at once and when it is whole.
+fn answer(view: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<ExitCode> {
+    let mut text = Vec::new();
+    view(&mut text)?;
+    print(&String::from_utf8_lossy(&text))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl CommandLine for ls::LsArgs {
+    const USAGE: &'static str = "[OPTIONS] [TYPE]...";
+    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let mut text = Vec::new();
-        run(&self, &running(places), &name_of(places), &mut text)?;
-        print(&String::from_utf8_lossy(&text))?;
+        answer(|out| ls::run(&self, &name_of(places), out))
+    }
+}
+
+impl CommandLine for tree::TreeArgs {
+    const USAGE: &'static str = "[OPTIONS] TYPE";
+    const GROUP: &'static str = GROUP;
+
+    fn run(self, _: &Places) -> Result<ExitCode> {
+        answer(|out| tree::run(&self, out))
+    }
+}
+
+impl CommandLine for show::ShowArgs {
+    const USAGE: &'static str = "[OPTIONS] PID|CONTAINER|PATH|INODE";
+    const GROUP: &'static str = GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        answer(|out| show::run(&self, &running(places), out))
+    }
+}
+
+impl CommandLine for caps::CapsArgs {
+    const USAGE: &'static str = "[OPTIONS] PID|CONTAINER PID|CONTAINER|PATH|INODE";
+    const GROUP: &'static str = GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        answer(|out| caps::run(&self, &running(places), out))
+    }
+}
+
+impl CommandLine for differ::DiffArgs {
+    const USAGE: &'static str = "[OPTIONS] PID|CONTAINER PID|CONTAINER";
+    const GROUP: &'static str = GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        answer(|out| differ::run(&self, &running(places), out))
+    }
+}
+
+impl CommandLine for mounts::MountsArgs {
+    const USAGE: &'static str = "[OPTIONS] PID|CONTAINER|PATH|INODE";
+    const GROUP: &'static str = GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        answer(|out| mounts::run(&self, &running(places), out))
+    }
+}
+
+impl CommandLine for pids::PidsArgs {
+    const USAGE: &'static str = "[OPTIONS] CONTAINER|PID";
+    const GROUP: &'static str = GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        answer(|out| pids::run(&self, &running(places), out))
+    }
+}
+
+impl CommandLine for watch::WatchArgs {
+    const USAGE: &'static str = "[OPTIONS] [TYPE]...";
+    const GROUP: &'static str = GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        // What is not over cannot be handed over as a whole.
+        watch::run(&self, &name_of(places))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl CommandLine for graph::GraphArgs {
+    const USAGE: &'static str = "[OPTIONS] [TARGET]...";
+    const GROUP: &'static str = GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        answer(|out| graph::run(&self, &running(places), &name_of(places), out))
     }
 }
 

@@ -25,7 +25,7 @@ pub struct CapsArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &CapsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
+pub fn run(args: &CapsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
     let Target::Process(pid, _) = target(&args.process, resolve)? else {
         bail!("{}: a process is asked for, or a container", args.process);
     };

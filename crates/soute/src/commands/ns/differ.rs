@@ -25,7 +25,7 @@ pub struct DiffArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &DiffArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
+pub fn run(args: &DiffArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
     let process = |word: &str| -> Result<(u32, Option<ContainerName>)> {
         match target(word, resolve)? {
             Target::Process(pid, container) => Ok((pid, container)),

@@ -39,7 +39,7 @@ pub struct LsArgs {
     all: bool,
 }
 
-pub(super) fn run(args: &LsArgs, name_of: NameOf<'_>, out: &mut dyn Write) -> Result<()> {
+pub fn run(args: &LsArgs, name_of: NameOf<'_>, out: &mut dyn Write) -> Result<()> {
     let scope = Scope {
         bound: true,
         descriptors: args.all,

@@ -1,14 +1,14 @@
 //! `soute ns`: the namespaces of the machine, of any process, of a container.
 
-mod caps;
-mod differ;
-mod graph;
-mod ls;
-mod mounts;
-mod pids;
-mod show;
-mod tree;
-mod watch;
+pub mod caps;
+pub mod differ;
+pub mod graph;
+pub mod ls;
+pub mod mounts;
+pub mod pids;
+pub mod show;
+pub mod tree;
+pub mod watch;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,41 +17,11 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand};
 use serde::Serialize;
 use soute_lens::view::{ContainerName, Survey, Table, cut};
 use soute_lens::{Container, Kind, Maker, NamespaceId, Scope};
 
 use crate::output::complain;
-
-/// `soute ns …`
-#[derive(Debug, Args)]
-pub struct NsArgs {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// List all namespaces of the machine
-    Ls(ls::LsArgs),
-    /// Draw the user or pid namespaces, each in its parent
-    Tree(tree::TreeArgs),
-    /// Show the namespaces of a process or container, and whose each of them is
-    Show(show::ShowArgs),
-    /// Show what a process could do in the namespaces of another, or in one
-    Caps(caps::CapsArgs),
-    /// Show how the worlds of two processes or containers differ
-    Diff(differ::DiffArgs),
-    /// Draw what is mounted, with what spreads where and what no path leads to
-    Mounts(mounts::MountsArgs),
-    /// Show the processes of a container, with their number at every level
-    Pids(pids::PidsArgs),
-    /// Watch namespaces come and go: a page on a terminal, else a line for each
-    Watch(watch::WatchArgs),
-    /// Draw namespaces, containers, processes and wires in one picture
-    Graph(graph::GraphArgs),
-}
 
 /// A running container, as its name or id led to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,30 +65,6 @@ impl<'a> Names<'a> {
             self.known.insert(container.id.clone(), name.clone());
             name
         });
-    }
-}
-
-/// Does what `args` say, and writes the answer to `out`.
-///
-/// # Errors
-/// What was not found or cannot be seen, and why; `out`'s own.
-pub fn run(
-    args: &NsArgs,
-    resolve: Resolve<'_>,
-    name_of: NameOf<'_>,
-    out: &mut dyn Write,
-) -> Result<()> {
-    match &args.command {
-        Command::Ls(args) => ls::run(args, name_of, out),
-        Command::Tree(args) => tree::run(args, out),
-        Command::Show(args) => show::run(args, resolve, out),
-        Command::Caps(args) => caps::run(args, resolve, out),
-        Command::Diff(args) => differ::run(args, resolve, out),
-        Command::Mounts(args) => mounts::run(args, resolve, out),
-        Command::Pids(args) => pids::run(args, resolve, out),
-        // What is not over cannot be handed over as a whole.
-        Command::Watch(args) => watch::run(args, name_of),
-        Command::Graph(args) => graph::run(args, resolve, name_of, out),
     }
 }
 

@@ -22,7 +22,7 @@ pub struct MountsArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &MountsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
+pub fn run(args: &MountsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
     let mounts = match target(&args.target, resolve)? {
         Target::Process(pid, container) => {
             Survey::new(Scope::default())?.mounts_of(pid, container)?

@@ -21,7 +21,7 @@ pub struct PidsArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &PidsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
+pub fn run(args: &PidsArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
     let (pid, container) = match target(&args.target, resolve)? {
         Target::Process(pid, container) => (pid, container),
         Target::Namespace(way) => bail!(

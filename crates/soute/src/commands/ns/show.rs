@@ -22,7 +22,7 @@ pub struct ShowArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &ShowArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
+pub fn run(args: &ShowArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result<()> {
     match target(&args.target, resolve)? {
         Target::Process(pid, container) => {
             let show = Survey::new(Scope::default())?.show(pid, container)?;

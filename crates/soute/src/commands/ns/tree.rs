@@ -32,7 +32,7 @@ enum Parented {
     Pid,
 }
 
-pub(super) fn run(args: &TreeArgs, out: &mut dyn Write) -> Result<()> {
+pub fn run(args: &TreeArgs, out: &mut dyn Write) -> Result<()> {
     let scope = Scope {
         bound: true,
         descriptors: args.all,

@@ -38,7 +38,7 @@ pub struct GraphArgs {
     json: bool,
 }
 
-pub(super) fn run(
+pub fn run(
     args: &GraphArgs,
     resolve: Resolve<'_>,
     name_of: NameOf<'_>,

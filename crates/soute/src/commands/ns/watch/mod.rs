@@ -42,7 +42,7 @@ pub struct WatchArgs {
     all: bool,
 }
 
-pub(super) fn run(args: &WatchArgs, name_of: NameOf<'_>) -> Result<()> {
+pub fn run(args: &WatchArgs, name_of: NameOf<'_>) -> Result<()> {
     let mut watch = Watch {
         args,
         names: Names::new(name_of),
