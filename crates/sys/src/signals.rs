@@ -118,6 +118,21 @@ pub fn read_signal(signalfd: impl AsFd) -> Result<Option<i32>, CallError> {
     }
 }
 
+/// Lets a signal that is blocked do to this process what it does by default: end it, or stop it until SIGCONT. Returns then, or
+/// at once where the kernel passes it over: one that ends the first process of a PID namespace, one that stops a process which
+/// nobody could make go on (an orphaned process group, setpgid(2)).
+pub fn suffer(number: i32) -> Result<(), CallError> {
+    reset(number);
+    let mut set = empty_set();
+    // SAFETY: `set` was initialised by sigemptyset; raise has no precondition.
+    unsafe {
+        libc::sigaddset(&raw mut set, number);
+        libc::raise(number);
+    }
+    set_mask(libc::SIG_UNBLOCK, &set)?;
+    set_mask(libc::SIG_BLOCK, &set)
+}
+
 fn empty_set() -> libc::sigset_t {
     let mut set = std::mem::MaybeUninit::uninit();
     // SAFETY: sigemptyset initialises the whole set.

@@ -6,8 +6,9 @@
 
 use std::ffi::c_int;
 use std::io::Write as _;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -16,6 +17,13 @@ use rustix::fs::{Mode, OFlags};
 // before.
 #[cfg(not(target_env = "gnu"))]
 compile_error!("soute is built for the GNU C library");
+
+static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the caller has closed standard output: nobody will read what is written to it.
+pub fn stdout_was_closed() -> bool {
+    STDOUT_WAS_CLOSED.load(Ordering::Relaxed)
+}
 
 /// Makes a function, `fn() -> ExitCode`, the first of the program, which is `#![no_main]`.
 #[macro_export]
@@ -57,7 +65,12 @@ fn have_standard_files() {
         if file.revents().contains(PollFlags::NVAL) {
             // The lowest number that is free: this one.
             match rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()) {
-                Ok(null) => std::mem::forget(null),
+                Ok(null) => {
+                    if null.as_raw_fd() == 1 {
+                        STDOUT_WAS_CLOSED.store(true, Ordering::Relaxed);
+                    }
+                    std::mem::forget(null);
+                }
                 // There is nobody to be told, and no going on with whatever gets the number.
                 Err(_) => std::process::abort(),
             }

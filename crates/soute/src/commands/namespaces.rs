@@ -154,22 +154,15 @@ pub(super) fn running(
     }
 }
 
-/// Names containers of this engine's that run, by their ids.
+/// Names containers of this engine's by their ids: one that is about to run has processes already.
 fn name_of(places: &Places) -> impl Fn(&str) -> Option<String> + use<'_> {
-    |id| Some(ours(places, id).ok()???.name)
+    |id| Some(own(places, id).ok()??.record.name)
 }
 
 /// A container of this engine's, if it runs. The outer `None`: there is none, or this user may not ask.
 fn ours(places: &Places, name: &str) -> Result<Option<Option<ResolvedContainer>>> {
-    let engine = match super::open_in_a_hurry(places) {
-        Ok(engine) => engine,
-        // Whoever may not ask the engine may ask the kernel.
-        Err(e) if matches!(e.downcast_ref(), Some(Error::NotRoot(_))) => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    let container = match engine.container(name) {
-        Err(Error::NoSuchContainer(_)) => return Ok(None),
-        found => found?,
+    let Some(container) = own(places, name)? else {
+        return Ok(None);
     };
     Ok(Some(match container.status {
         Status::Running(running) => Some(ResolvedContainer {
@@ -179,6 +172,20 @@ fn ours(places: &Places, name: &str) -> Result<Option<Option<ResolvedContainer>>
         }),
         _ => None,
     }))
+}
+
+/// A container of this engine's. `None`: there is none, or this user may not ask.
+fn own(places: &Places, name: &str) -> Result<Option<soute_engine::Container>> {
+    let engine = match super::open_in_a_hurry(places) {
+        Ok(engine) => engine,
+        // Whoever may not ask the engine may ask the kernel.
+        Err(e) if matches!(e.downcast_ref(), Some(Error::NotRoot(_))) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    match engine.container(name) {
+        Err(Error::NoSuchContainer(_)) => Ok(None),
+        found => Ok(Some(found?)),
+    }
 }
 
 /// Finds a container of another engine's.

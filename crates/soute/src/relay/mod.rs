@@ -14,6 +14,7 @@ mod signals;
 pub use exec::relay;
 pub use hold::hold;
 pub use monitor::follow;
+pub use output::write_all;
 pub use signals::{Signals, WINCH};
 
 use std::io::IsTerminal as _;

@@ -34,7 +34,16 @@ impl Signals {
     /// One that the caller ignores (nohup(1), a background job of a script) is not for us, and so not for the program
     /// either: a blocked signal would be received even so.
     pub fn take() -> Result<Self, CallError> {
-        let heeded = SIGNALS
+        Self::take_all(SIGNALS)
+    }
+
+    /// [`Signals::take`], and job control's TSTP and CONT: for what has to leave a terminal as it found it before it stops.
+    pub fn take_with_job_control() -> Result<Self, CallError> {
+        Self::take_all(&[SIGNALS, &[Signal::TSTP, Signal::CONT]].concat())
+    }
+
+    fn take_all(signals: &[Signal]) -> Result<Self, CallError> {
+        let heeded = signals
             .iter()
             .filter(|signal| !soute_sys::signals::ignores(**signal));
         soute_sys::signals::signalfd(heeded.map(|signal| signal.as_raw())).map(Self)

@@ -37,7 +37,7 @@ pub struct ResolvedContainer {
 /// Finds a running container by name, id or beginning of an id.
 pub type Resolve<'a> = &'a dyn Fn(&str) -> Result<Option<ResolvedContainer>>;
 
-/// Names a running container of this engine's by its id.
+/// Names a container of this engine's by its id.
 pub type NameOf<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The names that the engine has for its containers, each asked for once.

@@ -1,6 +1,5 @@
 //! A line for each namespace that comes or goes.
 
-use std::io::{ErrorKind, Write as _};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -10,9 +9,9 @@ use serde::Serialize;
 use soute_lens::view::{Column, List, Row};
 
 use super::super::notes;
-use super::{Watch, clock, ends, next_look, wait};
+use super::{Watch, clock, next_look, wait};
 use crate::output::json_line;
-use crate::relay::Signals;
+use crate::relay::write_all;
 
 /// What is told of a namespace, beside its kind.
 const TOLD: [Column; 5] = [
@@ -32,32 +31,29 @@ struct Event<'l> {
     namespace: &'l Row,
 }
 
+/// Until nobody reads, or a signal ends it: there is nothing to be put in order.
 pub(super) fn run(watch: &mut Watch<'_>) -> Result<()> {
-    let signals = Signals::take()?;
-    let stdout = std::io::stdout();
+    if soute_sys::start::stdout_was_closed() {
+        bail!("standard output is closed");
+    }
+    let stdout = rustix::stdio::stdout();
     let mut began = Instant::now();
     let mut before = watch.look()?;
     notes(&before.notes);
     loop {
         let next = next_look(began, watch.args.interval);
         while Instant::now() < next {
-            let fds = [
-                PollFd::new(&signals, PollFlags::IN),
-                // Nothing is asked: that nobody reads is always told.
-                PollFd::new(&stdout, PollFlags::empty()),
-            ];
-            let [signalled, unread] = wait(fds, Some(next))?;
-            if unread || (signalled && ends(&signals)?) {
+            // Nothing is asked: that nobody reads is always told.
+            let fds = [PollFd::new(&stdout, PollFlags::empty())];
+            if wait(fds, Some(next))? == [true] {
                 return Ok(());
             }
         }
         began = Instant::now();
         let now = watch.look()?;
         let text = told(&before, &now, watch.args.json)?;
-        match stdout.lock().write_all(text.as_bytes()) {
-            Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            Err(e) => bail!("standard output: {e}"),
-            Ok(()) => {}
+        if !write_all(stdout, text.as_bytes())? {
+            return Ok(());
         }
         before = now;
     }

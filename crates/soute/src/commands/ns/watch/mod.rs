@@ -4,6 +4,7 @@
 
 mod keys;
 mod lines;
+mod looker;
 mod page;
 mod screen;
 
@@ -20,10 +21,9 @@ use soute_lens::view::{List, Survey};
 use soute_lens::{Kind, Scope};
 
 use super::{NameOf, Names};
-use crate::relay::{Signals, WINCH};
 
 /// `soute ns watch [TYPE…]`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct WatchArgs {
     /// Only these kinds: mnt, uts, ipc, pid, net, user, cgroup, time
     #[arg(value_name = "TYPE")]
@@ -64,16 +64,28 @@ struct Watch<'a> {
 impl Watch<'_> {
     /// All that is there now.
     fn look(&mut self) -> Result<List> {
-        let scope = Scope {
-            bound: true,
-            descriptors: self.args.all,
-        };
-        let mut list = Survey::new(scope)?.list(&self.args.kinds)?;
+        let mut list = self.args.look()?;
+        self.complete(&mut list);
+        Ok(list)
+    }
+
+    /// Names the containers.
+    fn complete(&mut self, list: &mut List) {
         let containers = list.namespaces.iter_mut();
         for own in containers.filter_map(|row| row.container.as_mut()) {
             self.names.complete(own);
         }
-        Ok(list)
+    }
+}
+
+impl WatchArgs {
+    /// [`Watch::look`], without the names that the engine knows.
+    fn look(&self) -> Result<List> {
+        let scope = Scope {
+            bound: true,
+            descriptors: self.all,
+        };
+        Ok(Survey::new(scope)?.list(&self.kinds)?)
     }
 }
 
@@ -84,23 +96,14 @@ fn next_look(began: Instant, interval: Duration) -> Instant {
 }
 
 /// Waits until `end`, if there is one, or until something is to be said of one of `fds`: of which.
-fn wait(mut fds: [PollFd<'_>; 2], end: Option<Instant>) -> Result<[bool; 2]> {
+fn wait<const N: usize>(mut fds: [PollFd<'_>; N], end: Option<Instant>) -> Result<[bool; N]> {
     let left = end.map(|end| end.saturating_duration_since(Instant::now()));
     let left = left.map(Timespec::try_from).transpose()?;
     match poll(&mut fds, left.as_ref()) {
         Ok(_) => Ok(fds.map(|fd| !fd.revents().is_empty())),
-        Err(Errno::INTR) => Ok([false; 2]),
+        Err(Errno::INTR) => Ok([false; N]),
         Err(e) => Err(e).context("poll()"),
     }
-}
-
-/// Whether a signal has come that ends the command; the terminal's new size does not.
-fn ends(signals: &Signals) -> Result<bool> {
-    let mut ends = false;
-    while let Some(signal) = signals.next()? {
-        ends |= signal != WINCH;
-    }
-    Ok(ends)
 }
 
 /// The time of day here.
