@@ -23,8 +23,9 @@ use super::stdio::{self, Standard};
 use super::{directory, privileges, user};
 use crate::capabilities::{Cap, CapSet};
 use crate::cgroups::Cgroup;
+use crate::mounts::toolbox::{self, Kit};
 use crate::mounts::tools::{self, Etc, Tools};
-use crate::mounts::{mask, place, toolbox};
+use crate::mounts::{mask, place};
 use crate::plan::Process;
 
 /// Where a program goes.
@@ -85,6 +86,15 @@ impl Visit {
     /// Whether the machine's programs have to be taken along.
     fn may_need_tools(&self) -> bool {
         self.enters(flags::NEWNS) && !matches!(self.files, Files::Own | Files::Apart(_))
+    }
+
+    /// What a root folder of tools is to have of the machine's, if there is to be one.
+    fn take_kit(&self) -> Result<Option<Kit>, CallError> {
+        let settings = matches!(self.files, Files::MachineApart);
+        let apart = settings || matches!(self.files, Files::Apart(_));
+        (apart && self.enters(flags::NEWNS))
+            .then(|| Kit::take(settings))
+            .transpose()
     }
 }
 
@@ -154,6 +164,7 @@ fn in_between(
     told: Option<&OwnedFd>,
 ) -> ! {
     let mut tools = None;
+    let mut kit = None;
     let mut mountinfo = None;
     let entered = (|| {
         let null = match told {
@@ -181,6 +192,7 @@ fn in_between(
         if mounts && home.is_none() {
             tools = Some(take_tools(process));
         }
+        kit = visit.take_kit().step("taking devices along")?;
         let proc = mounts.then(machines_proc).transpose()?;
         let user_is_left = enter_all(visit)?;
         if let Some(home) = home
@@ -198,6 +210,7 @@ fn in_between(
         kept.extend(files.map(AsRawFd::as_raw_fd));
         let taken = tools.iter().filter_map(|taken| taken.as_ref().ok());
         kept.extend(taken.flat_map(Tools::descriptors));
+        kept.extend(kit.iter().flat_map(Kit::descriptors));
         kept.extend(mountinfo.iter().chain(&visit.root).map(AsRawFd::as_raw_fd));
         if let Files::Apart(root) = &visit.files {
             kept.push(root.as_raw_fd());
@@ -218,7 +231,11 @@ fn in_between(
     })();
     match entered {
         Ok((Cloned::Child, user, _)) => {
-            match set_up(visit, process, channel, stdio, tools.zip(mountinfo), user) {
+            let brought = Brought {
+                tools: tools.zip(mountinfo),
+                kit,
+            };
+            match set_up(visit, process, channel, stdio, brought, user) {
                 Ok((identity, program)) => Door {
                     channel,
                     tied: false,
@@ -254,6 +271,13 @@ fn in_between(
 fn take_tools(process: &Process) -> Result<Tools, CallError> {
     let program = process.args.first().map_or("", String::as_str);
     Tools::take(program, path_in(&process.env))
+}
+
+/// What was taken along from where the machine's files are in sight.
+struct Brought {
+    /// With what shows the mounts of where it comes.
+    tools: Option<(Result<Tools, CallError>, OwnedFd)>,
+    kit: Option<Kit>,
 }
 
 /// Where a process comes from that enters a mount namespace.
@@ -350,7 +374,7 @@ fn set_up(
     process: &Process,
     channel: &Channel,
     stdio: Option<(Stdio, [bool; 3])>,
-    tools: Option<(Result<Tools, CallError>, OwnedFd)>,
+    brought: Brought,
     user: Option<&OwnedFd>,
 ) -> Result<(user::Identity, Program), Failure> {
     rustix::process::setsid()
@@ -361,19 +385,22 @@ fn set_up(
     // In the user namespace already, its root is this process.
     let owner = visit.root_ids.filter(|_| user.is_some());
     let processes = visit.enters(flags::NEWPID);
-    match (&visit.files, tools) {
-        (Files::Apart(root), _) if mounts => {
+    // The modes of what is made there are those that are written where it is made.
+    rustix::process::umask(Mode::empty());
+    match (&visit.files, brought.tools, brought.kit) {
+        (Files::Apart(root), _, Some(kit)) => {
             let owner = visit.root_ids.unwrap_or((0, 0));
-            toolbox::stand_beside(root, None, processes, owner)
+            toolbox::stand_beside(root, &kit, None, processes, owner)
                 .step("a root folder with the image's programs")?;
         }
-        (Files::MachineApart, Some((tools, _))) => {
+        (Files::MachineApart, Some((tools, _)), Some(kit)) => {
             let step = "a root folder with the machine's programs";
             let owner = owner.unwrap_or((0, 0));
             let root = toolbox::empty(owner).step(step)?;
-            toolbox::stand_beside(&root, Some(&tools.step(step)?), processes, owner).step(step)?;
+            let tools = tools.step(step)?;
+            toolbox::stand_beside(&root, &kit, Some(&tools), processes, owner).step(step)?;
         }
-        (Files::Machine | Files::OwnOrMachine, Some((tools, mountinfo)))
+        (Files::Machine | Files::OwnOrMachine, Some((tools, mountinfo)), _)
             if matches!(visit.files, Files::Machine) || is_missing(&program) =>
         {
             let step = "laying the machine's programs over the files";

@@ -25,7 +25,8 @@ const SHELL: &str = "command -v bash >/dev/null && exec bash; exec sh";
 
 /// A shell with tools in a container that may have none: in all of its namespaces, with its files below /container. The root
 /// folder is that of the tools, in memory and seen by this session alone: what is changed there is gone with it, and
-/// nothing of it is seen in the container.
+/// nothing of it is seen in the container. Its /dev is its own, too, that of the container is /container/dev. Of our
+/// environment the program has TERM, LANG and LC_*, with an image's tools TERM and what the image sets: --env passes on more.
 #[derive(Debug, Args)]
 pub struct Debug {
     /// Whose tools: the machine's programs (host), or those of an image, which is pulled if it is not here. Removing the
@@ -65,7 +66,7 @@ impl CommandLine for Debug {
         );
         let command = without_dashes(command);
         let (files, env) = match MACHINE.contains(&&*self.tools) {
-            true => (Files::MachineApart, own_environment()),
+            true => (Files::MachineApart, passed_on(is_of_the_terminal)),
             false => self.of_an_image(&entered, places)?,
         };
         if command.is_empty() && self.session.has_terminal() {
@@ -75,22 +76,15 @@ impl CommandLine for Debug {
                 visible(&self.tools)
             ));
         }
-        // With the machine's programs, names of users are the container's, and a home among its files would have a shell run
-        // what lies there (~/.bashrc). With an image's they are the image's.
-        let home = matches!(files, Files::MachineApart).then_some("HOME=/root");
         let program = Program {
             args: match command {
                 [] => ["sh", "-c", SHELL].map(str::to_owned).to_vec(),
                 command => command.to_vec(),
             },
-            env: env
-                .into_iter()
-                .filter(|entry| !entry.starts_with("HOME="))
-                .chain(home.map(str::to_owned))
-                .collect(),
+            env,
             files,
             root: None,
-            working_directory: Some(CONTAINER.to_owned()),
+            working_directory: None,
         };
         self.session.run(word, entered, program, places)
     }
@@ -110,8 +104,22 @@ impl Debug {
         let userns = userns.map(std::os::fd::AsFd::as_fd);
         let toolbox = engine.toolbox(&self.tools, userns, root.unwrap_or((0, 0)))?;
         let mut env = toolbox.env;
-        // How the terminal is to be written to.
-        env.extend(std::env::var("TERM").map(|term| format!("TERM={term}")));
+        // A home is the user's, as the image's files have it, and the terminal is ours.
+        env.retain(|entry| !entry.starts_with("HOME=") && !entry.starts_with("TERM="));
+        env.extend(passed_on(|name| name == "TERM"));
         Ok((Files::Apart(toolbox.root), env))
     }
+}
+
+/// Of our environment, what is to be passed on.
+fn passed_on(is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut env = own_environment();
+    env.retain(|entry| is_wanted(entry.split('=').next().unwrap_or_default()));
+    env
+}
+
+/// How the terminal is to be written to, and in which language. Whatever else is passed on, processes of the container may
+/// read where they are of the same user (`/proc/PID/environ`).
+fn is_of_the_terminal(name: &str) -> bool {
+    ["TERM", "LANG"].contains(&name) || name.starts_with("LC_")
 }
