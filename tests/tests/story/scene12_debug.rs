@@ -15,7 +15,7 @@ fn debug(world: &World, words: &[&str]) -> Outcome {
 }
 
 /// What is mounted in a container.
-fn mounts(world: &World, id: &str) -> String {
+pub(super) fn mounts(world: &World, id: &str) -> String {
     fs::read_to_string(format!("/proc/{}/mountinfo", world.pid(id))).unwrap()
 }
 

@@ -88,6 +88,26 @@ impl Visit {
         self.enters(flags::NEWNS) && !matches!(self.files, Files::Own | Files::Apart(_))
     }
 
+    fn program(&self, process: &Process) -> Result<Program, Failure> {
+        let mut program = Program::new(&process.args, &process.env)?;
+        match self.files {
+            Files::Apart(_) => program.is_of("the image's"),
+            Files::MachineApart => program.is_of("the machine's"),
+            _ if !self.enters(flags::NEWNS) => program.is_of("the machine's"),
+            _ => {}
+        }
+        Ok(program)
+    }
+
+    /// Whose names of users hold there.
+    fn whose_names(&self) -> &'static str {
+        match self.files {
+            Files::Apart(_) => "the image's",
+            _ if !self.enters(flags::NEWNS) => "the machine's",
+            _ => "the container's",
+        }
+    }
+
     /// What a root folder of tools is to have of the machine's, if there is to be one.
     fn take_kit(&self) -> Result<Option<Kit>, CallError> {
         let settings = matches!(self.files, Files::MachineApart);
@@ -112,14 +132,19 @@ pub fn visit(
     // In a PID namespace nothing sees who has entered all but that: it may wait for the program as well. Where it is not
     // entered, and in a cgroup, none but the program is to stay.
     if visit.enters(flags::NEWPID) && visit.cgroup.is_none() {
-        return by_way_of_one(made, process, |channel, stdio, told| {
+        return by_way_of_one(made, process, is_tied(process), |channel, stdio, told| {
             in_between(&visit, process, channel, stdio, Some(told))
         });
     }
     let cgroup = visit.cgroup.as_ref().and_then(Cgroup::v2_fd);
-    by_way_of_others(cgroup, made, process, |channel, stdio| {
+    by_way_of_others(cgroup, made, process, is_tied(process), |channel, stdio| {
         in_between(&visit, process, channel, stdio, None)
     })
+}
+
+/// Whether the program is killed when the caller dies. With a terminal it is told so (SIGHUP), as of one that is closed.
+fn is_tied(process: &Process) -> bool {
+    process.terminal.is_none()
 }
 
 /// Becomes `process` where `visit` says, with the caller's standard files and in its session: there is no process beside it that
@@ -132,9 +157,9 @@ pub fn go(visit: &Visit, process: &Process) -> Result<Infallible, Failure> {
     soute_sys::signals::note_ignored();
     privileges::leave_caller(false)?;
     enter_all(visit)?;
-    let mut program = Program::new(&process.args, &process.env)?;
+    let mut program = visit.program(process)?;
     let root = mask::open_root().step("the root folder")?;
-    let identity = user::resolve(&root, &process.user)?;
+    let identity = user::resolve(&root, &process.user, visit.whose_names())?;
     if let Some(path) = &visit.working_directory {
         directory::enter(&root, path, false)?;
     }
@@ -166,7 +191,11 @@ fn in_between(
     let mut tools = None;
     let mut kit = None;
     let mut mountinfo = None;
+    let tied = is_tied(process);
     let entered = (|| {
+        if tied {
+            privileges::die_with_parent(channel.as_fd())?;
+        }
         let null = match told {
             Some(_) => {
                 // Out of the caller's terminal, by which that may be stopped.
@@ -238,7 +267,7 @@ fn in_between(
             match set_up(visit, process, channel, stdio, brought, user) {
                 Ok((identity, program)) => Door {
                     channel,
-                    tied: false,
+                    tied,
                     gate: None,
                     is_root: visit.enters(flags::NEWUSER),
                     hooks: None,
@@ -256,6 +285,10 @@ fn in_between(
                 exit_now(0)
             };
             let _ = soute_sys::process::detach_with(&null);
+            // To enter a user namespace may have cleared it (prctl(2), PR_SET_PDEATHSIG).
+            if tied && privileges::die_with_parent(channel.as_fd()).is_err() {
+                exit_now(1)
+            }
             // Above all our end of the channel, whose last one the program is to close.
             let _ = soute_sys::process::close_all_but(&mut [told.as_raw_fd()]);
             tell_the_end(None, told)
@@ -381,7 +414,7 @@ fn set_up(
         .called(|| "setsid()".to_owned())
         .step("a new session")?;
     let mounts = visit.enters(flags::NEWNS);
-    let mut program = Program::new(&process.args, &process.env)?;
+    let mut program = visit.program(process)?;
     // In the user namespace already, its root is this process.
     let owner = visit.root_ids.filter(|_| user.is_some());
     let processes = visit.enters(flags::NEWPID);
@@ -428,7 +461,7 @@ fn set_up(
     }
     let root = mask::open_root().step("the root folder")?;
     let made = place_standard_files(&root, process, channel, stdio)?;
-    let identity = user::resolve(&root, &process.user)?;
+    let identity = user::resolve(&root, &process.user, visit.whose_names())?;
     match &visit.working_directory {
         Some(path) => directory::enter(&root, path, false)?,
         // A mount namespace has taken the process to its root.

@@ -7,10 +7,11 @@ use clap::Args;
 use soute_engine::Places;
 use soute_engine::request::{Request, Source};
 use soute_lens::Kind;
+use soute_runtime::capabilities::{Cap, CapSet};
 use soute_runtime::mounts::toolbox::CONTAINER;
 use soute_runtime::process::Files;
 
-use super::enter::without_dashes;
+use super::enter::command_of;
 use super::session::{Entered, Program, SessionArgs, own_environment};
 use crate::args::Pull;
 use crate::cli::CommandLine;
@@ -25,14 +26,24 @@ const SHELL: &str = "command -v bash >/dev/null && exec bash; exec sh";
 
 /// A shell with tools in a container that may have none: in all of its namespaces, with its files below /container. The root
 /// folder is that of the tools, in memory and seen by this session alone: what is changed there is gone with it, and
-/// nothing of it is seen in the container. Its /dev is its own, too, that of the container is /container/dev. Of our
-/// environment the program has TERM, LANG and LC_*, with an image's tools TERM and what the image sets: --env passes on more.
+/// nothing of it is seen in the container.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The program begins in /, and has the container's files below /container. What it writes elsewhere is in memory, and \
+                  gone with it. /dev is its own; the container's is /container/dev.\n\n\
+                  Of our environment it has TERM, LANG and LC_*, with an image's tools TERM and what the image sets: the container's \
+                  processes may read it. --env NAME passes more on.\n\n\
+                  Nothing can be mounted by it if the container has a user namespace of its own."
+)]
 pub struct Debug {
-    /// Whose tools: the machine's programs (host), or those of an image, which is pulled if it is not here. Removing the
+    /// Whose tools: the machine's programs (host, or machine), or those of an image, which is pulled if it is not here. Removing the
     /// image meanwhile takes them away
     #[arg(long, value_name = "host|IMAGE", default_value = MACHINE[0])]
     tools: String,
+
+    /// Standard input is passed on, with this option (docker exec has it) or without
+    #[arg(short = 'i', long = "interactive")]
+    _interactive: bool,
 
     #[command(flatten)]
     session: SessionArgs,
@@ -64,7 +75,12 @@ impl CommandLine for Debug {
             entered.namespace(Kind::Mnt).is_some(),
             "{word} has the files that we have, and no mount namespace of its own: the tools are all there"
         );
-        let command = without_dashes(command);
+        ensure!(
+            CapSet::own_effective().contains(Cap::SYS_ADMIN),
+            "soute debug takes the machine's programs and devices along, as mounts, which only root may (CAP_SYS_ADMIN); \
+             soute enter enters namespaces of one's own, with the programs that are there"
+        );
+        let command = command_of(command)?;
         let (files, env) = match MACHINE.contains(&&*self.tools) {
             true => (Files::MachineApart, passed_on(is_of_the_terminal)),
             false => self.of_an_image(&entered, places)?,
