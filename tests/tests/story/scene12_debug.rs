@@ -208,6 +208,11 @@ fn devices_are_its_own() {
         terminal.expect("root 620\r\nptmx\r\n");
         assert_eq!(terminal.finish().0, 0);
     }
+    // They are the machine's, and stay as they are, whoever is root of what.
+    let host = world.detached(["--userns", "host", "debian", "sleep", "1000"]);
+    let look = "echo 1 > /dev/null; head -c 3 /dev/zero | wc -c; exec chmod 666 /dev/null";
+    let seen = debug(&world, &[&host, "sh", "-c", look]);
+    seen.fails(1, &["Read-only file system"]).shows("3\n");
     let root = format!("/proc/{}/root", world.pid(&id));
     assert!(!std::path::Path::new(&root).join("written").exists());
     let kept = ["shm/new", "zero"].map(|name| format!("{root}/dev/{name}"));

@@ -336,3 +336,53 @@ pub(super) fn collect(dir: &Path, pids: &mut BTreeSet<i32>) -> Result<(), Cgroup
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::layout::Hierarchy;
+    use super::*;
+
+    #[test]
+    fn who_joins_stops_where_it_is_frozen() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = |v2| Node {
+            hierarchy: Hierarchy {
+                v2,
+                controllers: vec!["freezer".to_owned()],
+                mount: folder.path().into(),
+                root: "/".to_owned(),
+                own: "/".to_owned(),
+            },
+            dir: "/elsewhere".into(),
+            entry: v2.then(|| fs::File::open(folder.path()).unwrap().into()),
+        };
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        // Version 2, as of the folder that is joined, which may be one below the cgroup.
+        assert!(!stops(&node(true)).unwrap());
+        for (asked, events, expected) in [
+            ("0\n", "populated 1\nfrozen 0\n", false),
+            ("1\n", "populated 1\nfrozen 0\n", true),
+            ("0\n", "populated 1\nfrozen 1\n", true),
+        ] {
+            write("cgroup.freeze", asked);
+            write("cgroup.events", events);
+            assert_eq!(stops(&node(true)).unwrap(), expected, "{asked}{events}");
+        }
+        // Version 1, itself or by one above it.
+        let v1 = || Node {
+            dir: folder.path().into(),
+            ..node(false)
+        };
+        assert!(!stops(&v1()).unwrap());
+        for (state, expected) in [
+            ("THAWED\n", false),
+            ("FREEZING\n", true),
+            ("FROZEN\n", true),
+        ] {
+            write("freezer.state", state);
+            assert_eq!(stops(&v1()).unwrap(), expected, "{state}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use soute_sys::mount::{NODEV, NOEXEC, NOSUID};
+use soute_sys::mount::{MountAttr, NODEV, NOEXEC, NOSUID, PRIVATE, RDONLY, mount_setattr};
 use soute_sys::{CallError, Called};
 
 use super::{Owner, attach, make_own_folder, put, read};
@@ -37,8 +37,15 @@ pub(crate) struct Kit {
 impl Kit {
     /// To be called where the machine's files are in sight. `settings`: with those of its programs.
     pub(crate) fn take(settings: bool) -> Result<Self, CallError> {
+        // It can be read and written to even so, but it is the machine's own: its mode and owner stay.
+        let unchangeable = MountAttr {
+            set: RDONLY | NOSUID | NOEXEC,
+            propagation: PRIVATE,
+            ..MountAttr::default()
+        };
         let devices = Device::of_every_container().into_iter().map(|device| {
             let tree = dev::of_the_machine(&device)?;
+            mount_setattr(&tree, false, &unchangeable)?;
             Ok((device, tree))
         });
         let wanted = SETTINGS.iter().filter(|_| settings);
