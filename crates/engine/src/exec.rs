@@ -125,7 +125,7 @@ impl Engine {
     /// The cgroup of a container that runs, prepared to be joined.
     ///
     /// # Errors
-    /// There is no such container, or it does not run.
+    /// There is no such container, or it does not run; it is frozen, and so would be who joins.
     pub fn cgroup_to_join(&self, name: &str) -> Result<Cgroup, Error> {
         let container = self.container(name)?;
         self.first_process(&container)?;
@@ -134,6 +134,7 @@ impl Engine {
                 let mut cgroup = Cgroup::open(&self.layout, &container.record.cgroup)?;
                 cgroup.prepare_join()?;
                 beside_first(&mut cgroup, running)?;
+                cgroup.refuse_frozen()?;
                 Ok(cgroup)
             }
             _ => Err(Error::NoSuchContainer(name.to_owned())),

@@ -438,11 +438,11 @@ fn the_machines_programs_run_where_there_are_none(theirs: &Theirs<'_>) {
 #[track_caller]
 fn tools_stand_beside_its_files(theirs: &Theirs<'_>) {
     let before = theirs.mountinfo();
-    let look = "pwd; hostname; [ -d seen/bin ] && echo held; ps -o args= --pid 1; touch /tmp/mine; ! [ -e tmp/mine ] && echo apart";
+    let look = "pwd; hostname; [ -d /container/seen/bin ] && echo held; ps -o args= --pid 1; touch /tmp/mine; ! [ -e /container/tmp/mine ] && echo apart";
     let pid = theirs.pid.to_string();
     let words = ["debug", &pid, "--", "bash", "-c", look];
     let seen = theirs.world.soute(words);
-    seen.prints("/container\ntheirs\nheld\nsleep 1000\napart");
+    seen.prints("/\ntheirs\nheld\nsleep 1000\napart");
     assert_eq!(theirs.mountinfo(), before);
 }
 

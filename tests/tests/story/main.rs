@@ -19,6 +19,7 @@ mod scene10_shared_network;
 mod scene11_mounts;
 mod scene12_debug;
 mod scene12_enter;
+mod scene12_session;
 mod scene13_limits;
 mod scene13_privileges;
 

@@ -15,7 +15,7 @@ fn debug(world: &World, words: &[&str]) -> Outcome {
 }
 
 /// What is mounted in a container.
-fn mounts(world: &World, id: &str) -> String {
+pub(super) fn mounts(world: &World, id: &str) -> String {
     fs::read_to_string(format!("/proc/{}/mountinfo", world.pid(id))).unwrap()
 }
 
@@ -25,13 +25,13 @@ fn the_machines_tools_beside_a_container_without_any() {
     let world = World::new();
     let id = bare(&world);
     let before = mounts(&world, &id);
-    let look = "set -e; [ -n \"$BASH_VERSION\" ]; pwd; hostname; id -un; cat data/mine; cat /etc/hostname; \
+    let look = "set -e; [ -n \"$BASH_VERSION\" ]; pwd; hostname; id -un; cat container/data/mine; cat /etc/hostname; \
                 ps -eo args; ls /proc/self/fd; stat -c %U /container /tmp; ! [ -e /home ]; ! [ -e /etc/shadow ]; \
                 echo 1 > /etc/hosts; echo 2 > /root/own; echo 3 >> /etc/passwd; ! touch /usr/new 2>/dev/null";
     let seen = debug(&world, &["bare", "--", "bash", "-c", look]);
     let host = &id[..12];
     seen.success().shows(&format!(
-        "/container\n{host}\nroot\nof the image\n{host}\nCOMMAND\n/sleep 1000\n"
+        "/\n{host}\nroot\nof the image\n{host}\nCOMMAND\n/sleep 1000\n"
     ));
     seen.shows("\n0\n1\n2\n3\nroot\nroot\n");
     assert_eq!(seen.stderr, "");
@@ -41,7 +41,7 @@ fn the_machines_tools_beside_a_container_without_any() {
     debug(&world, &["bare", "cat", "/etc/hosts"]).shows(host);
     debug(&world, &["bare", "ls", "/root"]).prints("");
     // But for what is written to it.
-    debug(&world, &["bare", "touch", "data/made"]).success();
+    debug(&world, &["bare", "touch", "/container/data/made"]).success();
     world
         .soute(["diff", "bare"])
         .prints("C /data\nA /data/made");
@@ -63,11 +63,11 @@ fn an_images_tools() {
     let host = world.detached(words);
     for id in [&id, &host] {
         let before = mounts(&world, id);
-        let look = "import os; print(os.getcwd(), os.getuid(), os.stat('/usr').st_uid, os.stat('data/mine').st_uid, \
-                    open('data/mine').read().strip(), open('/proc/1/comm').read().strip()); \
+        let look = "import os; print(os.getcwd(), os.getuid(), os.stat('/usr').st_uid, os.stat('container/data/mine').st_uid, \
+                    open('container/data/mine').read().strip(), open('/proc/1/comm').read().strip()); \
                     open('/usr/new', 'w'); os.chown('/usr/new', 7, 7); print(os.stat('/usr/new').st_gid)";
         let seen = debug(&world, &["--tools", "debian", id, "python3", "-c", look]);
-        seen.prints("/container 0 0 0 of the image sleep\n7");
+        seen.prints("/ 0 0 0 of the image sleep\n7");
         debug(&world, &["--tools", "debian", id, "ls", "/usr/new"]).fails(2, &["/usr/new"]);
         assert_eq!(mounts(&world, id), before);
         world.soute(["diff", id]).prints("");
@@ -99,9 +99,10 @@ fn small_tools_are_laid_beside_it() {
     let world = World::new();
     let id = bare(&world);
     let before = mounts(&world, &id);
-    let look = "pwd; cat data/mine; touch /bin/new && ls /bin/new; stat -c %u /bin/busybox";
+    let look =
+        "pwd; cat container/data/mine; touch /bin/new && ls /bin/new; stat -c %u /bin/busybox";
     let seen = debug(&world, &["--tools", "busybox", &id, "sh", "-c", look]);
-    seen.prints("/container\nof the image\n/bin/new\n0");
+    seen.prints("/\nof the image\n/bin/new\n0");
     assert_eq!(mounts(&world, &id), before);
     debug(&world, &["--tools", "busybox", &id, "ls", "/bin/new"]).fails(1, &["/bin/new"]);
     world.soute(["diff", &id]).prints("");
@@ -115,7 +116,7 @@ fn a_shell_in_a_terminal() {
     let mut terminal = world.terminal(["debug", "--tools", "debian", "bare"]);
     terminal.expect("the files of bare are below /container, programs are debian's");
     terminal.send("echo $((6 * 7)) $PWD; tty; exit 3\r");
-    terminal.expect("42 /container");
+    terminal.expect("42 /\r\n");
     terminal.expect("/dev/pts/");
     assert_eq!(terminal.finish().0, 3);
 }
@@ -138,16 +139,13 @@ fn a_hostile_container_gives_no_names() {
         world.soute(["logs", &id]).stdout == "laid\n"
     });
     let seen = debug(&world, &[&id, "cat", "/etc/passwd", "/etc/group"]);
-    seen.prints("root:x:0:0:root:/root:/bin/sh\nroot:x:0:");
+    seen.prints("root:x:0:0::/root:/bin/sh\nroot:x:0:");
     // Nor a home, in which a shell would find its first commands.
     let passwd = format!("/proc/{}/root/etc/passwd", world.pid(&id));
     fs::remove_file(&passwd).unwrap();
-    fs::write(&passwd, "root:x:0:0:root:/container/h:/bin/sh\n").unwrap();
-    debug(
-        &world,
-        &[&id, "sh", "-c", "echo $HOME; grep -c container /etc/passwd"],
-    )
-    .prints("/root\n1");
+    fs::write(&passwd, "me:x:0:0:me:/container/h:/container/sh\n").unwrap();
+    let look = "echo $HOME; cat /etc/passwd; id -un";
+    debug(&world, &[&id, "sh", "-c", look]).prints("/root\nme:x:0:0::/root:/bin/sh\nme");
     debug(&world, &[&id, "readlink", "/container/container"]).prints("/data");
     // Nor does an image choose where things are put.
     symlink("/data", root.join("sys")).ok();
@@ -159,7 +157,148 @@ fn a_hostile_container_gives_no_names() {
     world
         .soute(["import", tar.to_str().unwrap(), "tools"])
         .success();
-    debug(&world, &["--tools", "tools", &id, "true"]).fails(125, &["/proc"]);
+    debug(&world, &["--tools", "tools", &id, "true"]).fails(125, &["a link in place of /proc"]);
+    fs::remove_file(root.join("proc")).unwrap();
+    fs::rename(root.join("etc"), root.join("etc.1")).unwrap();
+    symlink("/container/data", root.join("etc")).unwrap();
+    let mut pack = Command::new("tar");
+    output(pack.arg("cf").arg(&tar).arg("-C").arg(&root).arg(".")).success();
+    world
+        .soute(["import", tar.to_str().unwrap(), "linked"])
+        .success();
+    debug(&world, &["--tools", "linked", &id, "true"]).fails(125, &["a link in place of /etc"]);
+}
+
+/// Programs look for code where they are.
+#[test]
+fn nothing_of_the_containers_is_executed() {
+    let world = World::debian();
+    let id = bare(&world);
+    let module = format!("/proc/{}/root/json.py", world.pid(&id));
+    fs::write(module, "print('theirs')\n").unwrap();
+    for tools in ["host", "debian"] {
+        let words = ["--tools", tools, &id, "python3", "-c", "import json"];
+        debug(&world, &words).prints("");
+    }
+}
+
+/// A container may put into its /dev whatever stalls or misleads a program.
+#[test]
+fn devices_are_its_own() {
+    let world = World::debian();
+    let lay = "rm /dev/null /dev/full /dev/zero; mkfifo /dev/null; ln -s /written /dev/full; echo laid; exec sleep 1000";
+    let id = world.detached(["debian", "sh", "-c", lay]);
+    wait_until("it is laid", || {
+        world.soute(["logs", &id]).stdout == "laid\n"
+    });
+    let before = mounts(&world, &id);
+    let look = "set -e; cd /dev; echo * pts/* shm/*; stat -c '%n %t:%T %a' null zero full random urandom tty pts/ptmx; \
+                echo 1 > null; ! echo 2 2>/dev/null > full; cat /dev/null; stat -c '%a %U' /dev shm; echo 3 > shm/new; \
+                stat -c %t:%T /container/dev/urandom; ls -d /container/dev/null";
+    let expected = "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero pts/ptmx shm/*\n\
+                    null 1:3 666\nzero 1:5 666\nfull 1:7 666\nrandom 1:8 666\nurandom 1:9 666\ntty 5:0 666\npts/ptmx 5:2 666\n\
+                    755 root\n1777 root\n1:9\n/container/dev/null";
+    for tools in ["host", "debian"] {
+        let words = ["--tools", tools, &id, "sh", "-c", look];
+        debug(&world, &words).prints(expected);
+        assert_eq!(mounts(&world, &id), before);
+        // A terminal is no less its own.
+        let mut terminal = world.terminal(["debug", "--tools", tools, &id, "sh"]);
+        terminal.send("stat -c '%U %a' $(tty); ls /container/dev/pts; exit\r");
+        terminal.expect("root 620\r\nptmx\r\n");
+        assert_eq!(terminal.finish().0, 0);
+    }
+    // They are the machine's, and stay as they are, whoever is root of what.
+    let host = world.detached(["--userns", "host", "debian", "sleep", "1000"]);
+    let look = "echo 1 > /dev/null; head -c 3 /dev/zero | wc -c; exec chmod 666 /dev/null";
+    let seen = debug(&world, &[&host, "sh", "-c", look]);
+    seen.fails(1, &["Read-only file system"]).shows("3\n");
+    let root = format!("/proc/{}/root", world.pid(&id));
+    assert!(!std::path::Path::new(&root).join("written").exists());
+    let kept = ["shm/new", "zero"].map(|name| format!("{root}/dev/{name}"));
+    assert!(kept.iter().all(|path| !std::path::Path::new(path).exists()));
+}
+
+/// Whoever runs in there, as another user too, reads the names.
+#[test]
+fn the_callers_umask_changes_nothing() {
+    let world = World::debian();
+    let id = bare(&world);
+    for (tools, more) in [
+        ("host", " /etc/nsswitch.conf /etc/ssl /var/tmp"),
+        ("debian", ""),
+    ] {
+        let look = format!(
+            "set -e; stat -c '%a %n' /etc /etc/passwd /etc/group /etc/hosts /tmp /dev/null /dev/pts{more}; id -u"
+        );
+        let words = [
+            "debug", "--tools", tools, "--user", "65534", &id, "sh", "-c", &look,
+        ];
+        let plain = world.soute(words);
+        let soute = world.command(words);
+        let mut tight = Command::new("sh");
+        tight.args(["-c", "umask 077; exec \"$0\" \"$@\""]);
+        tight.arg(soute.get_program()).args(soute.get_args());
+        tight.envs(
+            soute
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        output(&mut tight).prints(plain.success().stdout.trim_end());
+        plain.shows("755 /etc\n644 /etc/passwd\n644 /etc/group\n644 /etc/hosts\n1777 /tmp\n");
+    }
+}
+
+/// Processes of the container's may read it.
+#[test]
+fn the_callers_environment_stays_outside() {
+    let world = World::debian();
+    let id = bare(&world);
+    let run = |words: &[&str]| {
+        let mut soute = world.command([&["debug"][..], words, &[&id, "env"]].concat());
+        let known = [("TERM", "dumb"), ("LANG", "C"), ("LC_TIME", "C.UTF-8")];
+        soute.envs(known).env("TOKEN", "secret").env("HOME", "/h");
+        soute.env("LD_LIBRARY_PATH", "/x").env("USER", "me");
+        soute.env_remove("LC_ALL").env_remove("LC_CTYPE");
+        let seen = output(&mut soute);
+        let mut lines: Vec<String> = seen.success().stdout.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let expected = ["HOME=/root", "LANG=C", "LC_TIME=C.UTF-8", path, "TERM=dumb"];
+    assert_eq!(run(&[]), expected);
+    let asked = run(&["--env", "TOKEN", "--env", "A=b"]);
+    assert!(asked.contains(&"TOKEN=secret".to_owned()) && asked.contains(&"A=b".to_owned()));
+    let of_the_image = run(&["--tools", "debian"]);
+    assert!(
+        of_the_image.contains(&"TERM=dumb".to_owned()),
+        "{of_the_image:?}"
+    );
+    assert!(
+        of_the_image
+            .iter()
+            .all(|entry| !entry.contains("secret") && entry != "HOME=/h")
+    );
+}
+
+/// What the machine's programs read of /etc.
+#[test]
+fn the_machines_settings_come_along() {
+    let world = World::new();
+    let id = bare(&world);
+    for path in [
+        "/etc/localtime",
+        "/etc/manpath.config",
+        "/etc/protocols",
+        "/etc/services",
+    ] {
+        let seen = debug(&world, &[&id, "cat", path]);
+        match fs::read(path) {
+            Ok(text) => assert_eq!(seen.success().stdout, String::from_utf8_lossy(&text)),
+            Err(_) => drop(seen.fails(1, &[path])),
+        }
+    }
 }
 
 #[test]

@@ -356,6 +356,8 @@ fn without_root_ones_own_is_entered() {
     // With all of its namespaces, its files among them: nothing of the machine's is needed there.
     let all = world.command(["enter", &child.to_string(), "hostname"]);
     with(&all).prints("mine");
+    let beside = world.command(["debug", &child.to_string(), "hostname"]);
+    with(&beside).fails(125, &["CAP_SYS_ADMIN", "soute enter"]);
     let others = world.command(["enter", &std::process::id().to_string(), "true"]);
     with(&others).fails(125, &["hidden from this user"]);
     own.signal(rustix::process::Signal::KILL);
@@ -369,7 +371,7 @@ fn links() -> Vec<String> {
         .collect()
 }
 
-fn wait_for_child(pid: u32) -> u32 {
+pub(super) fn wait_for_child(pid: u32) -> u32 {
     let mut child = None;
     wait_until("it has a child", || {
         let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();

@@ -43,7 +43,7 @@ pub enum CgroupError {
     },
 
     /// The cgroup that is there is frozen: nothing would start in it.
-    #[error("cgroup {dir} is frozen")]
+    #[error("cgroup {dir} is frozen: nothing would run there until it is thawed")]
     Frozen {
         /// The folder.
         dir: String,

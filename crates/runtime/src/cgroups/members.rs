@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use soute_sys::CallError;
@@ -94,6 +94,18 @@ impl Cgroup {
     /// Whether it was asked to freeze; a cgroup above it that is frozen, with this one in it, does not count.
     pub fn is_frozen(&self) -> Result<bool, CgroupError> {
         frozen(self.freezer()?)
+    }
+
+    /// Refuses ([`CgroupError::Frozen`]) a cgroup in which whoever joins it would stop: it is frozen, or one above it.
+    /// [`Cgroup::prepare_join`] must have been called.
+    pub fn refuse_frozen(&self) -> Result<(), CgroupError> {
+        for node in &self.nodes {
+            if stops(node)? {
+                let dir = node.dir.display().to_string();
+                return Err(CgroupError::Frozen { dir });
+            }
+        }
+        Ok(())
     }
 
     /// The folder by which all its processes are frozen.
@@ -242,6 +254,22 @@ pub(super) fn frozen(node: &Node) -> Result<bool, CgroupError> {
     Ok(files::read(&node.file("freezer.self_freezing"))?.trim() == "1")
 }
 
+/// Whether who joins is frozen there.
+fn stops(node: &Node) -> Result<bool, CgroupError> {
+    if !node.hierarchy.v2 {
+        let state = files::read_if_any(&node.file("freezer.state"))?;
+        return Ok(state.is_some_and(|state| state.trim() != "THAWED"));
+    }
+    let Some(folder) = &node.entry else {
+        return Ok(false);
+    };
+    let read = |name| files::read_at(folder.as_fd(), name, &node.dir);
+    // What it was asked, before the last of its processes has stopped; and what it is, by one above it.
+    let asked = read("cgroup.freeze")?.is_some_and(|asked| asked.trim() == "1");
+    let events = read("cgroup.events")?.unwrap_or_default();
+    Ok(asked || files::keyed(&events, "frozen") == Some(1))
+}
+
 /// Removes the folder `path` (a `--cgroup-parent` that is no longer needed) from every hierarchy
 /// where it holds neither processes nor cgroups.
 pub fn remove_if_empty(layout: &super::Layout, path: &str) -> Result<(), CgroupError> {
@@ -307,4 +335,54 @@ pub(super) fn collect(dir: &Path, pids: &mut BTreeSet<i32>) -> Result<(), Cgroup
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::layout::Hierarchy;
+    use super::*;
+
+    #[test]
+    fn who_joins_stops_where_it_is_frozen() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = |v2| Node {
+            hierarchy: Hierarchy {
+                v2,
+                controllers: vec!["freezer".to_owned()],
+                mount: folder.path().into(),
+                root: "/".to_owned(),
+                own: "/".to_owned(),
+            },
+            dir: "/elsewhere".into(),
+            entry: v2.then(|| fs::File::open(folder.path()).unwrap().into()),
+        };
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        // Version 2, as of the folder that is joined, which may be one below the cgroup.
+        assert!(!stops(&node(true)).unwrap());
+        for (asked, events, expected) in [
+            ("0\n", "populated 1\nfrozen 0\n", false),
+            ("1\n", "populated 1\nfrozen 0\n", true),
+            ("0\n", "populated 1\nfrozen 1\n", true),
+        ] {
+            write("cgroup.freeze", asked);
+            write("cgroup.events", events);
+            assert_eq!(stops(&node(true)).unwrap(), expected, "{asked}{events}");
+        }
+        // Version 1, itself or by one above it.
+        let v1 = || Node {
+            dir: folder.path().into(),
+            ..node(false)
+        };
+        assert!(!stops(&v1()).unwrap());
+        for (state, expected) in [
+            ("THAWED\n", false),
+            ("FREEZING\n", true),
+            ("FROZEN\n", true),
+        ] {
+            write("freezer.state", state);
+            assert_eq!(stops(&v1()).unwrap(), expected, "{state}");
+        }
+    }
 }

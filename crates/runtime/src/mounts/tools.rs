@@ -116,7 +116,7 @@ impl Tools {
         folders.chain(others.map(AsRawFd::as_raw_fd))
     }
 
-    /// Puts all of it into the working directory, an empty root folder.
+    /// Puts all of it into the working directory, an empty root folder. The caller's umask must be 0.
     pub(super) fn furnish(&self) -> Result<(), CallError> {
         for (name, entry) in &self.folders {
             match entry {
@@ -204,7 +204,7 @@ fn mount_points(mountinfo: &[u8]) -> Vec<PathBuf> {
 
 /// Gives this process a mount namespace of its own, a copy, and in it `tools`; with `processes` also a new /proc, of the
 /// PID namespace that it is in. `mountinfo` is open on what is mounted there; `owner`: user and group that the machine has for root
-/// in there, if they are others.
+/// in there, if they are others. The caller's umask must be 0.
 pub(crate) fn lay_over(
     tools: &Tools,
     etc: Etc,

@@ -175,28 +175,31 @@ pub fn enter(
     root: Option<(u32, u32)>,
 ) -> Result<Entered, Failure> {
     let made = stdio.map(|wanted| stdio::make(wanted, root)).transpose()?;
-    by_way_of_others(cgroup.v2_fd(), made, process, |channel, stdio| {
+    by_way_of_others(cgroup.v2_fd(), made, process, false, |channel, stdio| {
         in_between(target, own, process, cgroup, channel, stdio)
     })
 }
 
 /// Has one process wait, and another, `between`, enter and clone the one that becomes the program. `cgroup`: where these
-/// begin, on v2.
+/// begin, on v2. `tied`: as for [`by_way_of_one`].
 pub(super) fn by_way_of_others(
     cgroup: Option<BorrowedFd<'_>>,
     made: Option<stdio::Made>,
     process: &Process,
+    tied: bool,
     between: impl FnOnce(&Channel, Option<(Stdio, [bool; 3])>) -> Infallible,
 ) -> Result<Entered, Failure> {
-    by_way_of_one(made, process, |channel, stdio, told| {
+    by_way_of_one(made, process, tied, |channel, stdio, told| {
         wait_for_it(cgroup, || between(channel, stdio), channel, told)
     })
 }
 
-/// Has one process, `first`, see to it that another becomes the program, and tell its end ([`tell_the_end`]).
+/// Has one process, `first`, see to it that another becomes the program, and tell its end ([`tell_the_end`]). `tied`: that
+/// one is killed when the caller dies.
 pub(super) fn by_way_of_one(
     made: Option<stdio::Made>,
     process: &Process,
+    tied: bool,
     first: impl FnOnce(&Channel, Option<(Stdio, [bool; 3])>, &OwnedFd),
 ) -> Result<Entered, Failure> {
     let (ours, theirs) = Channel::pair().step("the setup channel")?;
@@ -207,6 +210,10 @@ pub(super) fn by_way_of_one(
     if let Cloned::Child = fork().step("making the process")? {
         // Our ends of pipes, above all: were one open in there, the program would not see that we have closed it.
         drop((ours, exit));
+        if tied && let Err(failure) = privileges::die_with_parent(theirs.as_fd()) {
+            let _ = theirs.send(&failure.encode(), &[]);
+            exit_now(1)
+        }
         let stdio = made.map(|made| (made.theirs, made.pipes));
         first(&theirs, stdio, &told);
         exit_now(0)
@@ -398,7 +405,7 @@ fn set_up(
     let root = mask::open_root().step("the container's root")?;
     let made = place_standard_files(&root, process, channel, stdio)?;
     let label = Label::of(&process.attributes)?;
-    let identity = user::resolve(&root, &process.user)?;
+    let identity = user::resolve(&root, &process.user, "the container's")?;
     let program = Program::new(&process.args, &process.env)?;
     directory::enter(&root, &process.working_directory, false)?;
     if identity.uid != 0 {

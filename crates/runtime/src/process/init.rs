@@ -235,7 +235,7 @@ fn set_up(
     mask::mask(&root, &plan.masked_paths).step("masked paths")?;
 
     // Names are looked up and the working directory is made before the root may become read-only.
-    let identity = user::resolve(&root, &plan.process.user)?;
+    let identity = user::resolve(&root, &plan.process.user, "the container's")?;
     let program = Program::new(&plan.process.args, &plan.process.env)?;
     // In "/" it is since the root has been entered.
     if plan.process.working_directory != "/" {

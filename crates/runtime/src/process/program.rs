@@ -22,6 +22,7 @@ pub(crate) fn path_in(env: &[String]) -> &str {
 #[derive(Debug)]
 pub(crate) struct Program {
     name: String,
+    whose: &'static str,
     candidates: Vec<CString>,
     magic: Vec<CString>,
     argv: Vec<CString>,
@@ -55,6 +56,7 @@ impl Program {
         };
         Ok(Self {
             name: name.clone(),
+            whose: "the container's",
             candidates,
             magic: Vec::new(),
             argv: args.iter().map(|a| text(a)).collect::<Result<_, _>>()?,
@@ -65,6 +67,11 @@ impl Program {
     /// It is this file, wherever one of its name is found.
     pub(crate) fn is_at(&mut self, path: &CStr) {
         self.candidates = vec![path.to_owned()];
+    }
+
+    /// It is looked for among files that are `whose` ("the machine's"), for messages.
+    pub(crate) fn is_of(&mut self, whose: &'static str) {
+        self.whose = whose;
     }
 
     /// Adds `NAME=VALUE` to the environment unless NAME is set.
@@ -131,14 +138,15 @@ impl Program {
                         self.name
                     )
                 } else {
-                    format!("{:?}: no such file in the container", self.name)
+                    format!("{:?}: no such file among {} files", self.name, self.whose)
                 },
             },
             None => Failure {
                 kind: FailureKind::NotFound,
                 message: format!(
-                    "{:?}: not found in the container's PATH ({})",
+                    "{:?}: not found in {} PATH ({})",
                     self.name,
+                    self.whose,
                     self.candidates
                         .iter()
                         .filter_map(|c| c.to_str().ok()?.rsplit_once('/'))

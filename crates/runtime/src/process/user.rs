@@ -36,8 +36,8 @@ impl Identity {
     }
 }
 
-/// Looks `user` up in the files of the container.
-pub(crate) fn resolve(root: &Root, user: &User) -> Result<Identity, Failure> {
+/// Looks `user` up in the files of `root`, which are `whose` ("the container's"), for messages.
+pub(crate) fn resolve(root: &Root, user: &User, whose: &str) -> Result<Identity, Failure> {
     match user {
         User::Named {
             spec,
@@ -47,6 +47,7 @@ pub(crate) fn resolve(root: &Root, user: &User) -> Result<Identity, Failure> {
             additional_groups,
             &read(root, "/etc/passwd")?,
             &read(root, "/etc/group")?,
+            whose,
         ),
         User::Ids { uid, gid, groups } => Ok(Identity {
             uid: *uid,
@@ -124,6 +125,7 @@ fn lookup(
     additional_groups: &[String],
     passwd: &str,
     group: &str,
+    whose: &str,
 ) -> Result<Identity, Failure> {
     let (name, group_name) = match spec.split_once(':') {
         Some((name, group)) => (name, Some(group).filter(|g| !g.is_empty())),
@@ -142,7 +144,7 @@ fn lookup(
             let (Some(uid), Some(gid)) = (uid, gid) else {
                 return Err(Failure::setup(
                     format!("user {name}"),
-                    "its line in the container's /etc/passwd has no numeric ids",
+                    format!("its line in {whose} /etc/passwd has no numeric ids"),
                 ));
             };
             Identity {
@@ -161,13 +163,13 @@ fn lookup(
         (None, None) => {
             return Err(Failure::setup(
                 format!("user {name}"),
-                "no such name in the container's /etc/passwd",
+                format!("no such name in {whose} /etc/passwd"),
             ));
         }
     };
     let mut identity = identity;
     match group_name {
-        Some(g) => identity.gid = find_group(g, group)?,
+        Some(g) => identity.gid = find_group(g, group, whose)?,
         // Only without an explicit group do the user's own memberships count.
         None => {
             if let Some(e) = &entry {
@@ -179,7 +181,7 @@ fn lookup(
         }
     }
     for g in additional_groups {
-        identity.groups.push(find_group(g, group)?);
+        identity.groups.push(find_group(g, group, whose)?);
     }
     identity.groups.sort_unstable();
     identity.groups.dedup();
@@ -189,7 +191,7 @@ fn lookup(
     Ok(identity)
 }
 
-fn find_group(name: &str, group: &str) -> Result<u32, Failure> {
+fn find_group(name: &str, group: &str, whose: &str) -> Result<u32, Failure> {
     if let Some(gid) = number(name, "group")? {
         return Ok(gid);
     }
@@ -199,7 +201,7 @@ fn find_group(name: &str, group: &str) -> Result<u32, Failure> {
         .ok_or_else(|| {
             Failure::setup(
                 format!("group {name}"),
-                "no such name in the container's /etc/group",
+                format!("no such name in {whose} /etc/group"),
             )
         })
 }
@@ -217,7 +219,7 @@ mod tests {
 
     fn look(spec: &str, more: &[&str]) -> Result<Identity, Failure> {
         let more: Vec<String> = more.iter().map(|s| (*s).to_owned()).collect();
-        lookup(spec, &more, PASSWD, GROUP)
+        lookup(spec, &more, PASSWD, GROUP, "its")
     }
 
     fn ids(spec: &str) -> (u32, u32, Vec<u32>, String) {

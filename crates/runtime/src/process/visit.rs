@@ -23,8 +23,9 @@ use super::stdio::{self, Standard};
 use super::{directory, privileges, user};
 use crate::capabilities::{Cap, CapSet};
 use crate::cgroups::Cgroup;
+use crate::mounts::toolbox::{self, Kit};
 use crate::mounts::tools::{self, Etc, Tools};
-use crate::mounts::{mask, place, toolbox};
+use crate::mounts::{mask, place};
 use crate::plan::Process;
 
 /// Where a program goes.
@@ -86,6 +87,35 @@ impl Visit {
     fn may_need_tools(&self) -> bool {
         self.enters(flags::NEWNS) && !matches!(self.files, Files::Own | Files::Apart(_))
     }
+
+    fn program(&self, process: &Process) -> Result<Program, Failure> {
+        let mut program = Program::new(&process.args, &process.env)?;
+        match self.files {
+            Files::Apart(_) => program.is_of("the image's"),
+            Files::MachineApart => program.is_of("the machine's"),
+            _ if !self.enters(flags::NEWNS) => program.is_of("the machine's"),
+            _ => {}
+        }
+        Ok(program)
+    }
+
+    /// Whose names of users hold there.
+    fn whose_names(&self) -> &'static str {
+        match self.files {
+            Files::Apart(_) => "the image's",
+            _ if !self.enters(flags::NEWNS) => "the machine's",
+            _ => "the container's",
+        }
+    }
+
+    /// What a root folder of tools is to have of the machine's, if there is to be one.
+    fn take_kit(&self) -> Result<Option<Kit>, CallError> {
+        let settings = matches!(self.files, Files::MachineApart);
+        let apart = settings || matches!(self.files, Files::Apart(_));
+        (apart && self.enters(flags::NEWNS))
+            .then(|| Kit::take(settings))
+            .transpose()
+    }
 }
 
 /// Runs `process` where `visit` says; of `process`, the working directory is not asked for.
@@ -102,14 +132,19 @@ pub fn visit(
     // In a PID namespace nothing sees who has entered all but that: it may wait for the program as well. Where it is not
     // entered, and in a cgroup, none but the program is to stay.
     if visit.enters(flags::NEWPID) && visit.cgroup.is_none() {
-        return by_way_of_one(made, process, |channel, stdio, told| {
+        return by_way_of_one(made, process, is_tied(process), |channel, stdio, told| {
             in_between(&visit, process, channel, stdio, Some(told))
         });
     }
     let cgroup = visit.cgroup.as_ref().and_then(Cgroup::v2_fd);
-    by_way_of_others(cgroup, made, process, |channel, stdio| {
+    by_way_of_others(cgroup, made, process, is_tied(process), |channel, stdio| {
         in_between(&visit, process, channel, stdio, None)
     })
+}
+
+/// Whether the program is killed when the caller dies. With a terminal it is told so (SIGHUP), as of one that is closed.
+fn is_tied(process: &Process) -> bool {
+    process.terminal.is_none()
 }
 
 /// Becomes `process` where `visit` says, with the caller's standard files and in its session: there is no process beside it that
@@ -122,9 +157,9 @@ pub fn go(visit: &Visit, process: &Process) -> Result<Infallible, Failure> {
     soute_sys::signals::note_ignored();
     privileges::leave_caller(false)?;
     enter_all(visit)?;
-    let mut program = Program::new(&process.args, &process.env)?;
+    let mut program = visit.program(process)?;
     let root = mask::open_root().step("the root folder")?;
-    let identity = user::resolve(&root, &process.user)?;
+    let identity = user::resolve(&root, &process.user, visit.whose_names())?;
     if let Some(path) = &visit.working_directory {
         directory::enter(&root, path, false)?;
     }
@@ -154,8 +189,13 @@ fn in_between(
     told: Option<&OwnedFd>,
 ) -> ! {
     let mut tools = None;
+    let mut kit = None;
     let mut mountinfo = None;
+    let tied = is_tied(process);
     let entered = (|| {
+        if tied {
+            privileges::die_with_parent(channel.as_fd())?;
+        }
         let null = match told {
             Some(_) => {
                 // Out of the caller's terminal, by which that may be stopped.
@@ -181,6 +221,7 @@ fn in_between(
         if mounts && home.is_none() {
             tools = Some(take_tools(process));
         }
+        kit = visit.take_kit().step("taking devices along")?;
         let proc = mounts.then(machines_proc).transpose()?;
         let user_is_left = enter_all(visit)?;
         if let Some(home) = home
@@ -198,6 +239,7 @@ fn in_between(
         kept.extend(files.map(AsRawFd::as_raw_fd));
         let taken = tools.iter().filter_map(|taken| taken.as_ref().ok());
         kept.extend(taken.flat_map(Tools::descriptors));
+        kept.extend(kit.iter().flat_map(Kit::descriptors));
         kept.extend(mountinfo.iter().chain(&visit.root).map(AsRawFd::as_raw_fd));
         if let Files::Apart(root) = &visit.files {
             kept.push(root.as_raw_fd());
@@ -218,10 +260,14 @@ fn in_between(
     })();
     match entered {
         Ok((Cloned::Child, user, _)) => {
-            match set_up(visit, process, channel, stdio, tools.zip(mountinfo), user) {
+            let brought = Brought {
+                tools: tools.zip(mountinfo),
+                kit,
+            };
+            match set_up(visit, process, channel, stdio, brought, user) {
                 Ok((identity, program)) => Door {
                     channel,
-                    tied: false,
+                    tied,
                     gate: None,
                     is_root: visit.enters(flags::NEWUSER),
                     hooks: None,
@@ -239,6 +285,10 @@ fn in_between(
                 exit_now(0)
             };
             let _ = soute_sys::process::detach_with(&null);
+            // To enter a user namespace may have cleared it (prctl(2), PR_SET_PDEATHSIG).
+            if tied && privileges::die_with_parent(channel.as_fd()).is_err() {
+                exit_now(1)
+            }
             // Above all our end of the channel, whose last one the program is to close.
             let _ = soute_sys::process::close_all_but(&mut [told.as_raw_fd()]);
             tell_the_end(None, told)
@@ -254,6 +304,13 @@ fn in_between(
 fn take_tools(process: &Process) -> Result<Tools, CallError> {
     let program = process.args.first().map_or("", String::as_str);
     Tools::take(program, path_in(&process.env))
+}
+
+/// What was taken along from where the machine's files are in sight.
+struct Brought {
+    /// With what shows the mounts of where it comes.
+    tools: Option<(Result<Tools, CallError>, OwnedFd)>,
+    kit: Option<Kit>,
 }
 
 /// Where a process comes from that enters a mount namespace.
@@ -350,30 +407,33 @@ fn set_up(
     process: &Process,
     channel: &Channel,
     stdio: Option<(Stdio, [bool; 3])>,
-    tools: Option<(Result<Tools, CallError>, OwnedFd)>,
+    brought: Brought,
     user: Option<&OwnedFd>,
 ) -> Result<(user::Identity, Program), Failure> {
     rustix::process::setsid()
         .called(|| "setsid()".to_owned())
         .step("a new session")?;
     let mounts = visit.enters(flags::NEWNS);
-    let mut program = Program::new(&process.args, &process.env)?;
+    let mut program = visit.program(process)?;
     // In the user namespace already, its root is this process.
     let owner = visit.root_ids.filter(|_| user.is_some());
     let processes = visit.enters(flags::NEWPID);
-    match (&visit.files, tools) {
-        (Files::Apart(root), _) if mounts => {
+    // The modes of what is made there are those that are written where it is made.
+    rustix::process::umask(Mode::empty());
+    match (&visit.files, brought.tools, brought.kit) {
+        (Files::Apart(root), _, Some(kit)) => {
             let owner = visit.root_ids.unwrap_or((0, 0));
-            toolbox::stand_beside(root, None, processes, owner)
+            toolbox::stand_beside(root, &kit, None, processes, owner)
                 .step("a root folder with the image's programs")?;
         }
-        (Files::MachineApart, Some((tools, _))) => {
+        (Files::MachineApart, Some((tools, _)), Some(kit)) => {
             let step = "a root folder with the machine's programs";
             let owner = owner.unwrap_or((0, 0));
             let root = toolbox::empty(owner).step(step)?;
-            toolbox::stand_beside(&root, Some(&tools.step(step)?), processes, owner).step(step)?;
+            let tools = tools.step(step)?;
+            toolbox::stand_beside(&root, &kit, Some(&tools), processes, owner).step(step)?;
         }
-        (Files::Machine | Files::OwnOrMachine, Some((tools, mountinfo)))
+        (Files::Machine | Files::OwnOrMachine, Some((tools, mountinfo)), _)
             if matches!(visit.files, Files::Machine) || is_missing(&program) =>
         {
             let step = "laying the machine's programs over the files";
@@ -401,7 +461,7 @@ fn set_up(
     }
     let root = mask::open_root().step("the root folder")?;
     let made = place_standard_files(&root, process, channel, stdio)?;
-    let identity = user::resolve(&root, &process.user)?;
+    let identity = user::resolve(&root, &process.user, visit.whose_names())?;
     match &visit.working_directory {
         Some(path) => directory::enter(&root, path, false)?,
         // A mount namespace has taken the process to its root.

@@ -7,10 +7,11 @@ use clap::Args;
 use soute_engine::Places;
 use soute_engine::request::{Request, Source};
 use soute_lens::Kind;
+use soute_runtime::capabilities::{Cap, CapSet};
 use soute_runtime::mounts::toolbox::CONTAINER;
 use soute_runtime::process::Files;
 
-use super::enter::without_dashes;
+use super::enter::command_of;
 use super::session::{Entered, Program, SessionArgs, own_environment};
 use crate::args::Pull;
 use crate::cli::CommandLine;
@@ -27,11 +28,22 @@ const SHELL: &str = "command -v bash >/dev/null && exec bash; exec sh";
 /// folder is that of the tools, in memory and seen by this session alone: what is changed there is gone with it, and
 /// nothing of it is seen in the container.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The program begins in /, and has the container's files below /container. What it writes elsewhere is in memory, and \
+                  gone with it. /dev is its own; the container's is /container/dev.\n\n\
+                  Of our environment it has TERM, LANG and LC_*, with an image's tools TERM and what the image sets: the container's \
+                  processes may read it. --env NAME passes more on.\n\n\
+                  Nothing can be mounted by it if the container has a user namespace of its own."
+)]
 pub struct Debug {
-    /// Whose tools: the machine's programs (host), or those of an image, which is pulled if it is not here. Removing the
+    /// Whose tools: the machine's programs (host, or machine), or those of an image, which is pulled if it is not here. Removing the
     /// image meanwhile takes them away
     #[arg(long, value_name = "host|IMAGE", default_value = MACHINE[0])]
     tools: String,
+
+    /// Standard input is passed on, with this option (docker exec has it) or without
+    #[arg(short = 'i', long = "interactive")]
+    _interactive: bool,
 
     #[command(flatten)]
     session: SessionArgs,
@@ -63,9 +75,14 @@ impl CommandLine for Debug {
             entered.namespace(Kind::Mnt).is_some(),
             "{word} has the files that we have, and no mount namespace of its own: the tools are all there"
         );
-        let command = without_dashes(command);
+        ensure!(
+            CapSet::own_effective().contains(Cap::SYS_ADMIN),
+            "soute debug takes the machine's programs and devices along, as mounts, which only root may (CAP_SYS_ADMIN); \
+             soute enter enters namespaces of one's own, with the programs that are there"
+        );
+        let command = command_of(command)?;
         let (files, env) = match MACHINE.contains(&&*self.tools) {
-            true => (Files::MachineApart, own_environment()),
+            true => (Files::MachineApart, passed_on(is_of_the_terminal)),
             false => self.of_an_image(&entered, places)?,
         };
         if command.is_empty() && self.session.has_terminal() {
@@ -75,22 +92,15 @@ impl CommandLine for Debug {
                 visible(&self.tools)
             ));
         }
-        // With the machine's programs, names of users are the container's, and a home among its files would have a shell run
-        // what lies there (~/.bashrc). With an image's they are the image's.
-        let home = matches!(files, Files::MachineApart).then_some("HOME=/root");
         let program = Program {
             args: match command {
                 [] => ["sh", "-c", SHELL].map(str::to_owned).to_vec(),
                 command => command.to_vec(),
             },
-            env: env
-                .into_iter()
-                .filter(|entry| !entry.starts_with("HOME="))
-                .chain(home.map(str::to_owned))
-                .collect(),
+            env,
             files,
             root: None,
-            working_directory: Some(CONTAINER.to_owned()),
+            working_directory: None,
         };
         self.session.run(word, entered, program, places)
     }
@@ -110,8 +120,22 @@ impl Debug {
         let userns = userns.map(std::os::fd::AsFd::as_fd);
         let toolbox = engine.toolbox(&self.tools, userns, root.unwrap_or((0, 0)))?;
         let mut env = toolbox.env;
-        // How the terminal is to be written to.
-        env.extend(std::env::var("TERM").map(|term| format!("TERM={term}")));
+        // A home is the user's, as the image's files have it, and the terminal is ours.
+        env.retain(|entry| !entry.starts_with("HOME=") && !entry.starts_with("TERM="));
+        env.extend(passed_on(|name| name == "TERM"));
         Ok((Files::Apart(toolbox.root), env))
     }
+}
+
+/// Of our environment, what is to be passed on.
+fn passed_on(is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut env = own_environment();
+    env.retain(|entry| is_wanted(entry.split('=').next().unwrap_or_default()));
+    env
+}
+
+/// How the terminal is to be written to, and in which language. Whatever else is passed on, processes of the container may
+/// read where they are of the same user (`/proc/PID/environ`).
+fn is_of_the_terminal(name: &str) -> bool {
+    ["TERM", "LANG"].contains(&name) || name.starts_with("LC_")
 }

@@ -14,6 +14,9 @@ use crate::cli::CommandLine;
 /// A program in the namespaces of a container, of a process, or in a namespace by itself: as nsenter has it, and with the
 /// machine's own programs where there are none. It has all rights that its user can have there, and no system call filter.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The program has our environment, as nsenter's has: what is entered may read it. soute debug passes less on."
+)]
 pub struct Enter {
     /// Which namespaces, of TYPES such as pid,net,mnt; without, all in which the target is not with us
     #[arg(short, long, value_name = "TYPE[,TYPE]...", value_delimiter = ',')]
@@ -21,7 +24,7 @@ pub struct Enter {
 
     /// Whose programs are run in a mount namespace: those that are there (own), the machine's where there is none of that
     /// name (auto), or the machine's alone where it has one (machine), with an /etc that cannot be written to. The machine's are
-    /// seen by this program alone, which cannot write to /usr and the like then
+    /// seen by this program alone, which cannot write to /usr and the like then, nor mount anything if a user namespace is entered
     #[arg(long, value_name = "WHOSE", value_enum, default_value = "auto")]
     tools: Tools,
 
@@ -63,7 +66,7 @@ impl CommandLine for Enter {
             "--chroot goes to the target's files, --tools machine lays the machine's over them: one of them"
         );
         let program = Program {
-            args: match without_dashes(command) {
+            args: match command_of(command)? {
                 [] => vec![std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned())],
                 command => command.to_vec(),
             },
@@ -85,10 +88,13 @@ impl CommandLine for Enter {
     }
 }
 
-/// As nsenter's command begins.
-pub(super) fn without_dashes(command: &[String]) -> &[String] {
-    match command {
-        [dashes, command @ ..] if dashes == "--" => command,
-        command => command,
+/// The command, without the dashes that nsenter's may begin with. An option of ours that comes late is none of it.
+pub(super) fn command_of(words: &[String]) -> Result<&[String]> {
+    match words {
+        [dashes, command @ ..] if dashes == "--" => Ok(command),
+        [first, ..] if first.starts_with('-') => bail!(
+            "{first}: options come before the container, and a command of such a name after --"
+        ),
+        command => Ok(command),
     }
 }

@@ -1,6 +1,7 @@
 //! What `soute enter` and `soute debug` have in common: a program of the machine's administrator's where a target is.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
 
@@ -39,15 +40,15 @@ pub struct SessionArgs {
     #[arg(long)]
     join_cgroup: bool,
 
-    /// Set a variable
+    /// Set a variable; a bare NAME is passed on from the caller
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
 
-    /// The target's environment in place of ours
+    /// The target's environment, and what that has a program load (LD_PRELOAD), in place of ours
     #[arg(long)]
     target_env: bool,
 
-    /// Give the program a terminal: without, if we have one
+    /// Give the program a terminal: without, if we have one. A program without one is killed if soute is
     #[arg(short, long, conflicts_with = "no_tty")]
     tty: bool,
 
@@ -246,13 +247,19 @@ impl SessionArgs {
             keys: None,
             forward_signals: !tty,
         };
-        attachment.check_terminal()?;
+        ensure!(
+            !tty || std::io::stdin().is_terminal(),
+            "-t: standard input is no terminal"
+        );
         let stdio = match tty {
             true => None,
             false => Some(standard_files(true, true)?),
         };
         let cgroup = match (&entered.container, self.join_cgroup) {
-            (Some(id), true) => Some(Engine::open(places.clone())?.cgroup_to_join(id)?),
+            (Some(id), true) => {
+                let cgroup = Engine::open(places.clone())?.cgroup_to_join(id);
+                Some(cgroup.context("--join-cgroup")?)
+            }
             (None, true) => bail!("--join-cgroup: {word} is no container of soute's"),
             (_, false) => None,
         };
@@ -273,8 +280,9 @@ impl SessionArgs {
         if self.user.is_none() && keeps_files && to.is_no_more_than_a_step() {
             match go(&to, &process).map_err(Error::from)? {}
         }
-        let signals = Signals::take()?;
+        // Until the program runs a signal ends us, and with us whoever was to become it.
         let mut started = visit(to, &process, stdio).map_err(Error::from)?;
+        let signals = Signals::take()?;
         Ok(match relay::relay(&mut started, &attachment, &signals)? {
             Ending::Unread => ExitCode::from(128 + 13),
             ending => ending.conclude(word),

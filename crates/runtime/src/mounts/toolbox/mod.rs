@@ -4,6 +4,9 @@
 //! The process gets a copy of the mount namespace with that root. What it writes there is in memory, and gone with it. Below
 //! [`CONTAINER`] are the files themselves, with all that is mounted on them.
 
+mod kit;
+mod names;
+
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -14,6 +17,7 @@ use rustix::path::Arg;
 use soute_sys::mount::{NODEV, NOSUID};
 use soute_sys::{CallError, Called};
 
+pub(crate) use self::kit::Kit;
 use super::root::{Links, Missing, Root};
 use super::tools::{Tools, clone_of, make_folder, processes_here, unless_another};
 use super::{mask, new_filesystem, place};
@@ -21,17 +25,8 @@ use super::{mask, new_filesystem, place};
 /// Where the files of the mount namespace are.
 pub const CONTAINER: &str = "/container";
 
-/// Folders with what the kernel shows, which is the container's.
-const KERNELS: [&str; 2] = ["/dev", "/sys"];
-
 /// What the container calls hosts: copied, so that nothing that is written to them reaches the container.
 const HOSTS: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
-
-/// Whom it calls what, where the tools bring no names; and what is there if it has none either.
-const USERS: [(&str, &str); 2] = [
-    ("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
-    ("/etc/group", "root:x:0:\n"),
-];
 
 /// No file with names is that long: what is, is cut.
 const LONGEST: u64 = 1 << 20;
@@ -56,9 +51,11 @@ pub(crate) fn empty((uid, gid): Owner) -> Result<OwnedFd, CallError> {
 }
 
 /// Gives this process a mount namespace of its own, a copy, with the root folder `root` (detached, and this process's
-/// alone), and puts `tools` into it, if any. With `processes` it gets a new /proc, of the PID namespace that it is in.
+/// alone), and puts `kit` into it, and `tools`, if any. With `processes` it gets a new /proc, of the PID namespace that it
+/// is in. The caller's umask must be 0.
 pub(crate) fn stand_beside(
     root: &OwnedFd,
+    kit: &Kit,
     tools: Option<&Tools>,
     processes: bool,
     owner: Owner,
@@ -78,19 +75,16 @@ pub(crate) fn stand_beside(
         tools.furnish()?;
         give("etc", owner)?;
         for (name, mode) in FOLDERS {
-            make_folder(name)?;
-            rustix::fs::chmod(name, Mode::from_raw_mode(mode))
-                .called(|| format!("chmod({name:?}, {mode:#o})"))?;
-            give(name, owner)?;
+            make_own_folder(name, mode, owner)?;
         }
-        for (path, otherwise) in USERS {
-            let text = text_of(&theirs, path);
-            put(
-                &own,
-                path,
-                text.as_deref().unwrap_or(otherwise.as_bytes()),
-                owner,
-            )?;
+        let lists = [
+            ("/etc/passwd", names::passwd as fn(&str) -> String),
+            ("/etc/group", names::group),
+        ];
+        for (path, names_of) in lists {
+            let text = text_of(&theirs, path).unwrap_or_default();
+            let names = names_of(&String::from_utf8_lossy(&text));
+            put(&own, path, names.as_bytes(), owner)?;
         }
     }
     for path in HOSTS {
@@ -98,10 +92,10 @@ pub(crate) fn stand_beside(
             put(&own, path, &text, owner)?;
         }
     }
-    for path in KERNELS {
-        if let Some(tree) = tree_of(&theirs, path)? {
-            attach(&own, &tree, path)?;
-        }
+    kit.lay_settings(&own, owner)?;
+    kit.lay_devices(&own, owner)?;
+    if let Some(tree) = tree_of(&theirs, "/sys")? {
+        attach(&own, &tree, "/sys")?;
     }
     let proc = match processes {
         true => Some(processes_here()?),
@@ -125,25 +119,42 @@ fn tree_of(root: &Root, path: &str) -> Result<Option<OwnedFd>, CallError> {
 }
 
 fn attach(root: &Root, tree: &OwnedFd, path: &str) -> Result<(), CallError> {
-    let place = root.open_or_make(path, Missing::Folder, Links::Refuse)?;
+    let place = folder_of(root, path)?;
     unless_another(mask::attach(tree, &place, path))
+}
+
+/// A folder of the tools' own, made if it is missing: an image does not choose by links where things are put.
+fn folder_of(root: &Root, path: &str) -> Result<OwnedFd, CallError> {
+    let folder = root.open_or_make(path, Missing::Folder, Links::Refuse);
+    folder.map_err(|e| match e.errno() {
+        Errno::LOOP => CallError::new(
+            format!("there is a link in place of {path}, which is not followed"),
+            Errno::LOOP,
+        ),
+        _ => e,
+    })
 }
 
 /// What stands in a file of the container's; `None`: there is none that can be read.
 fn text_of(root: &Root, path: &str) -> Option<Vec<u8>> {
     // It may be anything by now: a FIFO is not waited for.
     let file = root.open_with(path, OFlags::RDONLY | OFlags::NONBLOCK, Links::Follow);
-    let file = File::from(file.ok()?);
+    read(file.ok()?)
+}
+
+/// The text of a regular file, unless it cannot be read.
+fn read(file: OwnedFd) -> Option<Vec<u8>> {
+    let file = File::from(file);
     let mut text = Vec::new();
     file.metadata().ok()?.is_file().then_some(())?;
     file.take(LONGEST).read_to_end(&mut text).ok()?;
     Some(text)
 }
 
-/// Writes a file in place of the one that is there; a folder of that name stays.
+/// Writes a file in place of the one that is there; a folder of that name stays, a link in place of its folder is refused.
 fn put(root: &Root, path: &str, text: &[u8], owner: Owner) -> Result<(), CallError> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let folder = root.open_or_make(folder, Missing::Folder, Links::Follow)?;
+    let folder = folder_of(root, folder)?;
     match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(Errno::ISDIR) => return Ok(()),
@@ -158,6 +169,15 @@ fn put(root: &Root, path: &str, text: &[u8], owner: Owner) -> Result<(), CallErr
     File::from(file)
         .write_all(text)
         .called(|| format!("write({path:?})"))
+}
+
+/// A folder in the working directory.
+fn make_own_folder(name: &str, mode: u32, owner: Owner) -> Result<(), CallError> {
+    make_folder(name)?;
+    // The sticky bit, too, which mkdir(2) does not promise.
+    rustix::fs::chmod(name, Mode::from_raw_mode(mode))
+        .called(|| format!("chmod({name:?}, {mode:#o})"))?;
+    give(name, owner)
 }
 
 fn give(name: impl Arg + Copy, (uid, gid): Owner) -> Result<(), CallError> {
