@@ -243,6 +243,7 @@ fn augment<C: CommandLine>(command: Command) -> Command {
         .about(about)
         .long_about(Resettable::Reset);
     let usage = format!("soute {}{} {}", C::GROUP, command.get_name(), C::USAGE);
+    let usage = usage.trim_end().to_owned();
     with_help(command.override_usage(usage))
 }
 

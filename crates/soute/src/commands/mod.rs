@@ -84,9 +84,10 @@ pub const TABLE: &[Entry] = &[
     Entry::new::<load::Load>("load", "Load images from an archive"),
     Entry::new::<tag::Tag>("tag", "Give an image another name"),
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),
-    Entry::new::<network::NetworkArgs>(
+    Entry::group(
         "network",
         "Make, list and remove networks, and show the wires",
+        network::TABLE,
     ),
     Entry::new::<capture::Capture>(
         "capture",

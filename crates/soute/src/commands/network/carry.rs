@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Side};
+use soute_engine::{Places, Side};
 
+use crate::cli::CommandLine;
 use crate::commands::ns::exists;
+use crate::commands::open;
 
 /// An interface changes its network.
 #[derive(Debug, Args)]
@@ -24,8 +26,12 @@ pub struct Move {
     to: String,
 }
 
-impl Move {
-    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+impl CommandLine for Move {
+    const USAGE: &'static str = "INTERFACE FROM TO";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = open(places)?;
         // As in `soute ns`: a number is a process's, unless only a container has it (by its name, or as its id begins).
         let side = |word: &str| match (word, word.parse::<i32>(), word.strip_prefix("ctr:")) {
             ("host", ..) => Side::Machine,

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, Error};
+use soute_engine::{Engine, Error, Places};
 use soute_network::check::{self, Checked, Named, Tried, Way};
 
 use super::target::{Host, Target, target, timeout};
+use crate::cli::CommandLine;
+use crate::commands::open;
 use crate::output::{json, print, visible};
 
 /// Whether a container reaches something, from within its network, with no program of its image.
@@ -33,13 +35,17 @@ pub struct Check {
     to: Target,
 }
 
-impl Check {
-    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+impl CommandLine for Check {
+    const USAGE: &'static str = "[OPTIONS] CONTAINER CONTAINER|NAME|ADDRESS[:PORT[/udp]]";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = open(places)?;
         let inside = engine.inside(&self.from, "network check")?;
         let (to, known) = match self.to.host {
             Host::Address(address) => (check::Target::Address(address), Vec::new()),
             Host::Name(name) => {
-                let known = addresses(engine, &name)?;
+                let known = addresses(&engine, &name)?;
                 (check::Target::Name(name), known)
             }
         };

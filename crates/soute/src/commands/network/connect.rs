@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use soute_engine::request::Endpoint;
-use soute_engine::{Engine, Error};
+use soute_engine::{Error, Places};
 use soute_network::Mac;
 
+use crate::cli::CommandLine;
+use crate::commands::open;
 use crate::error;
 
 /// A container joins a further network.
@@ -39,8 +41,12 @@ pub struct Connect {
     container: String,
 }
 
-impl Connect {
-    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+impl CommandLine for Connect {
+    const USAGE: &'static str = "[OPTIONS] NETWORK CONTAINER";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = open(places)?;
         let endpoint = Endpoint {
             network: self.network,
             address: self.ip,
@@ -70,8 +76,12 @@ pub struct Disconnect {
     container: String,
 }
 
-impl Disconnect {
-    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+impl CommandLine for Disconnect {
+    const USAGE: &'static str = "[OPTIONS] NETWORK CONTAINER";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = open(places)?;
         match engine.disconnect_network(&self.network, &self.container) {
             Ok(notices) => error::warn_all(&notices),
             Err(Error::NoSuchContainer(_) | Error::NotConnected { .. }) if self.force => {}

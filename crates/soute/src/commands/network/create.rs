@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use soute_engine::{Driver, Engine, NewNetwork, NewRange};
+use soute_engine::{Driver, NewNetwork, NewRange, Places};
 use soute_network::Subnet;
 use soute_network::route::{IpvlanFlag, IpvlanMode, MacvlanMode};
 
+use crate::cli::CommandLine;
+use crate::commands::open;
 use crate::output::print;
 
 /// A bridge of its own, or an interface of the machine's that containers share.
@@ -61,8 +63,12 @@ pub struct Create {
     name: String,
 }
 
-impl Create {
-    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+impl CommandLine for Create {
+    const USAGE: &'static str = "[OPTIONS] NETWORK";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = open(places)?;
         if let Some(address) = self.aux_address.first() {
             bail!(
                 "--aux-address {address}: not there yet; --ip-range keeps containers to a part of the subnet that has none of \

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Map, Value, json};
-use soute_engine::{Driver, Engine, Member, NetworkRecord};
+use soute_engine::{Driver, Engine, Member, NetworkRecord, Places};
 
+use crate::cli::CommandLine;
+use crate::commands::open;
 use crate::error;
 use crate::output::{json, print};
 
@@ -18,13 +20,17 @@ pub struct Inspect {
     networks: Vec<String>,
 }
 
-impl Inspect {
-    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+impl CommandLine for Inspect {
+    const USAGE: &'static str = "NETWORK...";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = open(places)?;
         let mut code = ExitCode::SUCCESS;
         let mut found = Vec::new();
         for name in &self.networks {
             match engine.network(name).map_err(anyhow::Error::from) {
-                Ok(network) => found.push(describe(engine, &network)?),
+                Ok(network) => found.push(describe(&engine, &network)?),
                 Err(failure) => code = error::report(&failure, 1),
             }
         }

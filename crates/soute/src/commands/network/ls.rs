@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{Engine, NetworkRecord, short};
+use soute_engine::{NetworkRecord, Places, short};
 
+use crate::cli::CommandLine;
+use crate::commands::open;
 use crate::output::{Format, Rows, print, print_foreign};
 
 /// The networks, a line each.
@@ -40,8 +42,12 @@ const FIELDS: &[(&str, &str)] = &[
 
 const COLUMNS: &[&str] = &["ID", "Name", "Driver", "Bridge", "Subnets", "Containers"];
 
-impl Ls {
-    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+impl CommandLine for Ls {
+    const USAGE: &'static str = "[OPTIONS]";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = open(places)?;
         let networks = engine.networks()?;
         let id = |network: &NetworkRecord| match self.no_trunc {
             true => network.id.clone(),

@@ -16,73 +16,60 @@ mod why;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::Args;
 use soute_engine::Places;
 
-use crate::cli::CommandLine;
+use crate::cli::{CommandLine, Entry};
 
-/// `soute network …`
+/// The commands of `soute network`.
+pub const TABLE: &[Entry] = &[
+    Entry::new::<create::Create>("create", "Make a network"),
+    Entry::new::<ls::Ls>("ls", "List networks"),
+    Entry::new::<inspect::Inspect>("inspect", "Print all that is known of networks"),
+    Entry::new::<rm::Rm>("rm", "Remove networks that no container runs in"),
+    Entry::new::<rm::Prune>("prune", "Remove all networks that no container runs in"),
+    Entry::new::<connect::Connect>("connect", "Join a container to a network"),
+    Entry::new::<connect::Disconnect>("disconnect", "Take a container out of a network"),
+    Entry::new::<carry::Move>(
+        "move",
+        "Carry an interface, with its addresses and routes, into a container, and back when that ends",
+    ),
+    Entry::new::<map::MapArgs>(
+        "map",
+        "Show what is wired to what, over all network namespaces of the machine",
+    ),
+    Entry::new::<ports::PortsArgs>(
+        "ports",
+        "Show each open and each published port, and whose it is",
+    ),
+    Entry::new::<check::Check>(
+        "check",
+        "Tell step by step whether a container reaches another end",
+    ),
+    Entry::new::<why::Why>(
+        "why",
+        "Tell what becomes of a packet, rule by rule, and what stops it",
+    ),
+    Entry::new::<Reconcile>(
+        "reconcile",
+        "Put back what a reload of the machine's firewall has wiped",
+    ),
+];
+
+/// The word before their names.
+const GROUP: &str = "network ";
+
 #[derive(Debug, Args)]
-pub struct NetworkArgs {
-    #[command(subcommand)]
-    command: Command,
-}
+struct Reconcile;
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Make a network
-    Create(create::Create),
-    /// List networks
-    Ls(ls::Ls),
-    /// Print all that is known of networks
-    Inspect(inspect::Inspect),
-    /// Remove networks that no container runs in
-    Rm(rm::Rm),
-    /// Remove all networks that no container runs in
-    Prune(rm::Prune),
-    /// Join a container to a network
-    Connect(connect::Connect),
-    /// Take a container out of a network
-    Disconnect(connect::Disconnect),
-    /// Carry an interface, with its addresses and routes, into a container, and back when that ends
-    Move(carry::Move),
-    /// Show what is wired to what, over all network namespaces of the machine
-    Map(map::MapArgs),
-    /// Show each open and each published port, and whose it is
-    Ports(ports::PortsArgs),
-    /// Tell step by step whether a container reaches another end
-    Check(check::Check),
-    /// Tell what becomes of a packet, rule by rule, and what stops it
-    Why(why::Why),
-    /// Put back what a reload of the machine's firewall has wiped
-    Reconcile,
-}
-
-impl CommandLine for NetworkArgs {
-    const USAGE: &'static str = "COMMAND";
+impl CommandLine for Reconcile {
+    const USAGE: &'static str = "";
+    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
-        let engine = || super::open(places);
-        match self.command {
-            Command::Create(create) => create.run(&engine()?),
-            Command::Ls(ls) => ls.run(&engine()?),
-            Command::Inspect(inspect) => inspect.run(&engine()?),
-            Command::Rm(rm) => rm.run(&engine()?),
-            Command::Prune(prune) => prune.run(&engine()?),
-            // Whoever may not open the engine sees what is not hidden.
-            Command::Map(map) => map.run(places),
-            Command::Ports(ports) => ports.run(places),
-            Command::Connect(connect) => connect.run(&engine()?),
-            Command::Disconnect(disconnect) => disconnect.run(&engine()?),
-            Command::Move(carry) => carry.run(&engine()?),
-            Command::Check(check) => check.run(&engine()?),
-            Command::Why(why) => why.run(&engine()?),
-            Command::Reconcile => {
-                // As every command does in passing; it is the whole of this one.
-                engine()?.heal_networks()?;
-                Ok(ExitCode::SUCCESS)
-            }
-        }
+        // As every command does in passing; it is the whole of this one.
+        super::open(places)?.heal_networks()?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -17,6 +17,7 @@ use soute_network::sockets::Doing;
 use super::super::ns::{json, notes, table};
 use super::known::{Known, PublishedPort, place_name};
 use super::map::firewall::Firewall;
+use crate::cli::CommandLine;
 use crate::output::{print, visible};
 
 /// Of the machine and of its containers: who waits at which port, and where published ones lead.
@@ -93,8 +94,11 @@ struct Destination {
     listening: Option<bool>,
 }
 
-impl PortsArgs {
-    pub fn run(self, places: &Places) -> Result<ExitCode> {
+impl CommandLine for PortsArgs {
+    const USAGE: &'static str = "[OPTIONS]";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
         let known = Known::new(places)?;
         super::open_many_files();
         let survey = Survey::new(Scope::ALL)?;

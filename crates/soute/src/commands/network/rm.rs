@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use soute_engine::{DEFAULT_NETWORK, Engine, Error};
+use soute_engine::{DEFAULT_NETWORK, Error, Places};
 
 use super::super::each::each;
+use crate::cli::CommandLine;
+use crate::commands::open;
 use crate::error;
 use crate::output::print;
 
@@ -22,8 +24,12 @@ pub struct Rm {
     networks: Vec<String>,
 }
 
-impl Rm {
-    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+impl CommandLine for Rm {
+    const USAGE: &'static str = "[OPTIONS] NETWORK...";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = open(places)?;
         each(&self.networks, |name| {
             match engine.remove_network(name) {
                 Ok((_, notices)) => error::warn_all(&notices),
@@ -43,8 +49,12 @@ pub struct Prune {
     force: bool,
 }
 
-impl Prune {
-    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+impl CommandLine for Prune {
+    const USAGE: &'static str = "";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = open(places)?;
         // The one that is there without being made is no left-over.
         let networks = engine.networks()?.into_iter();
         for network in networks.filter(|network| network.name != DEFAULT_NETWORK) {

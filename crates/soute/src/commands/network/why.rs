@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use soute_engine::{Engine, Error, Located, is_same_network, network_of, own_network};
+use soute_engine::{Engine, Error, Located, Places, is_same_network, network_of, own_network};
 use soute_network::why::{
     End, Explanation, Known, Place, Request, Step, Way, What, explain, watch,
 };
 
 use super::target::{Host, Target, target, timeout};
+use crate::cli::CommandLine;
+use crate::commands::open;
 use crate::output::{json, print, visible};
 
 /// What becomes of a packet, rule by rule, and what stops it.
@@ -47,15 +49,19 @@ struct Held {
     network: Option<OwnedFd>,
 }
 
-impl Why {
-    pub fn run(self, engine: &Engine) -> Result<ExitCode> {
+impl CommandLine for Why {
+    const USAGE: &'static str = "[OPTIONS] ADDRESS:PORT[/udp]";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
+        let engine = open(places)?;
         let Some((protocol, port)) = self.to.port else {
             bail!("a port is missing: ADDRESS:PORT, or ADDRESS:PORT/udp");
         };
         let located = engine.located()?;
         let address = match &self.to.host {
             Host::Address(address) => *address,
-            Host::Name(name) => address_of(engine, &located, name)?,
+            Host::Name(name) => address_of(&engine, &located, name)?,
         };
         let machine = Held {
             name: "this machine".to_owned(),
@@ -63,7 +69,7 @@ impl Why {
         };
         let mut held = Vec::new();
         if let Some(from) = &self.from {
-            held.extend(start(engine, from)?);
+            held.extend(start(&engine, from)?);
         }
         held.push(machine);
         let led = engine.published_at(address, protocol, port)?;

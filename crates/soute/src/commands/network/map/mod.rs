@@ -21,6 +21,7 @@ use soute_lens::{Kind, Scope};
 
 use super::super::ns::{ResolvedContainer, Target, notes, target, terminal_width};
 use super::known::{Container, Known};
+use crate::cli::CommandLine;
 use crate::output::{json, print};
 use choose::{Chosen, choose};
 use firewall::Firewall;
@@ -43,8 +44,11 @@ pub struct MapArgs {
     svg: bool,
 }
 
-impl MapArgs {
-    pub fn run(self, places: &Places) -> Result<ExitCode> {
+impl CommandLine for MapArgs {
+    const USAGE: &'static str = "[OPTIONS] [TARGET]...";
+    const GROUP: &'static str = super::GROUP;
+
+    fn run(self, places: &Places) -> Result<ExitCode> {
         let known = Known::new(places)?;
         super::open_many_files();
         let survey = Survey::new(Scope::ALL)?;
