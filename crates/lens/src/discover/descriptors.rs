@@ -14,7 +14,7 @@ pub(super) fn discover(proc: &Proc, found: &mut Discovery) -> Result<(), Error> 
         let Look::Seen(folder) = proc.process(pid)? else {
             continue;
         };
-        let Look::Seen(descriptors) = folder.descriptors()? else {
+        let Some(descriptors) = found.descriptors_of(&folder, pid)? else {
             continue;
         };
         for fd in descriptors {

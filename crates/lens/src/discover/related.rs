@@ -94,7 +94,7 @@ pub(crate) fn open(proc: &Proc, namespace: &Namespace) -> Result<Option<OwnedFd>
         }
     }
     for socket in namespace.sockets.iter().take(TRIES) {
-        if let Some((id, fd)) = sockets::of(socket.pid, socket.fd)
+        if let Ok(Some((id, fd))) = sockets::of(socket.pid, socket.fd)
             && id == namespace.id
         {
             return Ok(Some(fd));
