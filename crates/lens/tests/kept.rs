@@ -114,6 +114,19 @@ fn a_descriptor() {
     assert!(!without.namespaces.iter().any(|row| row.ns == net));
 }
 
+/// One whose number is a namespace's now and a folder's then.
+#[test]
+fn a_descriptor_that_changes() {
+    let changes = "while :; do exec 9</proc/self/ns/net; exec 9</; done";
+    let _changing = Helper::script(&format!("echo ready; {changes}"));
+    for _ in 0..100 {
+        let survey = Survey::new(Scope::ALL).unwrap();
+        let mut nets = survey.found().of_kind(Kind::Net);
+        // No namespace has a lower inode.
+        assert!(nets.all(|one| one.id.inode >= 0xe000_0000), "{survey:?}");
+    }
+}
+
 /// A socket that a process here has open, of a network namespace that nobody is in, whose link is told.
 fn kept_by_a_socket() -> (String, Child) {
     let made = std::thread::spawn(|| {
