@@ -118,13 +118,16 @@ impl Discovery {
         pid: u32,
     ) -> Result<Option<Vec<u32>>, Error> {
         let descriptors = folder.descriptors()?;
-        if descriptors == Look::Hidden && self.hidden.binary_search(&pid).is_err() {
+        // Not so one that is hidden as a whole, or ends.
+        if descriptors == Look::Hidden
+            && let Look::Seen(_) = folder.namespace(Kind::User.name())?
+        {
             self.closed.insert(pid);
         }
         Ok(descriptors.seen())
     }
 
-    fn entry(&mut self, kind: Kind, id: NamespaceId) -> &mut Namespace {
+    pub(crate) fn entry(&mut self, kind: Kind, id: NamespaceId) -> &mut Namespace {
         self.namespaces
             .entry(id)
             .or_insert_with(|| Namespace::new(kind, id))

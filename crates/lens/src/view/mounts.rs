@@ -213,7 +213,7 @@ impl Survey {
                 let (slaves, nslaves) = tied(&ties.slaves, 0);
                 let told = told.get(&id);
                 let map = |of: fn(&MountStat) -> &Vec<Vec<u8>>| -> Vec<String> {
-                    let ranges = told.map(|told| of(told));
+                    let ranges = told.map(of);
                     ranges
                         .into_iter()
                         .flatten()
