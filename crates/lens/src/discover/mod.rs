@@ -26,7 +26,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Wherever one can look without anybody's feeling it.
+    /// Wherever one can look by reading /proc alone, as everybody does.
     pub const ALL: Self = Self {
         bound: true,
         descriptors: true,
