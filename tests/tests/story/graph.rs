@@ -153,6 +153,10 @@ fn the_picture_is_well_formed_and_names_them_all() {
     output(Command::new("xmllint").arg("--noout").arg(&file)).success();
     let printed = world.soute([&targets[..], &["-"]].concat());
     printed.success();
+    // As network map has it.
+    let bare = world.soute(targets);
+    bare.success();
+    assert!(bare.stdout.starts_with("<?xml"), "{bare}");
     let escaped = "&lt;&amp;&quot;&apos;&gt;]]&gt;\\u{1b}[2J";
     for picture in [&std::fs::read_to_string(&file).unwrap(), &printed.stdout] {
         for text in [

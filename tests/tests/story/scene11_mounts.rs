@@ -226,8 +226,10 @@ fn the_tree_is_findmnts() {
                 mount(mounts, "target", "/")["gid_map"],
                 serde_json::json!([])
             );
-            assert!(mounts.iter().all(|mount| mount["unique_id"].is_u64()));
         }
+    }
+    for mounts in [&mounts, &by_itself] {
+        all_have_unique_ids(mounts);
     }
     assert!(mounts.iter().all(|mount| mount["hidden_by"].is_null()));
     let tree = world.soute(["ns", "mounts", &id]);
@@ -238,6 +240,14 @@ fn the_tree_is_findmnts() {
     world
         .soute(["ns", "mounts", &format!("/proc/{pid}/ns/net")])
         .fails(1, &["net namespace", "only a mount namespace"]);
+}
+
+#[track_caller]
+fn all_have_unique_ids(mounts: &[serde_json::Value]) {
+    let told = kernel() >= (6, 11);
+    for mount in mounts {
+        assert_eq!(mount["unique_id"].is_u64(), told, "{mount}");
+    }
 }
 
 /// Linux's version.
@@ -303,4 +313,60 @@ fn what_nobody_sees_is_shown() {
             .shows("no: behind")
             .shows("1 peer, 1 slave");
     }
+}
+
+/// Whoever enters has for a root what lies on top of it.
+#[test]
+fn what_is_mounted_on_the_root_is_the_root() {
+    let world = World::new();
+    let place = world.path("place");
+    fs::create_dir(&place).unwrap();
+    let place = place.display();
+    let script = format!(
+        "mount -t tmpfs under / && mount -t tmpfs over {place} && mkdir {place}/in && mount -t tmpfs inner {place}/in
+         mount --move {place} / && echo made; read line"
+    );
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation", "private", "sh", "-ec", &script]);
+    let mut maker = Running::start(unshare.stdin(Stdio::piped()));
+    maker.expect("made");
+    let kept = fs::File::open(format!("/proc/{}/ns/mnt", maker.pid())).unwrap();
+    maker.write("\n");
+    maker.outcome().success();
+    let path = format!("/proc/{}/fd/{}", std::process::id(), kept.as_raw_fd());
+    let mounts = mounts_of(&world, &path);
+    let told = mounts.iter().map(|one| (&one["source"], &one["target"]));
+    let told: Vec<String> = told.map(|(what, at)| format!("{what} {at}")).collect();
+    assert_eq!(told, [r#""over" "/""#, r#""inner" "/in""#]);
+    all_have_unique_ids(&mounts);
+}
+
+/// As on a machine whose root folder is the initramfs, on which nothing is mounted as a whole.
+#[test]
+fn the_first_mount_may_be_the_root() {
+    let world = World::new();
+    let mut unshare = Command::new("unshare");
+    // Fails where it is so already.
+    let script = "echo made; read line; umount -l / || true; echo bare; read line";
+    unshare.args(["--mount", "--propagation", "private", "sh", "-ec", script]);
+    let mut maker = Running::start(unshare.stdin(Stdio::piped()));
+    maker.expect("made");
+    let kept = fs::File::open(format!("/proc/{}/ns/mnt", maker.pid())).unwrap();
+    let path = format!("/proc/{}/fd/{}", std::process::id(), kept.as_raw_fd());
+    maker.write("\n");
+    maker.expect("bare");
+    maker.write("\n");
+    maker.outcome().success();
+    for (source, target) in [("first", "/dev"), ("second", "/root")] {
+        let mut mount = Command::new("mount");
+        mount.args(["--namespace", &path, "-t", "tmpfs", source, target]);
+        soute_tests::output(&mut mount).success();
+    }
+    let mounts = mounts_of(&world, &path);
+    for (source, target) in [("first", "/dev"), ("second", "/root")] {
+        assert_eq!(mount(&mounts, "source", source)["target"], target);
+    }
+    let root = mount(&mounts, "target", "/");
+    assert_eq!(mount(&mounts, "source", "second")["parent"], root["id"]);
+    all_have_unique_ids(&mounts);
 }

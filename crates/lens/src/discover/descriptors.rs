@@ -2,9 +2,13 @@
 
 use super::Discovery;
 use crate::proc::{Look, Proc};
-use crate::{Descriptor, Error};
+use crate::{Descriptor, Error, NamespaceId};
 
 pub(super) fn discover(proc: &Proc, found: &mut Discovery) -> Result<(), Error> {
+    // The same for all; the caller's own are always seen.
+    let Some(dev) = found.namespaces().next().map(|one| one.id.dev) else {
+        return Ok(());
+    };
     let myself = std::process::id();
     for pid in proc.pids()? {
         // The caller's own are of its looking.
@@ -14,18 +18,14 @@ pub(super) fn discover(proc: &Proc, found: &mut Discovery) -> Result<(), Error> 
         let Look::Seen(folder) = proc.process(pid)? else {
             continue;
         };
-        let Look::Seen(descriptors) = folder.descriptors()? else {
+        let Some(descriptors) = found.descriptors_of(&folder, pid)? else {
             continue;
         };
         for fd in descriptors {
-            let Look::Seen(Some(kind)) = folder.descriptor_namespace(fd)? else {
-                continue;
-            };
-            if let Look::Seen(id) = folder.follow(&format!("fd/{fd}"))? {
-                found
-                    .entry(kind, id)
-                    .descriptors
-                    .push(Descriptor { pid, fd });
+            // Its text alone: followed, it may by now lead to another file.
+            if let Look::Seen(Some((kind, inode))) = folder.descriptor_namespace(fd)? {
+                let namespace = found.entry(kind, NamespaceId { dev, inode });
+                namespace.descriptors.push(Descriptor { pid, fd });
             }
         }
     }

@@ -6,9 +6,9 @@ mod processes;
 mod related;
 mod sockets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::proc::Proc;
+use crate::proc::{Look, Proc, ProcessFolder};
 use crate::{Error, Kind, Namespace, NamespaceId};
 
 pub(crate) use bound::mountinfo_in;
@@ -19,15 +19,18 @@ pub(crate) use related::open;
 pub struct Scope {
     /// Bind mounts, in every mount namespace.
     pub bound: bool,
-    /// The open descriptors of every process, sockets among them: slower where there are many.
+    /// The open descriptors of every process: slower where there are many.
     pub descriptors: bool,
+    /// The sockets of every process. Their owners may feel it: what they close at that moment stays open until it is over.
+    pub sockets: bool,
 }
 
 impl Scope {
-    /// Everywhere.
+    /// Wherever one can look by reading /proc alone, as everybody does.
     pub const ALL: Self = Self {
         bound: true,
         descriptors: true,
+        sockets: false,
     };
 }
 
@@ -39,6 +42,10 @@ pub struct Discovery {
     pub processes: usize,
     /// Processes whose namespaces the kernel hides from the caller.
     pub hidden: Vec<u32>,
+    /// Processes whose namespaces are seen, and whose descriptors the kernel hides; only looked for when asked to.
+    pub closed: BTreeSet<u32>,
+    /// How many sockets could not be asked for their network namespace, and why the first of them could not.
+    pub unasked: Option<(usize, String)>,
     /// Files of namespaces of a kind that this program does not know, as `kind:[inode]`.
     pub unknown: Vec<String>,
     /// The option by which procfs leaves out the processes of others, if it does (`hidepid=2`, proc(5)).
@@ -55,6 +62,8 @@ impl Discovery {
         }
         if scope.descriptors {
             descriptors::discover(proc, &mut found)?;
+        }
+        if scope.sockets {
             sockets::discover(proc, &mut found)?;
         }
         related::discover(proc, &mut found)?;
@@ -102,7 +111,23 @@ impl Discovery {
         self.namespaces.insert(namespace.id, namespace);
     }
 
-    fn entry(&mut self, kind: Kind, id: NamespaceId) -> &mut Namespace {
+    /// The descriptors of process `pid`, if they are seen.
+    fn descriptors_of(
+        &mut self,
+        folder: &ProcessFolder,
+        pid: u32,
+    ) -> Result<Option<Vec<u32>>, Error> {
+        let descriptors = folder.descriptors()?;
+        // Not so one that is hidden as a whole, or ends.
+        if descriptors == Look::Hidden
+            && let Look::Seen(_) = folder.namespace(Kind::User.name())?
+        {
+            self.closed.insert(pid);
+        }
+        Ok(descriptors.seen())
+    }
+
+    pub(crate) fn entry(&mut self, kind: Kind, id: NamespaceId) -> &mut Namespace {
         self.namespaces
             .entry(id)
             .or_insert_with(|| Namespace::new(kind, id))

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use super::{Discovery, bound, sockets};
 use crate::proc::{Look, Proc};
-use crate::relations::{Related, identity, owner, owner_uid, parent};
+use crate::relations::{Related, identity, owner, owner_uid, parent, reopen};
 use crate::{Error, Kind, Namespace, NamespaceId};
 
 /// How many of those in a namespace are tried: all may have left since, but that many at once hardly ever.
@@ -83,18 +83,16 @@ pub(crate) fn open(proc: &Proc, namespace: &Namespace) -> Result<Option<OwnedFd>
         let Look::Seen(folder) = proc.process(pid)? else {
             continue;
         };
-        // A descriptor's number may by now be of another file, whose opening could act: look first.
-        if path.starts_with("fd/") && folder.follow(&path)? != Look::Seen(namespace.id) {
-            continue;
-        }
-        if let Look::Seen(fd) = folder.open_link(&path)?
+        // A descriptor's number may by now be of another file, whose opening could act or block.
+        if let Look::Seen(link) = folder.open_link(&path)?
+            && let Some(fd) = reopen(&link)?
             && identity(&fd)? == namespace.id
         {
             return Ok(Some(fd));
         }
     }
     for socket in namespace.sockets.iter().take(TRIES) {
-        if let Some((id, fd)) = sockets::of(socket.pid, socket.fd)
+        if let Ok(Some((id, fd))) = sockets::of(socket.pid, socket.fd)
             && id == namespace.id
         {
             return Ok(Some(fd));

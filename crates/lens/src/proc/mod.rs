@@ -260,15 +260,15 @@ impl ProcessFolder {
         self.list("fd")
     }
 
-    /// The namespace that its descriptor `fd` is of; `None`: it is of something else.
-    pub fn descriptor_namespace(&self, fd: u32) -> Result<Look<Option<Kind>>, Error> {
+    /// The kind and inode of the namespace that its descriptor `fd` is of; `None`: it is of something else.
+    pub fn descriptor_namespace(&self, fd: u32) -> Result<Look<Option<(Kind, u64)>>, Error> {
         let path = format!("fd/{fd}");
         let link = rustix::fs::readlinkat(&self.fd, &path, Vec::new());
         let link = look(link.called(|| self.call("readlinkat", &path)))?;
         // A path of a file begins with a slash, so that no file can be named like this.
         Ok(link.map(|link| {
-            let (kind, _) = link.to_str().ok()?.split_once(":[")?;
-            kind.parse().ok()
+            let (kind, inode) = split(link.to_bytes())?;
+            Some((kind.parse().ok()?, inode))
         }))
     }
 
@@ -283,15 +283,9 @@ impl ProcessFolder {
         }))
     }
 
-    /// The namespace behind the link `path` (`fd/N`).
-    pub(crate) fn follow(&self, path: &str) -> Result<Look<NamespaceId>, Error> {
-        let stat = rustix::fs::statat(&self.fd, path, AtFlags::empty());
-        Ok(look(stat.called(|| self.call("fstatat", path)))?.map(|stat| namespace_id(&stat)))
-    }
-
-    /// Opens the link `path` (`fd/N`), which leads to a namespace.
+    /// Opens the link `path` (`fd/N`), whatever it leads to, for its path alone.
     pub(crate) fn open_link(&self, path: &str) -> Result<Look<OwnedFd>, Error> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.fd, path, flags, Mode::empty());
         look(opened.called(|| self.call("openat", path)))
     }

@@ -2,15 +2,17 @@
 //! wired: `soute ns graph`.
 //!
 //! - [`worlds`]: processes and namespaces made into worlds, as pure data.
+//! - [`places`]: which of them stand in which, and are in which namespace.
 //! - [`bounds`]: the part of them that is asked for, and no more than a picture holds, as pure data.
 
 mod bounds;
+mod places;
 mod worlds;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
@@ -21,7 +23,8 @@ use crate::wiring::{Interface, Wiring};
 use crate::{Container, Error, IdMaps, Kind, NamespaceId};
 
 pub use bounds::Asked;
-use worlds::{Draft, Inhabitant};
+use places::Places;
+use worlds::Inhabitant;
 
 /// The worlds of the machine, or some of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,8 +89,11 @@ pub struct WorldNamespace {
     pub ons: Option<u64>,
     /// Whose it is.
     pub whose: Whose,
-    /// Who else is in it: of one that is [`Whose::Outer`] the world around, of one that is [`Whose::Shared`] the others.
+    /// Who else is in it: of one that is [`Whose::Outer`] the world around, of one that is [`Whose::Shared`] the others, the
+    /// first hundred.
     pub with: Vec<Other>,
+    /// How many more there are.
+    pub with_left_out: usize,
 }
 
 /// Whose a namespace is.
@@ -168,19 +174,24 @@ impl Survey {
         let inhabitants = self.inhabitants(name)?;
         let drafts = worlds::drafts(&self.found, &self.machine, &inhabitants);
         bounds::check(asked, &drafts, &self.found)?;
-        let mut worlds = worlds::describe(&drafts, &self.found, &self.machine, &inhabitants);
+        let places = Places::new(&drafts);
+        let (found, machine) = (&self.found, &self.machine);
+        let mut worlds = worlds::describe(&drafts, found, machine, &inhabitants, &places);
+        let links: HashMap<u64, &Vec<Interface>> =
+            namespaces.iter().map(|one| (one.ns, &one.links)).collect();
         for (world, draft) in worlds.iter_mut().zip(&drafts) {
-            world.root_uid = self.root_of(draft)?;
-            let home = worlds::home(&drafts, draft.namespace(Kind::Net));
-            if home == Some(world.id) {
-                let net = draft.namespace(Kind::Net).map(|id| id.inode);
-                let seen = namespaces.iter().find(|one| Some(one.ns) == net);
-                let links = seen.into_iter().flat_map(|one| one.links.iter());
+            if let Some(id) = draft.namespace(Kind::Net)
+                && places.home(id) == Some(world.id)
+            {
+                let links = links.get(&id.inode).into_iter().copied().flatten();
                 let links = links.filter(|link| !link.is_usual()).cloned();
                 world.interfaces = links.collect();
             }
         }
-        let mut graph = bounds::choose(worlds, &drafts, &inhabitants, asked);
+        let mut graph = bounds::choose(worlds, &drafts, found, &places, &inhabitants, asked);
+        for world in &mut graph.worlds {
+            world.root_uid = self.root_of(world.pid)?;
+        }
         graph.idle_namespaces = worlds::idle(&self.found);
         graph.notes = notes;
         Ok(graph)
@@ -228,9 +239,9 @@ impl Survey {
         Ok(all)
     }
 
-    /// Who root of a world is here, if that is another user.
-    fn root_of(&self, draft: &Draft) -> Result<Option<u32>, Error> {
-        let Some(pid) = draft.first() else {
+    /// Who root of a world is here, by its first process, if that is another user.
+    fn root_of(&self, pid: Option<u32>) -> Result<Option<u32>, Error> {
+        let Some(pid) = pid else {
             return Ok(None);
         };
         let Look::Seen(folder) = self.proc.process(pid)? else {

@@ -142,6 +142,24 @@ impl Survey {
                 "{these} from this user, who may not trace them (ptrace(2)): namespaces and sharing through them are missing here"
             ));
         }
+        if !self.found.closed.is_empty() {
+            let these = match self.found.closed.len() {
+                1 => "1 process hides its".to_owned(),
+                n => format!("{n} processes hide their"),
+            };
+            notes.push(format!(
+                "{these} descriptors from this user: namespaces that only these keep are missing here"
+            ));
+        }
+        if let Some((number, why)) = &self.found.unasked {
+            let these = match number {
+                1 => "1 socket was".to_owned(),
+                n => format!("{n} sockets were"),
+            };
+            notes.push(format!(
+                "{these} not asked for the network namespace ({why}): namespaces that only sockets keep may be missing here"
+            ));
+        }
         if let Some(option) = &self.found.unlisted {
             notes.push(format!(
                 "/proc is mounted with {option}: processes of other users may be missing here"

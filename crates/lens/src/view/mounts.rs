@@ -12,7 +12,7 @@ use soute_sys::{CallError, Called as _};
 
 use super::branches::branches;
 use super::table::{Align, Table};
-use super::told;
+use super::told::Told;
 use super::{ContainerName, Survey};
 use crate::discover::mountinfo_in;
 use crate::proc::{Look, MountEntry, mountinfo};
@@ -115,22 +115,22 @@ impl Survey {
         let Look::Seen(folder) = self.proc.process(pid)? else {
             return Err(Error::NoSuchProcess(pid));
         };
-        let (ns, text) = match (
-            folder.open_namespace(Kind::Mnt.name())?,
-            folder.read("mountinfo")?,
-        ) {
-            (Look::Seen(ns), Look::Seen(text)) => (ns, text),
+        let told = folder.open_namespace(Kind::Mnt.name())?.map(|ns| {
+            let told = Told::before(&ns);
+            (identity(&ns), told)
+        });
+        let ((id, told), text) = match (told, folder.read("mountinfo")?) {
+            (Look::Seen(told), Look::Seen(text)) => (told, text),
             (Look::Hidden, _) | (_, Look::Hidden) => return Err(Error::Hidden(pid)),
             _ => return Err(Error::NoSuchProcess(pid)),
         };
-        let id = identity(&ns)?;
-        let told = told::all(&ns).unwrap_or_default();
+        let id = id?;
         Ok(Mounts {
             pid: Some(pid),
             container,
             ns: id.inode,
             // As from its own root folder, which may be another than the namespace's.
-            mounts: self.rows(id, mountinfo(&text)?, &told)?,
+            mounts: self.rows(id, mountinfo(&text)?, &told.after())?,
             notes: self.notes(),
         })
     }
@@ -144,16 +144,14 @@ impl Survey {
         id: NamespaceId,
         namespace: &impl std::os::fd::AsFd,
     ) -> Result<Mounts, Error> {
-        let told = told::all(namespace);
-        let entries = match &told {
-            Some(told) => told.iter().map(told::entry).collect(),
-            None => mountinfo(&self.seen_from_inside(namespace)?)?,
-        };
+        // Only inside is it told from where: the root folder is what lies on top of the first mount.
+        let told = Told::before(namespace);
+        let entries = mountinfo(&self.seen_from_inside(namespace)?)?;
         Ok(Mounts {
             pid: None,
             container: None,
             ns: id.inode,
-            mounts: self.rows(id, entries, &told.unwrap_or_default())?,
+            mounts: self.rows(id, entries, &told.after())?,
             notes: self.notes(),
         })
     }
@@ -171,15 +169,13 @@ impl Survey {
         Ok(text)
     }
 
-    /// `told` is what statmount(2) has told of them, if anything.
+    /// `told` is what statmount(2) has told of them, if anything, by their numbers.
     fn rows(
         &self,
         ns: NamespaceId,
         entries: Vec<MountEntry>,
-        told: &[MountStat],
+        told: &HashMap<u32, MountStat>,
     ) -> Result<Vec<MountRow>, Error> {
-        let told: HashMap<u32, &MountStat> =
-            told.iter().map(|told| (told.old_ids.0, told)).collect();
         let ties = match entries.iter().any(|entry| !entry.propagation.is_empty()) {
             true => self.ties(ns, &entries)?,
             false => Ties::default(),
@@ -217,7 +213,7 @@ impl Survey {
                 let (slaves, nslaves) = tied(&ties.slaves, 0);
                 let told = told.get(&id);
                 let map = |of: fn(&MountStat) -> &Vec<Vec<u8>>| -> Vec<String> {
-                    let ranges = told.map(|told| of(told));
+                    let ranges = told.map(of);
                     ranges
                         .into_iter()
                         .flatten()

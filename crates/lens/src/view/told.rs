@@ -1,158 +1,129 @@
-//! Mounts as statmount(2) tells them, in the words of mountinfo: nobody has to enter a namespace for it.
+//! What the kernel tells of mounts beside mountinfo (statmount(2)).
+//!
+//! mountinfo numbers them by numbers that are used again. So that nothing is told of one mount that is true of another, those are
+//! listed before mountinfo is read, and asked after it: what answers then has been there all the time, with its number.
 
-use std::ffi::OsString;
+use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStringExt as _;
 
-use rustix::io::Errno;
-use soute_sys::mount::{
-    ATIME_MASK, IDMAP, NOATIME, NODEV, NODIRATIME, NOEXEC, NOSUID, NOSYMFOLLOW, RDONLY, SHARED,
-    SLAVE, UNBINDABLE,
-};
 use soute_sys::nsfs::mount_namespace_id;
-use soute_sys::statmount::{MountStat, list, stat};
+use soute_sys::statmount::{MountStat, ROOT, list, stat};
 
-use crate::proc::{MountEntry, unescape};
+/// No mount is in more than so many others: that many there are at most (`fs.mount-max`).
+const DEEPEST: usize = 100_000;
 
-/// `SB_*` of linux/fs.h, in the order in which mountinfo names them.
-const FILESYSTEM_FLAGS: [(u32, &str); 3] = [
-    (0x10, ",sync"),
-    (0x80, ",dirsync"),
-    (0x200_0000, ",lazytime"),
-];
-const SB_RDONLY: u32 = 1;
-
-/// `MOUNT_ATTR_RELATIME`
-const RELATIME: u64 = 0;
-
-/// All mounts in the namespace, ascending by [`MountStat::old_ids`]; `None`: the kernel does not tell, or not all that mountinfo
-/// does (before Linux 6.14), or not this caller.
-pub(super) fn all(namespace: &impl AsFd) -> Option<Vec<MountStat>> {
-    let id = mount_namespace_id(namespace).ok()?;
-    let mut all = Vec::new();
-    for mount in list(id).ok()? {
-        match stat(id, mount) {
-            Ok(told) => all.push(told),
-            // It has gone meanwhile.
-            Err(e) if e.errno() == Errno::NOENT => {}
-            Err(_) => return None,
-        }
-    }
-    // Some mount has a source.
-    all.iter().any(|told| told.source.is_some()).then_some(all)
+/// The mounts of a namespace, before mountinfo is read.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    namespace: u64,
+    mounts: Vec<u64>,
 }
 
-/// The same as a line of mountinfo has it.
-pub(super) fn entry(told: &MountStat) -> MountEntry {
-    let (id, parent) = told.old_ids;
-    let mut file_system = told.kind.clone();
-    if !told.subtype.is_empty() {
-        file_system.push(b'.');
-        file_system.extend_from_slice(&told.subtype);
+impl Told {
+    /// None where the kernel does not tell, or not this caller.
+    pub(super) fn before(namespace: &impl AsFd) -> Self {
+        let all = mount_namespace_id(namespace).and_then(|namespace| {
+            let mounts = list(namespace, ROOT)?;
+            // Not all need be below what the kernel takes for the root there.
+            let mut first = mounts.first().copied().unwrap_or_default();
+            for _ in 0..DEEPEST {
+                match stat(namespace, first) {
+                    Ok(told) if told.parent != first => first = told.parent,
+                    _ => break,
+                }
+            }
+            let below = list(namespace, first).unwrap_or_default();
+            let mut mounts: Vec<u64> = mounts.into_iter().chain(below).chain([first]).collect();
+            mounts.sort_unstable();
+            mounts.dedup();
+            Ok(Self { namespace, mounts })
+        });
+        all.unwrap_or_default()
     }
-    MountEntry {
-        id,
-        parent,
-        device: told.device,
-        root: told.root.clone(),
-        mount_point: OsString::from_vec(told.point.clone()).into(),
-        options: options(told.attributes),
-        propagation: propagation(told),
-        file_system,
-        source: told.source.clone().unwrap_or_else(|| b"none".to_vec()),
-        super_options: super_options(told),
-    }
-}
 
-fn options(attributes: u64) -> Vec<u8> {
-    let mut text = match attributes & RDONLY {
-        0 => "rw".to_owned(),
-        _ => "ro".to_owned(),
-    };
-    let is_set = |flag: u64, word| if attributes & flag == 0 { "" } else { word };
-    let access_time = |time: u64, word| match attributes & ATIME_MASK {
-        of if of == time => word,
-        _ => "",
-    };
-    // As the kernel has them, one after the other. STRICTATIME is what it does where nothing is said.
-    text += is_set(NOSUID, ",nosuid");
-    text += is_set(NODEV, ",nodev");
-    text += is_set(NOEXEC, ",noexec");
-    text += access_time(NOATIME, ",noatime");
-    text += is_set(NODIRATIME, ",nodiratime");
-    text += access_time(RELATIME, ",relatime");
-    text += is_set(NOSYMFOLLOW, ",nosymfollow");
-    text += is_set(IDMAP, ",idmapped");
-    text.into_bytes()
-}
-
-fn propagation(told: &MountStat) -> Vec<Vec<u8>> {
-    let has = |flag: u64| told.propagation & flag != 0;
-    let mut fields = Vec::new();
-    if has(SHARED) {
-        fields.push(format!("shared:{}", told.peer_group));
+    /// What is told of those that are there still, by their numbers in mountinfo.
+    pub(super) fn after(self) -> HashMap<u32, MountStat> {
+        let told = self.mounts.into_iter();
+        let told = told.filter_map(|mount| stat(self.namespace, mount).ok());
+        told.map(|told| (told.old_id, told)).collect()
     }
-    if has(SLAVE) {
-        fields.push(format!("master:{}", told.master));
-        if !matches!(told.propagate_from, 0) && told.propagate_from != told.master {
-            fields.push(format!("propagate_from:{}", told.propagate_from));
-        }
-    }
-    if has(UNBINDABLE) {
-        fields.push("unbindable".to_owned());
-    }
-    fields.into_iter().map(String::into_bytes).collect()
-}
-
-fn super_options(told: &MountStat) -> Vec<u8> {
-    let mut text = match told.filesystem_flags & SB_RDONLY {
-        0 => b"rw".to_vec(),
-        _ => b"ro".to_vec(),
-    };
-    for (flag, word) in FILESYSTEM_FLAGS {
-        if told.filesystem_flags & flag != 0 {
-            text.extend_from_slice(word.as_bytes());
-        }
-    }
-    if !told.options.is_empty() {
-        text.push(b',');
-        text.extend(unescape(&told.options));
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::path::Path;
 
-    use soute_sys::mount::STRICTATIME;
+    use rustix::mount::{
+        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
+    };
+    use soute_sys::process::{flags, unshare};
 
     use super::*;
-    use crate::proc::mountinfo;
+    use crate::proc::{MountEntry, mountinfo};
 
-    /// The same words for the same mounts, where the kernel can be asked.
-    #[test]
-    fn it_says_what_mountinfo_says() {
-        let namespace = File::open("/proc/thread-self/ns/mnt").unwrap();
-        let Some(told) = all(&namespace) else { return };
-        let told: Vec<MountEntry> = told.iter().map(entry).collect();
-        let text = std::fs::read("/proc/thread-self/mountinfo").unwrap();
-        let mut same = 0;
-        for line in mountinfo(&text).unwrap() {
-            if let Some(told) = told.iter().find(|told| told.id == line.id) {
-                assert_eq!(*told, line);
-                same += 1;
-            }
-        }
-        assert!(same > 3, "{same}");
+    fn is_told() -> bool {
+        let release = rustix::system::uname();
+        let mut numbers = release.release().to_str().unwrap().split('.');
+        let mut next = || numbers.next().unwrap().parse::<u32>().unwrap();
+        (next(), next()) >= (6, 11)
+    }
+
+    fn lines() -> Vec<MountEntry> {
+        mountinfo(&std::fs::read("/proc/thread-self/mountinfo").unwrap()).unwrap()
+    }
+
+    /// In a mount namespace of its own, so that nobody changes anything meanwhile.
+    fn alone(look: impl FnOnce() + Send + 'static) {
+        let looks = std::thread::spawn(|| {
+            unshare(flags::NEWNS).expect("root");
+            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            mount_change("/", private).unwrap();
+            look();
+        });
+        looks.join().unwrap();
+    }
+
+    fn own() -> File {
+        File::open("/proc/thread-self/ns/mnt").unwrap()
     }
 
     #[test]
-    fn options_stand_in_the_kernels_order() {
-        let text = |attributes| String::from_utf8(options(attributes)).unwrap();
-        assert_eq!(text(0), "rw,relatime");
-        assert_eq!(text(RDONLY | NOATIME | NODIRATIME), "ro,noatime,nodiratime");
-        let all = NOSUID | NODEV | NOEXEC | STRICTATIME | NOSYMFOLLOW | IDMAP;
-        assert_eq!(text(all), "rw,nosuid,nodev,noexec,nosymfollow,idmapped");
+    fn something_is_told_of_every_mount() {
+        alone(|| {
+            let told = Told::before(&own()).after();
+            for line in lines() {
+                assert_eq!(told.contains_key(&line.id), is_told(), "{line:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn nothing_is_told_of_what_has_the_number_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_owned();
+        alone(move || {
+            let lay = || mount("none", &place, c"tmpfs", MountFlags::empty(), None).unwrap();
+            let number = |place: &Path| {
+                let lines = lines();
+                let own = lines.iter().find(|line| line.mount_point == place);
+                own.unwrap().id
+            };
+            lay();
+            // Others may be quicker to take the number.
+            for _ in 0..1000 {
+                let before = number(&place);
+                let told = Told::before(&own());
+                unmount(&place, UnmountFlags::empty()).unwrap();
+                lay();
+                let told = told.after();
+                assert_eq!(told.is_empty(), !is_told());
+                if number(&place) == before {
+                    assert!(!told.contains_key(&before));
+                    return;
+                }
+            }
+            panic!("the number was not used again");
+        });
     }
 }

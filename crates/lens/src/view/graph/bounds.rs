@@ -1,16 +1,19 @@
 //! The part of the machine that is asked for, and of that as much as a picture holds.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::super::branches::branches;
-use super::worlds::{Draft, Inhabitant, around};
-use super::{Graph, Whose, World, WorldProcess};
+use super::places::Places;
+use super::worlds::{Draft, Inhabitant, around, sharers};
+use super::{Graph, Other, Whose, World, WorldNamespace, WorldProcess};
 use crate::{Discovery, Error, Kind, NamespaceId};
 
-/// Worlds that a graph has at most, beside those that are asked for and the ones that these stand in.
+/// Worlds that a graph has at most, beside those of processes and containers that are asked for and the ones that these stand in.
 const WORLDS: usize = 32;
 /// Processes of each.
 const PROCESSES: usize = 8;
+/// Worlds that are named of those that share a namespace.
+const OTHERS: usize = 100;
 /// Interfaces of each.
 const INTERFACES: usize = 24;
 
@@ -55,14 +58,16 @@ pub fn check(asked: &[Asked], drafts: &[Draft], found: &Discovery) -> Result<(),
 pub fn choose(
     worlds: Vec<World>,
     drafts: &[Draft],
+    found: &Discovery,
+    places: &Places,
     inhabitants: &BTreeMap<u32, Inhabitant>,
     asked: &[Asked],
 ) -> Graph {
-    let choice = Choice::new(&worlds, drafts, asked);
+    let choice = Choice::new(&worlds, drafts, found, places, asked);
     let candidates = choice.candidates();
     let kept = choice.within_bounds(&candidates);
     let order = order(drafts, &worlds, &kept);
-    let places: BTreeMap<usize, usize> = order
+    let new: BTreeMap<usize, usize> = order
         .iter()
         .enumerate()
         .map(|(new, old)| (*old, new))
@@ -79,14 +84,29 @@ pub fn choose(
         })
         .collect();
     let ancestors = choice.ancestors(inhabitants);
+    let left_out = candidates.iter().filter(|at| !kept.contains(at));
+    let mut left_out: Vec<usize> = left_out.map(|at| places.span(*at).0).collect();
+    left_out.sort_unstable();
     let mut chosen = Vec::new();
     for at in &order {
         let mut world = worlds[*at].clone();
-        world.id = places[at];
-        world.inside = world.inside.and_then(|outer| places.get(&outer).copied());
+        world.id = new[at];
+        world.inside = world.inside.and_then(|outer| new.get(&outer).copied());
         world.asked = choice.asked.contains(at);
-        for other in world.namespaces.iter_mut().flat_map(|own| &mut own.with) {
-            other.world = other.world.and_then(|old| places.get(&old).copied());
+        for own in &mut world.namespaces {
+            let others = choice.others(*at, own);
+            let named = others.iter().take(OTHERS).map(|(other, thread)| Other {
+                world: new.get(other).copied(),
+                name: match thread.map(|pid| (pid, inhabitants.get(&pid))) {
+                    Some((pid, one)) => {
+                        let name = one.map_or("", |one| &one.name);
+                        format!("a thread of {name} ({pid})")
+                    }
+                    None => worlds[*other].name.clone(),
+                },
+            });
+            own.with = named.collect();
+            own.with_left_out = others.len() - own.with.len();
         }
         let all = world.interfaces.len();
         let ns = world.namespace(Kind::Net).map(|own| own.ns);
@@ -99,9 +119,9 @@ pub fn choose(
         };
         let only = (!choice.is_whole(*at)).then_some(&ancestors);
         world.processes = processes(&drafts[*at], inhabitants, &makers, &numbers, only);
-        let in_it = |other: &&usize| around(drafts, **other).skip(1).any(|outer| outer == *at);
-        let left_out = candidates.iter().filter(|other| !kept.contains(other));
-        world.worlds_left_out = left_out.filter(in_it).count();
+        let (first, last) = places.span(*at);
+        let up_to = |end: usize| left_out.partition_point(|place| *place <= end);
+        world.worlds_left_out = up_to(last) - up_to(first);
         chosen.push(world);
     }
     Graph {
@@ -118,7 +138,11 @@ type Key = (u64, u32);
 struct Choice<'w> {
     worlds: &'w [World],
     drafts: &'w [Draft],
+    found: &'w Discovery,
+    places: &'w Places,
     asked: BTreeSet<usize>,
+    /// Those of them that were named one by one.
+    named: BTreeSet<usize>,
     /// Those that are asked for and those in them; all, if none is asked for.
     whole: BTreeSet<usize>,
     everything: bool,
@@ -127,16 +151,32 @@ struct Choice<'w> {
 }
 
 impl<'w> Choice<'w> {
-    fn new(worlds: &'w [World], drafts: &'w [Draft], asked: &[Asked]) -> Self {
-        let is_asked = |at: &usize| asked.iter().any(|one| one.is_of(&drafts[*at]));
+    fn new(
+        worlds: &'w [World],
+        drafts: &'w [Draft],
+        found: &'w Discovery,
+        places: &'w Places,
+        asked: &[Asked],
+    ) -> Self {
+        let is_of = |at: &usize, one: &&Asked| one.is_of(&drafts[*at]);
+        let is_asked = |at: &usize| asked.iter().any(|one| is_of(at, &one));
         let chosen: BTreeSet<usize> = (0..drafts.len()).filter(is_asked).collect();
+        let by_name = |one: &&Asked| !matches!(one, Asked::Namespace(_));
+        let is_named = |at: &usize| asked.iter().filter(by_name).any(|one| is_of(at, &one));
+        let named = chosen.iter().copied().filter(is_named).collect();
         let everything = asked.is_empty();
         // In the machine's are all; whoever asks for it asks for what it has and is wired to.
+        let mut walk: Vec<usize> = (0..drafts.len()).collect();
+        walk.sort_unstable_by_key(|at| places.span(*at).0);
+        let mut end = 0;
         let is_whole = |at: &usize| {
-            let mut around = around(drafts, *at);
-            everything
-                || around.any(|outer| chosen.contains(&outer) && (outer == *at || outer != 0))
+            let (first, last) = places.span(*at);
+            if *at != 0 && chosen.contains(at) {
+                end = end.max(last);
+            }
+            everything || chosen.contains(at) || (first > 0 && first <= end)
         };
+        let whole = walk.into_iter().filter(is_whole).collect();
         let mut ties = Vec::new();
         for world in worlds {
             let Some(net) = world.namespace(Kind::Net) else {
@@ -153,8 +193,11 @@ impl<'w> Choice<'w> {
         Self {
             worlds,
             drafts,
-            whole: (0..drafts.len()).filter(is_whole).collect(),
+            found,
+            places,
+            whole,
             asked: chosen,
+            named,
             everything,
             ties,
         }
@@ -171,13 +214,30 @@ impl<'w> Choice<'w> {
             .collect()
     }
 
-    /// Where the interfaces of a network namespace are shown.
-    fn home(&self, ns: u64) -> Option<usize> {
-        let id = self
+    /// Where the interfaces of network namespaces are shown.
+    fn homes(&self) -> HashMap<u64, usize> {
+        let nets = self
             .drafts
             .iter()
-            .find_map(|draft| draft.namespace(Kind::Net).filter(|id| id.inode == ns));
-        super::worlds::home(self.drafts, id)
+            .filter_map(|one| one.namespace(Kind::Net));
+        nets.filter_map(|id| Some((id.inode, self.places.home(id)?)))
+            .collect()
+    }
+
+    /// Who else is in a namespace of a world: worlds, and processes of others that have but a thread in it.
+    fn others(&self, at: usize, own: &WorldNamespace) -> Vec<(usize, Option<u32>)> {
+        let id = self.drafts[at].namespace(own.kind);
+        let Some(namespace) = id.and_then(|id| self.found.get(id)) else {
+            return Vec::new();
+        };
+        match own.whose {
+            Whose::Own | Whose::Machine => Vec::new(),
+            Whose::Outer => {
+                let outer = self.places.outer(at, namespace.id);
+                outer.map(|outer| (outer, None)).into_iter().collect()
+            }
+            Whose::Shared => sharers(at, namespace, self.drafts, self.places).collect(),
+        }
     }
 
     /// All worlds that belong to what is asked for: those in it, whom they share with, what they are wired to, and those
@@ -187,29 +247,34 @@ impl<'w> Choice<'w> {
             return (0..self.worlds.len()).collect();
         }
         let mut all = self.whole.clone();
+        let mut seen = HashSet::new();
         for at in &self.whole {
             let shared = self.worlds[*at].namespaces.iter();
-            all.extend(
-                shared
-                    .filter(|own| own.whose == Whose::Shared)
-                    .flat_map(|own| own.with.iter().filter_map(|other| other.world)),
-            );
-        }
-        let networks = self.networks();
-        for (one, other) in &self.ties {
-            for (near, far) in [(one, other), (other, one)] {
-                if networks.contains(&near.0) {
-                    all.extend(self.home(far.0));
+            for own in shared.filter(|own| own.whose == Whose::Shared) {
+                if seen.insert(own.ns) {
+                    all.extend(self.others(*at, own).into_iter().map(|(other, _)| other));
                 }
             }
         }
-        all.extend(networks.iter().filter_map(|ns| self.home(*ns)));
+        let (networks, homes) = (self.networks(), self.homes());
+        for (one, other) in &self.ties {
+            for (near, far) in [(one, other), (other, one)] {
+                if networks.contains(&near.0) {
+                    all.extend(homes.get(&far.0));
+                }
+            }
+        }
+        all.extend(networks.iter().filter_map(|ns| homes.get(ns)));
         self.with_outer(&all)
     }
 
     fn with_outer(&self, some: &BTreeSet<usize>) -> BTreeSet<usize> {
-        let outer = some.iter().flat_map(|at| around(self.drafts, *at));
-        outer.chain([0]).collect()
+        let mut all = BTreeSet::from([0]);
+        for at in some {
+            // Around one that is there are others that are.
+            let _ = around(self.drafts, *at).find(|outer| !all.insert(*outer));
+        }
+        all
     }
 
     /// As many as there is room for: those that are asked for, containers, what is wired, then others; those that were first
@@ -227,14 +292,14 @@ impl<'w> Choice<'w> {
         };
         let mut ranked: Vec<usize> = candidates.iter().copied().collect();
         ranked.sort_by_key(rank);
-        let mut kept = self.with_outer(&self.asked);
+        let mut kept = self.with_outer(&self.named);
         for at in ranked {
-            let more = self.with_outer(&[at].into());
-            let new = more.difference(&kept).count();
-            if new > 0 && kept.len() + new > WORLDS {
-                continue;
+            let room = WORLDS.saturating_sub(kept.len());
+            let more = around(self.drafts, at).take_while(|outer| !kept.contains(outer));
+            let more: Vec<usize> = more.take(room + 1).collect();
+            if more.len() <= room {
+                kept.extend(more);
             }
-            kept.extend(more);
         }
         kept
     }

@@ -1,10 +1,11 @@
 //! Processes made into worlds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::super::kept_by;
-use super::{Other, Set, Whose, World, WorldNamespace};
+use super::places::Places;
+use super::{Set, Whose, World, WorldNamespace};
 use crate::text::lossy;
 use crate::{Container, Discovery, Kind, Machine, Maker, Namespace, NamespaceId};
 
@@ -92,6 +93,7 @@ pub fn drafts(
     }];
     // The container of each, whose first world has its name.
     let mut containers: Vec<Option<&Container>> = vec![None];
+    let mut first_of: BTreeMap<&Container, usize> = BTreeMap::new();
     let mut others = Vec::new();
     for ((container, namespaces), mut members) in groups {
         if namespaces == own {
@@ -107,7 +109,8 @@ pub fn drafts(
     drafts[0].members.sort_unstable();
     others.sort_by_key(|(_, _, members)| members.first().map(&started));
     for (container, namespaces, members) in others {
-        let first_of_container = container.filter(|_| !containers.contains(&container));
+        let at = drafts.len();
+        let first_of_container = container.filter(|own| *first_of.entry(own).or_insert(at) == at);
         containers.push(container);
         drafts.push(Draft {
             members,
@@ -117,11 +120,10 @@ pub fn drafts(
             inside: Some(0),
         });
     }
-    for at in 1..drafts.len() {
-        let outer = outer(at, &drafts, &containers, found, inhabitants);
-        // Whatever processes do, no world stands in itself.
-        let outer = outer.filter(|outer| !around(&drafts, *outer).any(|one| one == at));
-        drafts[at].inside = Some(outer.unwrap_or(0));
+    let known = Known::new(&drafts, containers, first_of, inhabitants);
+    let outer = (0..drafts.len()).map(|at| known.outer(at, found, inhabitants));
+    for (at, outer) in settled(&outer.collect::<Vec<_>>()).into_iter().enumerate() {
+        drafts[at].inside = outer;
     }
     let kept = found
         .of_kind(Kind::Net)
@@ -141,88 +143,132 @@ pub fn around(drafts: &[Draft], at: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(at), |at| drafts[*at].inside).take(drafts.len())
 }
 
-/// What the world at `at` stands in; None: in the machine's.
-fn outer(
-    at: usize,
-    drafts: &[Draft],
-    containers: &[Option<&Container>],
-    found: &Discovery,
-    inhabitants: &BTreeMap<u32, Inhabitant>,
-) -> Option<usize> {
-    let own = &drafts[at];
-    let known = drafts.len().min(containers.len());
-    if let Some(container) = containers[at].filter(|_| own.container.is_none()) {
-        let is = |other: &usize| drafts[*other].container.as_ref() == Some(container);
-        return (1..known).find(is);
-    }
-    // The world that has the parent of the namespace of a kind, or of that one, …
-    let of_parent = |kind: Kind| {
-        let parent = |id: NamespaceId| found.get(id)?.parent.id();
-        let mut next = own.namespace(kind).and_then(parent);
-        let mut left = drafts.len();
-        while let Some(id) = next.filter(|_| left > 0) {
-            // The machine's has parents nowhere.
-            if drafts[0].namespace(kind) == Some(id) {
-                return None;
-            }
-            let has = |other: &usize| drafts[*other].namespace(kind) == Some(id) && *other != at;
-            let first = |other: &usize| {
-                let pid = drafts[*other].first();
-                let pids = pid.map(|pid| &inhabitants[&pid].pids);
-                (pids.and_then(|pids| pids.last()) != Some(&1), *other)
-            };
-            if let Some(home) = (1..known).filter(has).min_by_key(first) {
-                return Some(home);
-            }
-            next = parent(id);
-            left -= 1;
+/// Of each what it stands in, the machine's if it is to stand in none: whatever processes do, no world stands in itself.
+fn settled(outer: &[Option<usize>]) -> Vec<Option<usize>> {
+    let mut settled = vec![None; outer.len()];
+    // The machine's stands in none.
+    let mut done = vec![false; outer.len()];
+    done[0] = true;
+    for at in 1..outer.len() {
+        let mut path = vec![at];
+        let mut next = at;
+        while !done[next] {
+            done[next] = true;
+            next = outer[next].unwrap_or(0);
+            path.push(next);
         }
-        None
-    };
-    let of_parent_process = || {
-        let parent = inhabitants.get(&own.first()?)?.parent;
-        let has = |other: &usize| drafts[*other].members.contains(&parent);
-        (1..known).find(has).filter(|other| *other != at)
-    };
-    of_parent(Kind::Pid)
-        .or_else(of_parent_process)
-        .or_else(|| of_parent(Kind::User))
+        for both in path.windows(2) {
+            settled[both[0]] = Some(both[1]);
+        }
+        // The last of the path may be one of those before it.
+        if let [before @ .., one, last] = &path[..]
+            && (before.contains(last) || one == last)
+        {
+            settled[*one] = Some(0);
+        }
+    }
+    settled
 }
 
-/// The worlds that are in a namespace.
-fn worlds_in(drafts: &[Draft], namespace: &Namespace) -> BTreeSet<usize> {
-    let all = drafts.iter().enumerate();
-    let in_it = all.filter(|(_, draft)| draft.namespace(namespace.kind) == Some(namespace.id));
-    in_it.map(|(at, _)| at).collect()
+/// The worlds of processes, by what they may be found.
+struct Known<'d> {
+    drafts: &'d [Draft],
+    containers: Vec<Option<&'d Container>>,
+    /// The world that is the container itself.
+    first_of: BTreeMap<&'d Container, usize>,
+    /// Those that are in a namespace, those with its process 1 first.
+    in_it: HashMap<NamespaceId, Vec<usize>>,
+    of_process: HashMap<u32, usize>,
 }
 
-/// The processes of other worlds that have but a thread in a namespace: the place of each, and what it is called.
-fn threads_in(
-    drafts: &[Draft],
+impl<'d> Known<'d> {
+    fn new(
+        drafts: &'d [Draft],
+        containers: Vec<Option<&'d Container>>,
+        first_of: BTreeMap<&'d Container, usize>,
+        inhabitants: &BTreeMap<u32, Inhabitant>,
+    ) -> Self {
+        let mut in_it: HashMap<NamespaceId, Vec<usize>> = HashMap::new();
+        let mut of_process = HashMap::new();
+        for (at, draft) in drafts.iter().enumerate().skip(1) {
+            for id in draft.namespaces.iter().flatten() {
+                in_it.entry(*id).or_default().push(at);
+            }
+            of_process.extend(draft.members.iter().map(|pid| (*pid, at)));
+        }
+        for all in in_it.values_mut() {
+            all.sort_by_key(|at| {
+                let pids = drafts[*at].first().map(|pid| &inhabitants[&pid].pids);
+                (pids.and_then(|pids| pids.last()) != Some(&1), *at)
+            });
+        }
+        Self {
+            drafts,
+            containers,
+            first_of,
+            in_it,
+            of_process,
+        }
+    }
+
+    /// What the world at `at` stands in; None: in the machine's.
+    fn outer(
+        &self,
+        at: usize,
+        found: &Discovery,
+        inhabitants: &BTreeMap<u32, Inhabitant>,
+    ) -> Option<usize> {
+        let own = &self.drafts[at];
+        if let Some(container) = self.containers[at].filter(|_| own.container.is_none()) {
+            return self.first_of.get(container).copied();
+        }
+        // The world that has the parent of the namespace of a kind, or of that one, …
+        let of_parent = |kind: Kind| {
+            let parent = |id: NamespaceId| found.get(id)?.parent.id();
+            let mut next = own.namespace(kind).and_then(parent);
+            let mut left = self.drafts.len();
+            while let Some(id) = next.filter(|_| left > 0) {
+                // The machine's has parents nowhere.
+                if self.drafts[0].namespace(kind) == Some(id) {
+                    return None;
+                }
+                let mut homes = self.in_it.get(&id).into_iter().flatten();
+                if let Some(home) = homes.find(|other| **other != at) {
+                    return Some(*home);
+                }
+                next = parent(id);
+                left -= 1;
+            }
+            None
+        };
+        let of_parent_process = || {
+            let parent = inhabitants.get(&own.first()?)?.parent;
+            let home = self.of_process.get(&parent).copied();
+            home.filter(|other| *other != at)
+        };
+        of_parent(Kind::Pid)
+            .or_else(of_parent_process)
+            .or_else(|| of_parent(Kind::User))
+    }
+}
+
+/// Who else is in a namespace of the world at `at`, the outermost of each: worlds, and processes of others that have but a thread
+/// in it.
+pub fn sharers(
+    at: usize,
     namespace: &Namespace,
-    in_it: &BTreeSet<usize>,
-    inhabitants: &BTreeMap<u32, Inhabitant>,
-) -> Vec<Other> {
+    drafts: &[Draft],
+    places: &Places,
+) -> impl Iterator<Item = (usize, Option<u32>)> {
+    let worlds = places.outermost(namespace.id).iter().copied();
+    let worlds = worlds.filter(move |other| *other != at);
     let pids: BTreeSet<u32> = namespace.threads.iter().map(|one| one.pid).collect();
-    let of = |pid: u32| {
-        let world = drafts
-            .iter()
-            .position(|draft| draft.members.contains(&pid))?;
-        let name = &inhabitants.get(&pid)?.name;
-        (!in_it.contains(&world)).then(|| Other {
-            world: Some(world),
-            name: format!("a thread of {name} ({pid})"),
-        })
-    };
-    pids.into_iter().filter_map(of).collect()
-}
-
-/// The world at which a namespace of several is shown: the outermost, and of these the first.
-pub fn home(drafts: &[Draft], id: Option<NamespaceId>) -> Option<usize> {
-    let id = id?;
-    let has = |at: &usize| drafts[*at].namespaces.contains(&Some(id));
-    let all = (0..drafts.len()).filter(has);
-    all.min_by_key(|at| (around(drafts, *at).count(), *at))
+    let (kind, id) = (namespace.kind, namespace.id);
+    let threads = pids.into_iter().filter_map(move |pid| {
+        let world = places.of_process(pid)?;
+        (drafts[world].namespace(kind) != Some(id)).then_some((world, Some(pid)))
+    });
+    worlds.map(|world| (world, None)).chain(threads)
 }
 
 /// How many namespaces nobody is in, except networks.
@@ -233,53 +279,38 @@ pub fn idle(found: &Discovery) -> usize {
     idle.count()
 }
 
-/// The worlds, without what only the machine tells of them: interfaces, ids.
+/// The worlds, without what only the machine tells of them (interfaces, ids), and without the names of those they share with.
 pub fn describe(
     drafts: &[Draft],
     found: &Discovery,
     machine: &Machine,
     inhabitants: &BTreeMap<u32, Inhabitant>,
+    places: &Places,
 ) -> Vec<World> {
-    let names: Vec<String> = drafts
-        .iter()
-        .map(|draft| name(draft, found, machine, inhabitants))
-        .collect();
-    let mut inside: BTreeMap<NamespaceId, BTreeSet<usize>> = BTreeMap::new();
-    for namespace in found.namespaces() {
-        inside.insert(namespace.id, worlds_in(drafts, namespace));
-    }
     let all = drafts.iter().enumerate();
     all.map(|(at, draft)| {
         let first = draft.first().map(|pid| &inhabitants[&pid]);
         let namespaces = draft.namespaces.iter().flatten();
         let namespaces = namespaces.filter_map(|id| found.get(*id)).map(|namespace| {
-            let in_it = &inside[&namespace.id];
-            let (mut whose, with) = whose(at, drafts, namespace, in_it, machine);
-            let mut with: Vec<Other> = with
-                .into_iter()
-                .map(|other| Other {
-                    world: Some(other),
-                    name: names[other].clone(),
-                })
-                .collect();
-            if matches!(whose, Whose::Own | Whose::Shared) {
-                with.extend(threads_in(drafts, namespace, in_it, inhabitants));
-            }
-            if whose == Whose::Own && !with.is_empty() {
-                whose = Whose::Shared;
-            }
+            let is_shared = || sharers(at, namespace, drafts, places).next().is_some();
             WorldNamespace {
                 kind: namespace.kind,
                 ns: namespace.id.inode,
                 ons: namespace.owner.id().map(|id| id.inode),
-                whose,
-                with,
+                whose: match () {
+                    () if machine.basis(namespace).is_some() => Whose::Machine,
+                    () if places.outer(at, namespace.id).is_some() => Whose::Outer,
+                    () if is_shared() => Whose::Shared,
+                    () => Whose::Own,
+                },
+                with: Vec::new(),
+                with_left_out: 0,
             }
         });
         World {
             id: at,
             inside: draft.inside,
-            name: names[at].clone(),
+            name: name(draft, found, machine, inhabitants),
             container: draft.container.clone(),
             machine: draft.machine,
             asked: false,
@@ -300,33 +331,6 @@ pub fn describe(
         }
     })
     .collect()
-}
-
-fn whose(
-    at: usize,
-    drafts: &[Draft],
-    namespace: &Namespace,
-    in_it: &BTreeSet<usize>,
-    machine: &Machine,
-) -> (Whose, Vec<usize>) {
-    if machine.basis(namespace).is_some() {
-        return (Whose::Machine, Vec::new());
-    }
-    let mut outer = around(drafts, at).skip(1);
-    if let Some(outer) = outer.find(|outer| in_it.contains(outer)) {
-        return (Whose::Outer, vec![outer]);
-    }
-    // Of those that stand in each other, the outermost.
-    let is_outermost = |other: &usize| {
-        let mut around = around(drafts, *other).skip(1);
-        !around.any(|outer| outer == at || in_it.contains(&outer))
-    };
-    let others = in_it.iter().copied().filter(|other| *other != at);
-    let others: Vec<usize> = others.filter(is_outermost).collect();
-    match others.is_empty() {
-        true => (Whose::Own, others),
-        false => (Whose::Shared, others),
-    }
 }
 
 /// The namespace of a world that nobody is in.

@@ -7,7 +7,7 @@ use clap::Args;
 use soute_lens::view::{Column, Survey};
 use soute_lens::{Kind, Scope};
 
-use super::{NameOf, Names};
+use super::NameOf;
 
 /// `soute ns ls [TYPE…]`
 #[derive(Debug, Args)]
@@ -34,22 +34,24 @@ pub struct LsArgs {
     #[arg(long, conflicts_with_all = ["output", "json"])]
     output_all: bool,
 
-    /// Look at the open descriptors of all processes too, sockets among them
+    /// Look at the open descriptors of all processes too
     #[arg(short, long)]
     all: bool,
+
+    /// Look also for network namespaces that only a socket keeps, of a process elsewhere. A socket that no namespace in use lists
+    /// is borrowed for a moment to be asked: what its owner closes just then keeps its address until soute lets go
+    #[arg(long)]
+    sockets: bool,
 }
 
 pub fn run(args: &LsArgs, name_of: NameOf<'_>, out: &mut dyn Write) -> Result<()> {
     let scope = Scope {
         bound: true,
         descriptors: args.all,
+        sockets: args.sockets,
     };
     let mut list = Survey::new(scope)?.list(&args.kinds)?;
-    let mut names = Names::new(name_of);
-    let containers = list.namespaces.iter_mut();
-    for own in containers.filter_map(|row| row.container.as_mut()) {
-        names.complete(own);
-    }
+    super::complete(&mut list, name_of);
     if args.json {
         return super::json(&list, out);
     }

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use soute_lens::view::{ContainerName, Survey, Table, cut};
+use soute_lens::view::{ContainerName, List, Survey, Table, cut};
 use soute_lens::{Container, Kind, Maker, NamespaceId, Scope};
 
 use crate::output::complain;
@@ -65,6 +65,15 @@ impl<'a> Names<'a> {
             self.known.insert(container.id.clone(), name.clone());
             name
         });
+    }
+}
+
+/// Names the containers of a list. It asks anew each time: one that has only just begun to run may have no name yet.
+fn complete(list: &mut List, name_of: NameOf<'_>) {
+    let mut names = Names::new(name_of);
+    let containers = list.namespaces.iter_mut();
+    for own in containers.filter_map(|row| row.container.as_mut()) {
+        names.complete(own);
     }
 }
 
@@ -241,6 +250,23 @@ mod tests {
             "two" => bail!("several containers are called so"),
             _ => Ok(None),
         }
+    }
+
+    #[test]
+    fn a_container_gets_its_name_as_soon_as_it_has_one() {
+        let mut list = Survey::new(Scope::default()).unwrap().list(&[Kind::Uts]);
+        let list = list.as_mut().unwrap();
+        list.namespaces.truncate(1);
+        list.namespaces[0].container = Some(Container {
+            engine: Maker::Soute,
+            id: "1f3e".to_owned(),
+            name: None,
+        });
+        let name = |list: &List| list.namespaces[0].container.clone().unwrap().name;
+        complete(list, &|_| None);
+        assert_eq!(name(list), None);
+        complete(list, &|id| Some(format!("web of {id}")));
+        assert_eq!(name(list).as_deref(), Some("web of 1f3e"));
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub struct ShowArgs {
     #[arg(value_name = "PID|CONTAINER|PATH|INODE")]
     target: String,
 
+    /// Find the namespace of INODE also if only a socket keeps it, which is borrowed for a moment: see 'soute ns ls --help'
+    #[arg(long)]
+    sockets: bool,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -38,7 +42,10 @@ pub fn run(args: &ShowArgs, resolve: Resolve<'_>, out: &mut dyn Write) -> Result
         }
         Target::Namespace(way) => {
             // Everywhere: what keeps a namespace that nobody is in is the question then.
-            let survey = Survey::new(Scope::ALL)?;
+            let survey = Survey::new(Scope {
+                sockets: args.sockets,
+                ..Scope::ALL
+            })?;
             let one = survey.one(way.open_by(&survey)?)?;
             if args.json {
                 return super::json(&one, out);

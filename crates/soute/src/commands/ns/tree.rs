@@ -36,6 +36,7 @@ pub fn run(args: &TreeArgs, out: &mut dyn Write) -> Result<()> {
     let scope = Scope {
         bound: true,
         descriptors: args.all,
+        sockets: false,
     };
     let kind = match args.kind {
         Parented::User => Kind::User,

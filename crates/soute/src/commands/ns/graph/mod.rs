@@ -29,8 +29,8 @@ pub struct GraphArgs {
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
 
-    /// Write a picture into FILE, or to standard output, as SVG
-    #[arg(long, value_name = "FILE|-", conflicts_with = "json")]
+    /// Write a picture into FILE, or to standard output if none is named, as SVG
+    #[arg(long, value_name = "FILE|-", num_args = 0..=1, default_missing_value = "-", conflicts_with = "json")]
     svg: Option<PathBuf>,
 
     /// Print JSON

@@ -26,6 +26,7 @@ fn namespace(kind: Kind, ns: u64, whose: Whose, with: &[(usize, &str)]) -> World
                 name: (*name).to_owned(),
             })
             .collect(),
+        with_left_out: 0,
     }
 }
 

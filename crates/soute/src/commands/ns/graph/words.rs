@@ -99,7 +99,7 @@ pub fn others(own: &WorldNamespace) -> String {
         .take(OTHERS)
         .map(|other| visible(&other.name))
         .collect();
-    let more = own.with.len() - names.len();
+    let more = own.with.len() + own.with_left_out - names.len();
     match more {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),

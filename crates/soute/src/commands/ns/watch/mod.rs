@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use soute_lens::view::{List, Survey};
 use soute_lens::{Kind, Scope};
 
-use super::{NameOf, Names};
+use super::NameOf;
 
 /// `soute ns watch [TYPE…]`
 #[derive(Debug, Clone, Args)]
@@ -37,16 +37,13 @@ pub struct WatchArgs {
     #[arg(long)]
     json: bool,
 
-    /// Look at the open descriptors of all processes too, sockets among them
+    /// Look at the open descriptors of all processes too
     #[arg(short, long)]
     all: bool,
 }
 
 pub fn run(args: &WatchArgs, name_of: NameOf<'_>) -> Result<()> {
-    let mut watch = Watch {
-        args,
-        names: Names::new(name_of),
-    };
+    let mut watch = Watch { args, name_of };
     let at_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
     match at_terminal && !is_dumb && !args.json {
@@ -58,7 +55,7 @@ pub fn run(args: &WatchArgs, name_of: NameOf<'_>) -> Result<()> {
 /// What is looked at.
 struct Watch<'a> {
     args: &'a WatchArgs,
-    names: Names<'a>,
+    name_of: NameOf<'a>,
 }
 
 impl Watch<'_> {
@@ -71,10 +68,7 @@ impl Watch<'_> {
 
     /// Names the containers.
     fn complete(&mut self, list: &mut List) {
-        let containers = list.namespaces.iter_mut();
-        for own in containers.filter_map(|row| row.container.as_mut()) {
-            self.names.complete(own);
-        }
+        super::complete(list, self.name_of);
     }
 }
 
@@ -84,6 +78,7 @@ impl WatchArgs {
         let scope = Scope {
             bound: true,
             descriptors: self.all,
+            sockets: false,
         };
         Ok(Survey::new(scope)?.list(&self.kinds)?)
     }
