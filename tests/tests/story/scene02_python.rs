@@ -78,14 +78,14 @@ fn its_exit_code_and_output() {
     ]);
     reads.write("1\n2\n39\n");
     reads.outcome().success().prints("42");
-    // As in a shell: the traceback of Ctrl-C.
+    // As in a shell: the traceback of Ctrl-C. In short sleeps: Python passes over a signal that comes as a sleep begins.
     let mut sleeps = world.start([
         "run",
         "--rm",
         "debian",
         "python3",
         "-c",
-        "import time; print('ready', flush=True); time.sleep(1000)",
+        "import time\nprint('ready', flush=True)\nwhile True: time.sleep(0.1)",
     ]);
     sleeps.expect("ready");
     sleeps.signal(rustix::process::Signal::INT);
