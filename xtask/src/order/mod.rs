@@ -167,7 +167,7 @@ impl Workload {
         Ok(workload)
     }
 
-    fn commands(&self) -> [Command; 6] {
+    fn commands(&self) -> [Command; 8] {
         let mut runtime = self.runtime(&self.traced, "run");
         runtime.arg("--bundle").arg(self.folder.join("bundle"));
         runtime.arg("order");
@@ -183,6 +183,9 @@ impl Workload {
             engine("bridge"),
             lens(&["enter", "--ns", "net", &self.target, "true"]),
             lens(&["enter", &self.target, "/soute", "version"]),
+            // With more to open, and less to sort, than the usual look, which is the last.
+            lens(&["ns", "ls", "--all"]),
+            lens(&["ns", "ls", "user"]),
             lens(&["ns", "ls"]),
         ]
     }
