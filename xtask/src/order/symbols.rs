@@ -66,14 +66,25 @@ impl Symbols {
     }
 }
 
-/// Of nm's lines `ADDRESS SIZE TYPE NAME`: code (`t`, `w`, `i`), of which only what has a size is a function.
+/// Of the compiler's own crtbegin.o, which runs in every program, and tells no sizes.
+const OF_EVERY_PROGRAM: &str = "frame_dummy";
+
+/// Of nm's lines `ADDRESS SIZE TYPE NAME`: code (`t`, `w`, `i`), of which only what has a size is a function, and one more.
 fn functions(names: &str) -> BTreeMap<u64, Vec<String>> {
     let mut functions: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for line in names.lines() {
         let words: Vec<&str> = line.split(' ').collect();
-        if let [address, size, kind, name] = words[..]
+        let (address, kind, name, is_function) = match words[..] {
+            [address, size, kind, name] => {
+                let has_size = hexadecimal(size).is_ok_and(|size| size > 0);
+                (address, kind, name, has_size)
+            }
+            [address, kind, name] => (address, kind, name, name == OF_EVERY_PROGRAM),
+            _ => continue,
+        };
+        if is_function
             && matches!(kind, "t" | "T" | "w" | "W" | "i")
-            && let (Ok(address), Ok(1..)) = (hexadecimal(address), hexadecimal(size))
+            && let Ok(address) = hexadecimal(address)
         {
             functions.entry(address).or_default().push(name.to_owned());
         }
@@ -92,9 +103,11 @@ mod tests {
     #[test]
     fn what_nm_prints_is_read() {
         let names = "0000000000574980 0000000000000026 T _start\n0000000000574980 0000000000000026 t also\n\
-            0000000000f35200 T no_size\n0000000000201000 0000000000000010 r data\n";
+            0000000000f35200 T no_size\n0000000000201000 0000000000000010 r data\n\
+            0000000000598770 t frame_dummy\n";
         let functions = functions(names);
-        assert_eq!(functions.len(), 1);
+        assert_eq!(functions.len(), 2);
+        assert_eq!(functions[&0x59_8770], ["frame_dummy"]);
         assert_eq!(functions[&0x57_4980], ["_start", "also"]);
     }
 }
