@@ -1,16 +1,20 @@
 //! What is there while a container runs, and what is left when it has ended.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use soute_tests::World;
 
 use super::monitor;
 
-/// What each descriptor of `pid` is.
+/// What each descriptor of `pid` is. One that is closed while they are looked at is none.
 fn descriptors(pid: u32) -> Vec<String> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
     entries
-        .map(|entry| fs::read_link(entry.path()).unwrap().display().to_string())
+        .filter_map(|entry| match fs::read_link(entry.path()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            name => Some(name.unwrap().display().to_string()),
+        })
         .collect()
 }
 
