@@ -18,12 +18,13 @@ use soute_engine::Places;
 use crate::args::numbers;
 use crate::commands::TABLE;
 
+/// As the program is called.
+const NAME: &str = "soute";
+
 /// A command: its arguments, and what it does with them.
 pub trait CommandLine: Args {
     /// The words after the command's name.
     const USAGE: &'static str;
-    /// The words between `soute` and the command's name, each with a space after it: of a command in a group.
-    const GROUP: &'static str = "";
     /// The exit code when soute itself fails: Docker's.
     const FAILURE: u8 = 1;
     /// Does it.
@@ -46,6 +47,7 @@ enum Is {
 /// A command that does something.
 #[derive(Debug, Clone, Copy)]
 struct Leaf {
+    usage: &'static str,
     failure: u8,
     augment: fn(Command) -> Command,
     augment_for_parsing: fn(Command) -> Command,
@@ -60,6 +62,7 @@ impl Entry {
             about,
             hidden: false,
             is: Is::Command(Leaf {
+                usage: C::USAGE,
                 failure: C::FAILURE,
                 augment: augment::<C>,
                 augment_for_parsing: |command| as_docker_parses(augment::<C>(command)),
@@ -188,7 +191,7 @@ pub fn tree(purpose: Purpose) -> Command {
 }
 
 fn tree_of<'a>(entries: impl IntoIterator<Item = &'a Entry>, purpose: Purpose) -> Command {
-    let command = Command::new("soute")
+    let command = Command::new(NAME)
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true)
         .arg(version_flag())
@@ -199,23 +202,33 @@ fn tree_of<'a>(entries: impl IntoIterator<Item = &'a Entry>, purpose: Purpose) -
     Globals::augment_args(command)
         .about("A container engine that shows what a container is made of")
         .long_about(Resettable::Reset)
-        .subcommands(entries.into_iter().map(|entry| branch_of(entry, purpose)))
+        .subcommands(
+            entries
+                .into_iter()
+                .map(|entry| branch_of(entry, NAME, purpose)),
+        )
 }
 
-fn branch_of(entry: &Entry, purpose: Purpose) -> Command {
+/// A command, or a group of them, with its usage: `above` are the words before its name.
+fn branch_of(entry: &Entry, above: &str, purpose: Purpose) -> Command {
+    let path = format!("{above} {}", entry.name);
+    let usage = match entry.is {
+        Is::Command(leaf) => leaf.usage,
+        Is::Group(_) => "COMMAND",
+    };
     let command = Command::new(entry.name)
         .about(entry.about)
-        .hide(entry.hidden);
+        .hide(entry.hidden)
+        .override_usage(format!("{path} {usage}").trim_end().to_owned());
     match entry.is {
         Is::Command(leaf) => command.defer(match purpose {
             Purpose::Parsing => leaf.augment_for_parsing,
             Purpose::Documentation => leaf.augment,
         }),
         Is::Group(table) => with_help(command)
-            .override_usage(format!("soute {} COMMAND", entry.name))
             .subcommand_required(true)
             .arg_required_else_help(true)
-            .subcommands(table.iter().map(|entry| branch_of(entry, purpose))),
+            .subcommands(table.iter().map(|entry| branch_of(entry, &path, purpose))),
     }
 }
 
@@ -242,9 +255,7 @@ fn augment<C: CommandLine>(command: Command) -> Command {
     let command = C::augment_args(command)
         .about(about)
         .long_about(Resettable::Reset);
-    let usage = format!("soute {}{} {}", C::GROUP, command.get_name(), C::USAGE);
-    let usage = usage.trim_end().to_owned();
-    with_help(command.override_usage(usage))
+    with_help(command)
 }
 
 fn with_help(command: Command) -> Command {

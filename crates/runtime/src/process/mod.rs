@@ -18,7 +18,7 @@ mod spawn;
 mod stdio;
 mod sysctl;
 pub mod time;
-mod user;
+pub(crate) mod user;
 mod visit;
 pub(crate) mod wait;
 

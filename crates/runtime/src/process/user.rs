@@ -98,7 +98,7 @@ fn read(root: &Root, path: &str) -> Result<String, Failure> {
 }
 
 /// A line of passwd(5) or group(5), split; lines that are none are passed over, as getpwnam(3) does.
-fn entries(text: &str, fields: usize) -> impl Iterator<Item = Vec<&str>> {
+pub(crate) fn entries(text: &str, fields: usize) -> impl Iterator<Item = Vec<&str>> {
     text.lines()
         .map(|line| line.split(':').collect::<Vec<_>>())
         .filter(move |entry| entry.len() >= fields)

@@ -90,21 +90,25 @@ impl Visit {
 
     fn program(&self, process: &Process) -> Result<Program, Failure> {
         let mut program = Program::new(&process.args, &process.env)?;
-        match self.files {
-            Files::Apart(_) => program.is_of("the image's"),
-            Files::MachineApart => program.is_of("the machine's"),
-            _ if !self.enters(flags::NEWNS) => program.is_of("the machine's"),
-            _ => {}
-        }
+        program.is_of(self.whose_files());
         Ok(program)
     }
 
-    /// Whose names of users hold there.
-    fn whose_names(&self) -> &'static str {
+    /// Among whose files a program is looked for.
+    fn whose_files(&self) -> &'static str {
         match self.files {
             Files::Apart(_) => "the image's",
+            Files::MachineApart => "the machine's",
             _ if !self.enters(flags::NEWNS) => "the machine's",
             _ => "the container's",
+        }
+    }
+
+    /// Whose names of users hold there: the machine's programs that stand apart get the container's.
+    fn whose_names(&self) -> &'static str {
+        match self.files {
+            Files::MachineApart if self.enters(flags::NEWNS) => "the container's",
+            _ => self.whose_files(),
         }
     }
 
@@ -193,7 +197,8 @@ fn in_between(
     let mut mountinfo = None;
     let tied = is_tied(process);
     let entered = (|| {
-        if tied {
+        // With `told` it is the caller's own child, which is tied already.
+        if tied && told.is_none() {
             privileges::die_with_parent(channel.as_fd())?;
         }
         let null = match told {

@@ -48,9 +48,6 @@ pub const TABLE: &[Entry] = &[
     ),
 ];
 
-/// The word before their names.
-const GROUP: &str = "ns ";
-
 /// What a view has written, at once and when it is whole.
 fn answer(view: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<ExitCode> {
     let mut text = Vec::new();
@@ -61,7 +58,6 @@ fn answer(view: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<ExitCode> {
 
 impl CommandLine for ls::LsArgs {
     const USAGE: &'static str = "[OPTIONS] [TYPE]...";
-    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         answer(|out| ls::run(&self, &name_of(places), out))
@@ -70,7 +66,6 @@ impl CommandLine for ls::LsArgs {
 
 impl CommandLine for tree::TreeArgs {
     const USAGE: &'static str = "[OPTIONS] TYPE";
-    const GROUP: &'static str = GROUP;
 
     fn run(self, _: &Places) -> Result<ExitCode> {
         answer(|out| tree::run(&self, out))
@@ -79,7 +74,6 @@ impl CommandLine for tree::TreeArgs {
 
 impl CommandLine for show::ShowArgs {
     const USAGE: &'static str = "[OPTIONS] PID|CONTAINER|PATH|INODE";
-    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         answer(|out| show::run(&self, &running(places), out))
@@ -88,7 +82,6 @@ impl CommandLine for show::ShowArgs {
 
 impl CommandLine for caps::CapsArgs {
     const USAGE: &'static str = "[OPTIONS] PID|CONTAINER PID|CONTAINER|PATH|INODE";
-    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         answer(|out| caps::run(&self, &running(places), out))
@@ -97,7 +90,6 @@ impl CommandLine for caps::CapsArgs {
 
 impl CommandLine for differ::DiffArgs {
     const USAGE: &'static str = "[OPTIONS] PID|CONTAINER PID|CONTAINER";
-    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         answer(|out| differ::run(&self, &running(places), out))
@@ -106,7 +98,6 @@ impl CommandLine for differ::DiffArgs {
 
 impl CommandLine for mounts::MountsArgs {
     const USAGE: &'static str = "[OPTIONS] PID|CONTAINER|PATH|INODE";
-    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         answer(|out| mounts::run(&self, &running(places), out))
@@ -115,7 +106,6 @@ impl CommandLine for mounts::MountsArgs {
 
 impl CommandLine for pids::PidsArgs {
     const USAGE: &'static str = "[OPTIONS] CONTAINER|PID";
-    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         answer(|out| pids::run(&self, &running(places), out))
@@ -124,7 +114,6 @@ impl CommandLine for pids::PidsArgs {
 
 impl CommandLine for watch::WatchArgs {
     const USAGE: &'static str = "[OPTIONS] [TYPE]...";
-    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         // What is not over cannot be handed over as a whole.
@@ -135,7 +124,6 @@ impl CommandLine for watch::WatchArgs {
 
 impl CommandLine for graph::GraphArgs {
     const USAGE: &'static str = "[OPTIONS] [TARGET]...";
-    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         answer(|out| graph::run(&self, &running(places), &name_of(places), out))

@@ -2,6 +2,11 @@
 //!
 //! Names and numbers alone: a home among the container's files would have a shell run what lies there (`~/.bashrc`).
 
+use crate::process::user::entries;
+
+/// As many as are read of a line of passwd(5) or group(5).
+const FIELDS: usize = 4;
+
 /// The container's passwd(5) for the machine's programs, with root if it has none.
 pub(super) fn passwd(theirs: &str) -> String {
     with_root(theirs, "root:x:0:0::/root:/bin/sh\n", |fields| {
@@ -29,8 +34,7 @@ pub(super) fn group(theirs: &str) -> String {
 
 /// The lines that `line` makes of fields, each with its number; `root` comes first if none has the number 0.
 fn with_root(theirs: &str, root: &str, line: impl Fn(&[&str]) -> Option<(u32, String)>) -> String {
-    let fields = theirs.lines().map(|text| text.split(':').collect());
-    let named = fields.filter(|fields: &Vec<&str>| is_name(fields[0]));
+    let named = entries(theirs, FIELDS).filter(|fields| is_name(fields[0]));
     let lines: Vec<_> = named.filter_map(|fields| line(&fields)).collect();
     let has_root = lines.iter().any(|(number, _)| *number == 0);
     let mut all = if has_root { "" } else { root }.to_owned();

@@ -28,7 +28,6 @@ pub struct Move {
 
 impl CommandLine for Move {
     const USAGE: &'static str = "INTERFACE FROM TO";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = open(places)?;

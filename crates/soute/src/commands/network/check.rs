@@ -37,7 +37,6 @@ pub struct Check {
 
 impl CommandLine for Check {
     const USAGE: &'static str = "[OPTIONS] CONTAINER CONTAINER|NAME|ADDRESS[:PORT[/udp]]";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = open(places)?;

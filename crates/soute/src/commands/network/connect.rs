@@ -43,7 +43,6 @@ pub struct Connect {
 
 impl CommandLine for Connect {
     const USAGE: &'static str = "[OPTIONS] NETWORK CONTAINER";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = open(places)?;
@@ -78,7 +77,6 @@ pub struct Disconnect {
 
 impl CommandLine for Disconnect {
     const USAGE: &'static str = "[OPTIONS] NETWORK CONTAINER";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = open(places)?;

@@ -65,7 +65,6 @@ pub struct Create {
 
 impl CommandLine for Create {
     const USAGE: &'static str = "[OPTIONS] NETWORK";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = open(places)?;

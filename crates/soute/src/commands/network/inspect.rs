@@ -22,7 +22,6 @@ pub struct Inspect {
 
 impl CommandLine for Inspect {
     const USAGE: &'static str = "NETWORK...";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = open(places)?;

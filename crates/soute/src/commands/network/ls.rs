@@ -44,7 +44,6 @@ const COLUMNS: &[&str] = &["ID", "Name", "Driver", "Bridge", "Subnets", "Contain
 
 impl CommandLine for Ls {
     const USAGE: &'static str = "[OPTIONS]";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = open(places)?;

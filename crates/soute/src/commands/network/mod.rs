@@ -56,15 +56,11 @@ pub const TABLE: &[Entry] = &[
     ),
 ];
 
-/// The word before their names.
-const GROUP: &str = "network ";
-
 #[derive(Debug, Args)]
 struct Reconcile;
 
 impl CommandLine for Reconcile {
     const USAGE: &'static str = "";
-    const GROUP: &'static str = GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         // As every command does in passing; it is the whole of this one.

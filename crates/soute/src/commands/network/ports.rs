@@ -96,7 +96,6 @@ struct Destination {
 
 impl CommandLine for PortsArgs {
     const USAGE: &'static str = "[OPTIONS]";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let known = Known::new(places)?;

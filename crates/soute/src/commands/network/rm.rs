@@ -26,7 +26,6 @@ pub struct Rm {
 
 impl CommandLine for Rm {
     const USAGE: &'static str = "[OPTIONS] NETWORK...";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = open(places)?;
@@ -51,7 +50,6 @@ pub struct Prune {
 
 impl CommandLine for Prune {
     const USAGE: &'static str = "";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = open(places)?;

@@ -51,7 +51,6 @@ struct Held {
 
 impl CommandLine for Why {
     const USAGE: &'static str = "[OPTIONS] ADDRESS:PORT[/udp]";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let engine = open(places)?;

@@ -46,7 +46,6 @@ pub struct MapArgs {
 
 impl CommandLine for MapArgs {
     const USAGE: &'static str = "[OPTIONS] [TARGET]...";
-    const GROUP: &'static str = super::GROUP;
 
     fn run(self, places: &Places) -> Result<ExitCode> {
         let known = Known::new(places)?;

@@ -32,7 +32,7 @@ struct Event<'l> {
 }
 
 /// Until nobody reads, or a signal ends it: there is nothing to be put in order.
-pub(super) fn run(watch: &mut Watch<'_>) -> Result<()> {
+pub(super) fn run(watch: &Watch<'_>) -> Result<()> {
     if soute_sys::start::stdout_was_closed() {
         bail!("standard output is closed");
     }

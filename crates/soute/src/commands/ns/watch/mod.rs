@@ -43,12 +43,12 @@ pub struct WatchArgs {
 }
 
 pub fn run(args: &WatchArgs, name_of: NameOf<'_>) -> Result<()> {
-    let mut watch = Watch { args, name_of };
+    let watch = Watch { args, name_of };
     let at_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
     match at_terminal && !is_dumb && !args.json {
-        true => screen::run(&mut watch),
-        false => lines::run(&mut watch),
+        true => screen::run(&watch),
+        false => lines::run(&watch),
     }
 }
 
@@ -60,14 +60,14 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     /// All that is there now.
-    fn look(&mut self) -> Result<List> {
+    fn look(&self) -> Result<List> {
         let mut list = self.args.look()?;
         self.complete(&mut list);
         Ok(list)
     }
 
     /// Names the containers.
-    fn complete(&mut self, list: &mut List) {
+    fn complete(&self, list: &mut List) {
         super::complete(list, self.name_of);
     }
 }

@@ -26,7 +26,7 @@ const INT: i32 = Signal::INT.as_raw();
 const TSTP: i32 = Signal::TSTP.as_raw();
 const CONT: i32 = Signal::CONT.as_raw();
 
-pub(super) fn run(watch: &mut Watch<'_>) -> Result<()> {
+pub(super) fn run(watch: &Watch<'_>) -> Result<()> {
     let signals = Signals::take_with_job_control()?;
     let mut screen = Screen {
         looker: Looker::start(watch.args.clone())?,
@@ -47,7 +47,7 @@ fn enter() -> Result<Option<RawMode>> {
 }
 
 struct Screen<'s, 'a> {
-    watch: &'s mut Watch<'a>,
+    watch: &'s Watch<'a>,
     looker: Looker,
     page: Page,
     keys: Keys,
