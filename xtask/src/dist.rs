@@ -4,11 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use object::Endianness;
+use object::elf::PT_INTERP;
+use object::read::elf::ElfFile64;
 
 use crate::cargo::{given_soute, link_soute, root};
+use crate::order;
 use crate::scratch::Scratch;
 use crate::shell::{self, command, output, run, step};
-use crate::{elf, order};
 
 /// Shell and the name by which it finds a program's completions.
 const COMPLETIONS: &[(&str, &str)] = &[
@@ -50,39 +53,55 @@ pub fn make() -> Result<()> {
     report(&dist, &binary)
 }
 
-/// Builds the executable as it is packaged: its functions in the order in which a container's start comes to them. One
-/// that `SOUTE_BIN` names is taken as it is.
+/// Builds the executable as it is packaged: its functions and constants in the order in which a container's start comes to
+/// them. One that `SOUTE_BIN` names is taken as it is.
 pub fn executable() -> Result<PathBuf> {
     if let Some(given) = given_soute()? {
         return Ok(given);
     }
     if !shell::is_root()? || !order::KNOWS_THIS_MACHINE {
         println!(
-            "the functions stay in the linker's own order: only root on x86-64 can watch a start"
+            "functions and constants stay in the linker's own order: only root on x86-64 can watch a start"
         );
         step("build");
         return link_soute("release", &[]);
     }
+    let scratch = Scratch::new("link")?;
+    let in_scratch = |name: &str| scratch.path().join(name);
+    let linker = |option: String| format!("-Clink-arg=-Wl,{option}");
     step("build");
-    let with_symbols = link_soute("release", &["-Cstrip=none"])?;
-    step("order of the functions");
-    let order = match order::of_first_use(&with_symbols) {
+    let map = in_scratch("map");
+    let with_symbols = link_soute(
+        "release",
+        &[
+            "-Cstrip=none",
+            &linker("--emit-relocs".to_owned()),
+            &linker(format!("-Map={}", map.display())),
+        ],
+    )?;
+    step("order of functions and constants");
+    let order = match order::of_first_use(&with_symbols, &map) {
         Ok(order) => order,
         Err(why) => {
-            println!("the functions stay in the linker's own order: {why:#}");
+            println!("functions and constants stay in the linker's own order: {why:#}");
             return link_soute("release", &[]);
         }
     };
-    step(&format!("build, {} functions first", order.len()));
-    let scratch = Scratch::new("link")?;
-    let file = scratch.path().join("order");
-    fs::write(&file, order.join("\n") + "\n")?;
-    let ordered = format!("-Clink-arg=-Wl,--symbol-ordering-file={}", file.display());
-    // What the linker has thrown away since, or knows by other names.
-    let quiet = "-Clink-arg=-Wl,--no-warn-symbol-ordering";
-    // The kernel's pieces of the file are pieces of memory then, none in two.
-    let aligned = format!("-Clink-arg=-Wl,-z,max-page-size={PIECE}");
-    link_soute("release", &[&ordered, quiet, &aligned])
+    step("build in this order");
+    let (functions, constants) = (in_scratch("functions"), in_scratch("constants.ld"));
+    fs::write(&functions, order.functions)?;
+    fs::write(&constants, order.constants)?;
+    link_soute(
+        "release",
+        &[
+            &linker(format!("--symbol-ordering-file={}", functions.display())),
+            // What the linker has thrown away since, or knows by other names.
+            &linker("--no-warn-symbol-ordering".to_owned()),
+            &linker(format!("--script={}", constants.display())),
+            // The kernel's pieces of the file are pieces of memory then, none in two.
+            &linker(format!("-z,max-page-size={PIECE}")),
+        ],
+    )
 }
 
 fn report(dist: &Path, binary: &Path) -> Result<()> {
@@ -101,12 +120,11 @@ fn report(dist: &Path, binary: &Path) -> Result<()> {
 }
 
 /// # Errors
-/// `elf` asks for an interpreter (elf(5), `PT_INTERP`): it would need the libraries of the machine it was built on.
-fn check_static(elf: &[u8]) -> Result<()> {
-    if elf::segments(elf)?
-        .iter()
-        .any(|segment| segment.kind == elf::PT_INTERP)
-    {
+/// `file` asks for an interpreter (elf(5), `PT_INTERP`): it would need the libraries of the machine it was built on.
+fn check_static(file: &[u8]) -> Result<()> {
+    let elf: ElfFile64<'_, Endianness> = ElfFile64::parse(file)?;
+    let mut headers = elf.elf_program_headers().iter();
+    if headers.any(|header| header.p_type.get(elf.endian()) == PT_INTERP) {
         bail!("the binary is not static: it names an interpreter");
     }
     Ok(())
@@ -120,8 +138,8 @@ mod tests {
     fn an_interpreter_is_found() {
         // A header, and one program header behind it.
         let mut elf = vec![0; 64 + 56];
-        elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
-        (elf[32], elf[54], elf[56]) = (64, 56, 1);
+        elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        (elf[20], elf[32], elf[52], elf[54], elf[56]) = (1, 64, 64, 56, 1);
         elf[64] = 1;
         check_static(&elf).unwrap();
         elf[64] = 3;
@@ -131,12 +149,7 @@ mod tests {
                 .to_string()
                 .contains("interpreter")
         );
-        assert!(
-            check_static(&elf[..65])
-                .unwrap_err()
-                .to_string()
-                .contains("cut short")
-        );
+        assert!(check_static(&elf[..65]).is_err());
         assert!(check_static(b"#!/bin/sh").is_err());
     }
 }

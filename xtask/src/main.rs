@@ -7,7 +7,6 @@ mod cgroups;
 mod demo;
 mod dist;
 mod documents;
-mod elf;
 mod image;
 mod leftovers;
 mod order;

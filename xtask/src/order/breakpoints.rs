@@ -10,12 +10,12 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::symbols::Symbols;
+use super::program::Program;
 use crate::shell::line;
 
 /// The functions of which `command`, an executable with breakpoints, and its children reach the first byte. What they
 /// execute in turn is not traced.
-pub fn first_hits(command: Command, symbols: &Symbols) -> Result<Vec<u64>> {
+pub fn first_hits(command: Command, program: &Program) -> Result<Vec<u64>> {
     let mut shell = Command::new("sh");
     // Stopped until it is traced.
     shell.args(["-c", r#"kill -s STOP $$; exec "$@""#, "sh"]);
@@ -60,7 +60,7 @@ pub fn first_hits(command: Command, symbols: &Symbols) -> Result<Vec<u64>> {
                 }
             }
             WaitStatus::Stopped(pid, Signal::SIGTRAP) => {
-                hits.extend(step_over(pid, symbols)?);
+                hits.extend(step_over(pid, program)?);
                 ptrace::cont(pid, None)?;
             }
             // It has a child, or is one, or stops with its group.
@@ -76,10 +76,10 @@ pub fn first_hits(command: Command, symbols: &Symbols) -> Result<Vec<u64>> {
 }
 
 /// Puts the function's own first byte where the breakpoint is, and the process before it.
-fn step_over(pid: Pid, symbols: &Symbols) -> Result<Option<u64>> {
+fn step_over(pid: Pid, program: &Program) -> Result<Option<u64>> {
     let mut registers = ptrace::getregs(pid)?;
     let address = registers.rip - 1;
-    let Some(byte) = symbols.first_byte(address) else {
+    let Some(byte) = program.first_byte(address) else {
         return Ok(None);
     };
     let place = address as ptrace::AddressType;
@@ -116,20 +116,20 @@ mod tests {
             }
         "#;
         let scratch = Scratch::new("breakpoints").unwrap();
-        let (source, program) = (scratch.path().join("main.c"), scratch.path().join("main"));
+        let (source, file) = (scratch.path().join("main.c"), scratch.path().join("main"));
         std::fs::write(&source, PROGRAM).unwrap();
         run(command("gcc", ["-O1", "-static", "-no-pie", "-o"])
-            .arg(&program)
+            .arg(&file)
             .arg(&source))
         .unwrap();
-        let symbols = Symbols::of(&program).unwrap();
-        std::fs::write(&program, symbols.with_breakpoints()).unwrap();
-        let hits = first_hits(Command::new(&program), &symbols).unwrap();
+        let program = Program::read(&file).unwrap();
+        std::fs::write(&file, program.with_breakpoints()).unwrap();
+        let hits = first_hits(Command::new(&file), &program).unwrap();
         let ours = ["main", "before", "of_child", "after", "unused_one"];
-        let names = hits.iter().flat_map(|&hit| symbols.names_at(hit));
+        let names = hits.iter().flat_map(|&hit| program.names_at(hit));
         let names: Vec<&str> = names.filter(|name| ours.contains(name)).collect();
         assert_eq!(names, ["main", "before", "of_child", "after"]);
-        let failure = first_hits(Command::new("/bin/false"), &symbols).unwrap_err();
+        let failure = first_hits(Command::new("/bin/false"), &program).unwrap_err();
         assert!(failure.to_string().contains("/bin/false"), "{failure}");
     }
 }

@@ -1,21 +1,22 @@
-//! The order of the functions in the executable: what a container's start and a look at namespaces both reach lies in the
-//! middle, what only one of them does on its side, and there those that the same commands reach lie together, each group in
-//! the order of first use.
+//! The order of functions and constants in the executable: what a container's start and a look at namespaces both reach
+//! lies in the middle, what only one of them does on its side, and there what the same commands reach lies together, each
+//! group in the order of first use.
 //!
 //! The kernel maps a program by pieces of 64 KiB around each page that is touched. What a start runs is a tenth of the
 //! program, and `ns ls` a twentieth, and the linker strews it over all of it: in order, it is a fifth of the pieces, and
-//! the rest is not in memory.
+//! the rest is not in memory. Of the constants it is one piece in forty.
 
 #[cfg(target_arch = "x86_64")]
 mod breakpoints;
 #[cfg(not(target_arch = "x86_64"))]
 mod breakpoints {
-    use super::symbols::Symbols;
-    pub fn first_hits(_: std::process::Command, _: &Symbols) -> anyhow::Result<Vec<u64>> {
+    use super::program::Program;
+    pub fn first_hits(_: std::process::Command, _: &Program) -> anyhow::Result<Vec<u64>> {
         anyhow::bail!("breakpoints are only known of x86-64")
     }
 }
-mod symbols;
+mod constants;
+mod program;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -32,7 +33,8 @@ use crate::cargo::soute_in;
 use crate::cgroups::Parents;
 use crate::scratch::Scratch;
 use crate::shell::{output, run};
-use symbols::Symbols;
+use constants::Constants;
+use program::Program;
 
 /// So many of the workload's commands, its first, start a container; the others look at namespaces.
 const STARTS: usize = 3;
@@ -43,10 +45,21 @@ const TARGET: &str = "target";
 /// Whether breakpoints are known for the machine that this runs on.
 pub const KNOWS_THIS_MACHINE: bool = cfg!(target_arch = "x86_64");
 
-/// The functions of `soute`, an executable with symbols, that its users wait for, by the names that the linker knows.
-pub fn of_first_use(soute: &Path) -> Result<Vec<String>> {
+/// What the linker is to put first, and in which order.
+pub struct Order {
+    /// Names of functions, one a line (`--symbol-ordering-file`).
+    pub functions: String,
+    /// A linker script.
+    pub constants: String,
+}
+
+/// What of `soute`, an executable with symbols and relocations, its users wait for; `map` is what the linker wrote of it.
+pub fn of_first_use(soute: &Path, map: &Path) -> Result<Order> {
     let scratch = Scratch::new("order")?;
-    let symbols = Symbols::of(soute)?;
+    let program = Program::read(soute)?;
+    let map =
+        std::fs::read_to_string(map).with_context(|| format!("cannot read {}", map.display()))?;
+    let constants = Constants::of(&map);
     let traced = scratch.path().join("soute");
     let mut create = OpenOptions::new();
     let mut file = create
@@ -54,21 +67,27 @@ pub fn of_first_use(soute: &Path) -> Result<Vec<String>> {
         .create_new(true)
         .mode(0o755)
         .open(&traced)?;
-    file.write_all(&symbols.with_breakpoints())?;
+    file.write_all(&program.with_breakpoints())?;
     // Nobody executes what is open for writing.
     drop(file);
     let _parents = Parents::watch()?;
     // What a network changes on a machine it does not change on this one.
     let _own = OwnNetwork::enter()?;
     let workload = Workload::prepare(soute, &traced, scratch.path())?;
-    let mut hits = Vec::new();
+    let (mut hits, mut reached) = (Vec::new(), Vec::new());
     for command in workload.commands() {
-        hits.push(breakpoints::first_hits(command, &symbols)?);
+        let functions = breakpoints::first_hits(command, &program)?;
+        reached.push(constants.reached_from(&functions, &program));
+        hits.push(functions);
     }
-    let names = together(&hits)
-        .into_iter()
-        .flat_map(|address| symbols.names_at(address));
-    Ok(names.map(str::to_owned).collect())
+    let functions = together(&hits);
+    let names = functions
+        .iter()
+        .flat_map(|&address| program.names_at(address));
+    Ok(Order {
+        functions: names.map(|name| format!("{name}\n")).collect(),
+        constants: constants.script(&together(&reached)),
+    })
 }
 
 /// Each address once, those that the same commands hit together: what only [`STARTS`] do comes last, and what none of them
