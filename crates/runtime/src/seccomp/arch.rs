@@ -149,6 +149,23 @@ impl Arch {
         matches!(self, Self::X86_64 | Self::X32 | Self::Aarch64)
     }
 
+    /// Whose kernel takes its calls.
+    pub(crate) const fn machine(self) -> Machine {
+        match self {
+            Self::X86_64 | Self::X86 | Self::X32 => Machine::X86_64,
+            Self::Aarch64 | Self::Arm => Machine::Aarch64,
+        }
+    }
+
+    /// Its place among [`Machine::arches`].
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Self::X86_64 | Self::Aarch64 => 0,
+            Self::X86 | Self::Arm => 1,
+            Self::X32 => 2,
+        }
+    }
+
     /// What its ordinary numbers start with.
     pub(crate) const fn base(self) -> u32 {
         match self {
@@ -190,31 +207,6 @@ impl Arch {
             }
             Self::Arm => name_in!(arm, number),
         }
-    }
-
-    /// The number of a call, if it has it.
-    pub(crate) fn number(self, name: &str) -> Option<u32> {
-        let number = match self {
-            Self::X86_64 => name.parse::<x86_64::Sysno>().ok()?.id(),
-            Self::X86 if name == "break" => return Some(X86_BREAK),
-            Self::X86 => name.parse::<x86::Sysno>().ok()?.id(),
-            Self::X32 => {
-                let own = X32_OWN.iter().position(|&own| own == name);
-                return match own {
-                    Some(own) => Some(X32_BIT + X32_OWN_FIRST + own as u32),
-                    None => Some(X32_BIT + Self::X86_64.number(name)?)
-                        .filter(|&number| x32_name(number).is_some()),
-                };
-            }
-            Self::Aarch64 if name == "newfstatat" => return Some(AARCH64_NEWFSTATAT),
-            Self::Aarch64 => name.parse::<aarch64::Sysno>().ok()?.id(),
-            Self::Arm => match ARM_OWN.iter().position(|&own| own == name) {
-                Some(own) => return Some(ARM_OWN_FIRST + own as u32),
-                None => name.parse::<arm::Sysno>().ok()?.id(),
-            },
-        } as u32;
-        // The exceptions above go both ways.
-        (self.name(number) == Some(name)).then_some(number)
     }
 
     /// All numbers that have a call, ascending.

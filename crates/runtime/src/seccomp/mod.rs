@@ -9,6 +9,7 @@ mod arch;
 mod compile;
 mod docker_default;
 mod multiplex;
+mod names;
 pub mod profile;
 mod program;
 mod resolve;

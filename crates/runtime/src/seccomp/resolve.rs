@@ -10,13 +10,15 @@
 //!
 //! Of several rules with conditions the first that matches counts; libseccomp does not say which.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::SeccompError;
 use super::action::{Action, ENOSYS, EPERM, MAX_ERRNO};
 use super::arch::{Arch, Machine};
 use super::compile::{Condition, Decision, Op, Rule};
 use super::multiplex;
+use super::names::Named;
 use super::profile::{
     ActionName, ArchName, Arg, Circumstances, MachineName, Operator, Profile, Syscalls,
 };
@@ -55,6 +57,8 @@ pub(crate) struct Resolved<'p> {
 #[derive(Debug)]
 struct Call<'p> {
     name: &'p str,
+    /// `None`: no architecture of the machine has it.
+    named: Option<&'static Named>,
     action: Action,
     /// Each is a rule; none: no conditions.
     alternatives: Vec<Vec<Condition>>,
@@ -65,7 +69,16 @@ struct Call<'p> {
 pub(crate) struct Numbered<'r> {
     default: Action,
     above: Action,
-    arches: Vec<(Arch, BTreeMap<u32, Vec<Rule<'r>>>)>,
+    arches: Vec<ByNumber<'r>>,
+}
+
+/// Rules of an architecture.
+#[derive(Debug)]
+struct ByNumber<'r> {
+    arch: Arch,
+    /// Each number that is named, ascending, and which of the rules are its.
+    numbers: Vec<(u32, Range<usize>)>,
+    rules: Vec<Rule<'r>>,
 }
 
 impl<'p> Resolved<'p> {
@@ -96,58 +109,49 @@ impl<'p> Resolved<'p> {
 
     /// Names that are no call of any of the architectures, in order of the alphabet.
     pub(crate) fn unknown_names(&self) -> Vec<String> {
-        let known = |name: &str| {
-            self.arches.iter().any(|arch| {
-                arch.number(name).is_some()
-                    || (*arch == Arch::X86 && multiplex::way(name).is_some())
+        let known = |call: &&Call<'_>| {
+            self.arches.iter().any(|&arch| {
+                call.number(arch).is_some()
+                    || (arch == Arch::X86 && multiplex::way(call.name).is_some())
             })
         };
-        let names: BTreeSet<&str> = self.calls.iter().map(|call| call.name).collect();
-        names
-            .into_iter()
-            .filter(|name| !known(name))
-            .map(str::to_owned)
-            .collect()
+        let unknown = self.calls.iter().filter(|call| !known(call));
+        let unknown: BTreeSet<&str> = unknown.map(|call| call.name).collect();
+        unknown.into_iter().map(str::to_owned).collect()
     }
 
     pub(crate) fn numbered(&self) -> Numbered<'_> {
-        let mut arches: Vec<(Arch, BTreeMap<u32, Vec<Rule<'_>>>)> = self
-            .arches
-            .iter()
-            .map(|&arch| (arch, BTreeMap::new()))
-            .collect();
-        for (arch, numbers) in &mut arches {
+        let by_number = |&arch: &Arch| {
+            let mut named = Vec::with_capacity(self.calls.len());
             for call in &self.calls {
-                self.number(call, *arch, numbers);
+                self.number(call, arch, &mut named);
             }
-        }
+            ByNumber::new(arch, named)
+        };
         Numbered {
             default: self.default,
             above: self.above,
-            arches,
+            arches: self.arches.iter().map(by_number).collect(),
         }
     }
 
+    /// Adds the numbers of a call and what is decided about each; `None`: it is named, and that is all.
     fn number<'r>(
         &'r self,
         call: &'r Call<'p>,
         arch: Arch,
-        numbers: &mut BTreeMap<u32, Vec<Rule<'r>>>,
+        named: &mut Vec<(u32, Option<Rule<'r>>)>,
     ) {
         let action = call.action;
         let says_nothing = action == self.default;
-        if let Some(number) = arch.number(call.name) {
-            let rules = numbers.entry(number).or_default();
+        if let Some(number) = call.number(arch) {
+            let rule = |conditions| (number, Some(Rule { conditions, action }));
             if says_nothing {
-                // Named all the same.
+                named.push((number, None));
             } else if call.alternatives.is_empty() {
-                let conditions = &[];
-                rules.push(Rule { conditions, action });
+                named.push(rule(&[]));
             } else {
-                rules.extend(call.alternatives.iter().map(|conditions| Rule {
-                    conditions: conditions.as_slice(),
-                    action,
-                }));
+                named.extend(call.alternatives.iter().map(|all| rule(all)));
             }
         }
         if arch != Arch::X86 || says_nothing {
@@ -158,10 +162,33 @@ impl<'p> Resolved<'p> {
             && (call.alternatives.is_empty() || !lets_through)
             && let Some(number) = arch.number(way.through)
         {
-            numbers.entry(number).or_default().push(Rule {
-                conditions: &way.condition,
-                action,
-            });
+            let conditions = &way.condition;
+            named.push((number, Some(Rule { conditions, action })));
+        }
+    }
+}
+
+impl Call<'_> {
+    fn number(&self, arch: Arch) -> Option<u32> {
+        self.named?.number(arch)
+    }
+}
+
+impl<'r> ByNumber<'r> {
+    fn new(arch: Arch, mut named: Vec<(u32, Option<Rule<'r>>)>) -> Self {
+        // What the profile names first stays first.
+        named.sort_by_key(|(number, _)| *number);
+        let mut rules = Vec::with_capacity(named.len());
+        let mut numbers = Vec::with_capacity(named.len());
+        for same in named.chunk_by(|a, b| a.0 == b.0) {
+            let first = rules.len();
+            rules.extend(same.iter().filter_map(|(_, rule)| *rule));
+            numbers.push((same[0].0, first..rules.len()));
+        }
+        Self {
+            arch,
+            numbers,
+            rules,
         }
     }
 }
@@ -172,8 +199,13 @@ impl<'r> Numbered<'r> {
         'r: 'n,
     {
         let mut sections = Sections::new(self.default, self.above);
-        for (arch, numbers) in &self.arches {
-            let decide = |rules: &'n Vec<Rule<'r>>| {
+        for ByNumber {
+            arch,
+            numbers,
+            rules,
+        } in &self.arches
+        {
+            let decide = |rules: &'n [Rule<'r>]| {
                 let always = rules.iter().find(|rule| rule.conditions.is_empty());
                 match always {
                     Some(rule) => Decision::Always(rule.action),
@@ -185,7 +217,7 @@ impl<'r> Numbered<'r> {
                 *arch,
                 numbers
                     .iter()
-                    .map(|(&number, rules)| (number, decide(rules))),
+                    .map(|(number, its)| (*number, decide(&rules[its.clone()]))),
             );
         }
         sections.finish()
@@ -292,6 +324,7 @@ fn add<'p>(rule: &'p Syscalls, here: Here, calls: &mut Vec<Call<'p>>) -> Result<
     if included && !excluded {
         calls.extend(names.into_iter().map(|name| Call {
             name,
+            named: here.machine.call(name),
             action,
             alternatives: alternatives.clone(),
         }));
