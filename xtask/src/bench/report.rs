@@ -13,7 +13,7 @@ use super::lens::{self, LS, LS_ALL, LSNS, NSENTER, NSENTER_NET, SOUTE_ENTER, SOU
 use super::load::Load;
 use super::networks::{self, BARE, FIRST, THOUSANDTH, WITHOUT};
 use super::rates::{self, AT_ONCE};
-use super::statistics::{median, p95, quartiles};
+use super::statistics::{self, median, p95, quartiles};
 use super::subjects::{
     CRUN, CRUN_SECCOMP, DOCKER, FLOOR, PODMAN, RUNC, RUNC_SECCOMP, RUNTIME, RUNTIME_SECCOMP, SOUTE,
     YOUKI,
@@ -38,9 +38,22 @@ pub struct Figures {
 struct Target {
     what: String,
     /// None: one of those that it is made of is missing.
-    measured: Option<f64>,
+    measured: Option<Measured>,
     limit: f64,
     unit: &'static str,
+}
+
+#[derive(Clone, Copy)]
+struct Measured {
+    value: f64,
+    /// By which factor it may be off ([`statistics::ratio`]); 1: not known, or a count.
+    off: f64,
+}
+
+impl From<f64> for Measured {
+    fn from(value: f64) -> Self {
+        Self { value, off: 1.0 }
+    }
 }
 
 /// The page, in Markdown.
@@ -123,14 +136,18 @@ fn sample(value: &Value) -> Vec<f64> {
 }
 
 /// The ratio of two medians of one table; none if either was not measured.
-fn ratio(table: &Value, ours: &str, theirs: &str) -> Option<f64> {
-    let (ours, theirs) = (sample(&table[ours]), sample(&table[theirs]));
-    (!ours.is_empty() && !theirs.is_empty()).then(|| median(&ours) / median(&theirs))
+fn ratio(table: &Value, ours: &str, theirs: &str) -> Option<Measured> {
+    ratio_of(&sample(&table[ours]), &sample(&table[theirs]))
+}
+
+fn ratio_of(ours: &[f64], theirs: &[f64]) -> Option<Measured> {
+    let (value, off) = statistics::ratio(ours, theirs)?;
+    Some(Measured { value, off })
 }
 
 fn collect(figures: &Figures) -> Vec<Target> {
     let mut targets = Vec::new();
-    let mut add = |what: String, measured: Option<f64>, limit: f64, unit: &'static str| {
+    let mut add = |what: String, measured: Option<Measured>, limit: f64, unit: &'static str| {
         targets.push(Target {
             what,
             measured,
@@ -166,7 +183,7 @@ fn collect(figures: &Figures) -> Vec<Target> {
         let cost = |name: &str, key: &str| value["costs"][name][key].as_f64();
         add(
             format!("{RUNTIME}: system calls of a run {on}"),
-            cost(RUNTIME, "calls"),
+            cost(RUNTIME, "calls").map(Measured::from),
             350.0,
             "",
         );
@@ -174,7 +191,7 @@ fn collect(figures: &Figures) -> Vec<Target> {
             format!("{RUNTIME}: peak memory of a run {on} / {CRUN}"),
             cost(RUNTIME, "kib")
                 .zip(cost(CRUN, "kib"))
-                .map(|(a, b)| a / b),
+                .map(|(a, b)| (a / b).into()),
             1.0,
             "×",
         );
@@ -185,7 +202,7 @@ fn collect(figures: &Figures) -> Vec<Target> {
                 format!("{RUNTIME}: {at_once} at once {on}, time per container / {FLOOR}"),
                 rate(FLOOR)
                     .zip(rate(RUNTIME))
-                    .map(|(floor, ours)| floor / ours),
+                    .map(|(floor, ours)| (floor / ours).into()),
                 1.667,
                 "×",
             );
@@ -227,7 +244,7 @@ fn collect(figures: &Figures) -> Vec<Target> {
         );
         add(
             format!("memory per idle container {on}"),
-            value["memory"]["soute"]["kib"].as_f64(),
+            value["memory"]["soute"]["kib"].as_f64().map(Measured::from),
             200.0,
             "KiB",
         );
@@ -241,7 +258,7 @@ fn collect(figures: &Figures) -> Vec<Target> {
         "run on a bridge, more than without a network".into(),
         middle(SOUTE)
             .zip(middle(WITHOUT))
-            .map(|(with, without)| with - without),
+            .map(|(with, without)| (with - without).into()),
         3.0,
         "ms",
     );
@@ -271,16 +288,15 @@ fn collect(figures: &Figures) -> Vec<Target> {
         2.0,
         "×",
     );
-    let load = median(&figures.load.soute) / median(&figures.load.tools);
     add(
         r"loading a gzip layer / gzip -dc \| tar x".into(),
-        Some(load),
+        ratio_of(&figures.load.soute, &figures.load.tools),
         1.0,
         "×",
     );
     add(
         "memory while loading".into(),
-        Some(figures.load.peak as f64 / 1024.0),
+        Some((figures.load.peak as f64 / 1024.0).into()),
         64.0,
         "MiB",
     );
@@ -291,7 +307,8 @@ fn collect(figures: &Figures) -> Vec<Target> {
 /// The targets of what is told of namespaces.
 fn of_lens(lens: &Value) -> Vec<Target> {
     let kib = |name: &str| lens["kib"][name].as_f64();
-    let memory = kib(LS).zip(kib(LSNS)).map(|(ours, theirs)| ours / theirs);
+    let memory = kib(LS).zip(kib(LSNS));
+    let memory = memory.map(|(ours, theirs)| (ours / theirs).into());
     [
         (
             format!("{LS} of 2,000 processes / {LSNS}"),
@@ -357,7 +374,12 @@ pub fn renew_lens(page: &str, lens: &Value) -> Result<String> {
 }
 
 fn targets(page: &mut String, figures: &Figures) {
-    page.push_str("## Targets\n\n| | measured | at most | |\n|---|---:|---:|---|\n");
+    page.push_str(
+        "## Targets\n\n\
+         With a chance of 1 in 20 a ratio is off by more than the percentage beside it. What is above its limit by less is\n\
+         not missed for sure, but *not certain*.\n\n\
+         | | measured | at most | |\n|---|---:|---:|---|\n",
+    );
     page.extend(collect(figures).iter().map(row));
     page.push('\n');
 }
@@ -371,8 +393,18 @@ fn row(target: &Target) -> String {
         unit,
     } = target;
     let (measured, met) = match measured {
-        Some(measured) if measured <= limit => (format!("{measured:.3} {unit}"), "met"),
-        Some(measured) => (format!("{measured:.3} {unit}"), "**missed**"),
+        Some(Measured { value, off }) => {
+            let noise = match *off > 1.0 {
+                true => format!(" ± {:.1} %", (off - 1.0) * 100.0),
+                false => String::new(),
+            };
+            let met = match () {
+                () if value <= limit => "met",
+                () if value / off <= *limit => "*not certain*",
+                () => "**missed**",
+            };
+            (format!("{value:.3} {unit}{noise}"), met)
+        }
         None => (String::new(), "not measured"),
     };
     format!("| {what} | {measured} | {limit} {unit} | {met} |\n")
