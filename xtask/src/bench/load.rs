@@ -30,6 +30,7 @@ pub struct Load {
 
 /// Measures by turns. Each repetition has a folder of its own and nothing is deleted in
 /// between: file systems are many times slower at writing where they have just deleted.
+/// What the one before has left unwritten is written first: soute waits until all is on disk (syncfs(2)), the tools do not.
 pub fn measure(bed: &Bed, images: &Images, rounds: usize) -> Result<Load> {
     let file = bed.path("debian.tar.gz");
     shell::run(
@@ -45,10 +46,13 @@ pub fn measure(bed: &Bed, images: &Images, rounds: usize) -> Result<Load> {
     };
     // The first round fills the page cache and does not count.
     for round in 0..=rounds {
+        let write_all = || shell::run(&mut Command::new("sync"));
+        write_all()?;
         let tools = time(
             &mut [tools(&file, &bed.path(&format!("unpacked-{round}")))],
             UNPACKING,
         )?;
+        write_all()?;
         let mut import = bed.soute_at(&format!("loaded-{round}"));
         let (soute, peak) = time_and_peak(import.arg("import").arg(&file).arg("debian"))?;
         if round > 0 {
