@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::program::Program;
 
 /// One that is larger is not in memory as a whole, only because a byte of it is read: it stays where it is.
-const MOST_BYTES: u64 = 16 << 10;
+const MOST_BYTES: u64 = 32 << 10;
 
 /// The constants of an executable, in the order of their addresses.
 pub struct Constants(Vec<Constant>);

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use object::elf;
 use object::read::{Object as _, ObjectSection as _, ObjectSymbol as _};
-use object::{Endianness, RelocationTarget, SymbolKind};
+use object::{Endianness, RelocationKind, RelocationTarget, SymbolKind};
 
 type File<'data> = object::read::elf::ElfFile64<'data, Endianness>;
 
@@ -118,9 +118,8 @@ fn functions(file: &File<'_>, code: &Code) -> Result<BTreeMap<u64, Function>> {
     let mut functions: BTreeMap<u64, Function> = BTreeMap::new();
     for symbol in file.symbols() {
         let name = symbol.name()?;
-        // What glibc chooses by the processor is of a type of its own, STT_GNU_IFUNC.
-        let is_function = matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Unknown)
-            && (symbol.size() > 0 || name == OF_EVERY_PROGRAM);
+        let is_function =
+            symbol.kind() == SymbolKind::Text && (symbol.size() > 0 || name == OF_EVERY_PROGRAM);
         if is_function && code.memory.contains(&symbol.address()) {
             let function = functions.entry(symbol.address()).or_default();
             function.size = function.size.max(symbol.size());
@@ -140,11 +139,15 @@ fn references(file: &File<'_>) -> Result<Vec<(u64, u64)>> {
                 continue;
             };
             let symbol = file.symbol_by_index(symbol)?;
-            let mut target = symbol.address().wrapping_add_signed(relocation.addend());
-            if relocation.kind() != object::RelocationKind::Absolute {
-                // Counted from where the next instruction begins: behind these four bytes, mostly.
-                target = target.wrapping_add(4);
-            }
+            let target = symbol.address().wrapping_add_signed(relocation.addend());
+            // Where it is relative, it counts from the end of the instruction, whose last four bytes it mostly is.
+            let target = match relocation.kind() {
+                RelocationKind::Absolute => target,
+                RelocationKind::Relative
+                | RelocationKind::PltRelative
+                | RelocationKind::GotRelative => target.wrapping_add(4),
+                _ => continue,
+            };
             references.push((place, target));
         }
     }

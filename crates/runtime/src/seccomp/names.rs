@@ -128,6 +128,7 @@ const fn joined<const LEN: usize>(sorted: &[Named]) -> [Named; LEN] {
             let mut arch = 0;
             while arch < ARCHES {
                 if let Some(number) = sorted[at].numbers[arch] {
+                    assert!(table[last].numbers[arch].is_none(), "a name twice");
                     table[last].numbers[arch] = Some(number);
                 }
                 arch += 1;
