@@ -4,7 +4,7 @@
 //!
 //! The kernel maps a program by pieces of 64 KiB around each page that is touched. What a start runs is a tenth of the
 //! program, and `ns ls` a twentieth, and the linker strews it over all of it: in order, it is a fifth of the pieces, and
-//! the rest is not in memory. Of the forty pieces of constants two have all that these commands may read.
+//! the rest is not in memory. Of the forty pieces of constants three have all that these commands may read.
 
 #[cfg(target_arch = "x86_64")]
 mod breakpoints;
