@@ -44,9 +44,9 @@ pub fn measure(bed: &Bed, images: &Images, rounds: usize) -> Result<Load> {
         tools: Vec::new(),
         peak: 0,
     };
+    let write_all = || shell::run(&mut Command::new("sync"));
     // The first round fills the page cache and does not count.
     for round in 0..=rounds {
-        let write_all = || shell::run(&mut Command::new("sync"));
         write_all()?;
         let tools = time(
             &mut [tools(&file, &bed.path(&format!("unpacked-{round}")))],

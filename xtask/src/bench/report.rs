@@ -252,13 +252,13 @@ fn collect(figures: &Figures) -> Vec<Target> {
         let run = ratio(&networks["run"], SOUTE, peer);
         add(format!("run on a bridge / {peer}"), run, 0.04, "×");
     }
-    let load = median(&figures.load.soute) / median(&figures.load.tools);
     add(
         "publishing the 1,000th port / the first".into(),
         ratio(&networks["ports"], THOUSANDTH, FIRST),
         2.0,
         "×",
     );
+    let load = median(&figures.load.soute) / median(&figures.load.tools);
     add(
         r"loading a gzip layer / gzip -dc \| tar x".into(),
         Some(load),
@@ -271,25 +271,31 @@ fn collect(figures: &Figures) -> Vec<Target> {
         64.0,
         "MiB",
     );
-    // Of throughput more is better: how much more the other one lets through.
-    for (table, what, peer, limit) in [
+    targets.extend(of_throughput(&networks["throughput"]));
+    targets.extend(of_lens(&figures.lens));
+    targets
+}
+
+/// The targets of throughput, of which more is better: how much more the other one lets through.
+fn of_throughput(throughput: &Value) -> impl Iterator<Item = Target> {
+    [
         ("between", "from container to container", BARE, 1.053),
         ("between", "from container to container", PODMAN, 1.0),
         ("between", "from container to container", DOCKER, 1.0),
         ("published", "through a published port", PODMAN, 1.0),
         ("published", "through a published port", DOCKER, 1.0),
-    ] {
-        let table = &networks["throughput"][table];
-        targets.push(Target {
+    ]
+    .into_iter()
+    .map(|(table, what, peer, limit)| {
+        let table = &throughput[table];
+        Target {
             what: format!("throughput {what}: {peer} / soute"),
             measured: ratio(table, peer, SOUTE),
             off: error_of_ratio(&sample(&table[peer]), &sample(&table[SOUTE])),
             limit,
             unit: "×",
-        });
-    }
-    targets.extend(of_lens(&figures.lens));
-    targets
+        }
+    })
 }
 
 /// The targets of what is told of namespaces.

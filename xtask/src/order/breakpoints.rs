@@ -125,10 +125,20 @@ mod tests {
         let program = Program::read(&file).unwrap();
         std::fs::write(&file, program.with_breakpoints()).unwrap();
         let hits = first_hits(Command::new(&file), &program).unwrap();
-        let ours = ["main", "before", "of_child", "after", "unused_one"];
+        let ours = [
+            "frame_dummy",
+            "main",
+            "before",
+            "of_child",
+            "after",
+            "unused_one",
+        ];
         let names = hits.iter().flat_map(|&hit| program.names_at(hit));
         let names: Vec<&str> = names.filter(|name| ours.contains(name)).collect();
-        assert_eq!(names, ["main", "before", "of_child", "after"]);
+        assert_eq!(
+            names,
+            ["frame_dummy", "main", "before", "of_child", "after"]
+        );
         let failure = first_hits(Command::new("/bin/false"), &program).unwrap_err();
         assert!(failure.to_string().contains("/bin/false"), "{failure}");
     }

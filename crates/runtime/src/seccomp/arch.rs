@@ -209,16 +209,23 @@ impl Arch {
         }
     }
 
+    /// What may be a number, one after the other, ascending: the ordinary ones, and ARM's own.
+    pub(crate) const fn candidate(self, index: u32) -> Option<u32> {
+        let ordinary = self.table_len();
+        if index < ordinary {
+            return Some(self.base() + index);
+        }
+        let own = ARM_OWN_FIRST + (index - ordinary);
+        match self {
+            Self::Arm if own < ARM_OWN_END => Some(own),
+            _ => None,
+        }
+    }
+
     /// All numbers that have a call, ascending.
     pub(crate) fn numbers(self) -> impl Iterator<Item = u32> {
-        let base = self.base();
-        let own = match self {
-            Self::Arm => ARM_OWN_FIRST..ARM_OWN_END,
-            _ => 0..0,
-        };
-        (base..base + self.table_len())
-            .chain(own)
-            .filter(move |&number| self.name(number).is_some())
+        let candidates = (0..).map_while(move |index| self.candidate(index));
+        candidates.filter(move |&number| self.name(number).is_some())
     }
 }
 

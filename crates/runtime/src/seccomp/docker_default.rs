@@ -12,9 +12,12 @@
 
 mod allowed;
 
+use std::cmp::Ordering;
+
 use super::action::{Action, ENOSYS, EPERM};
 use super::arch::{ARM_OWN, ARM_OWN_FIRST, Arch, Machine};
 use super::compile::{Condition, Decision, Op, Rule};
+use super::names::compare;
 use super::sections::{Section, Sections};
 use super::version::KernelVersion;
 use crate::capabilities::{Cap, CapSet};
@@ -212,21 +215,21 @@ const fn classes<const N: usize>(arch: Arch) -> [u8; N] {
     let mut number = 0;
     while number < N {
         if let Some(name) = arch.name(arch.base() + number as u32) {
-            classes[number] = class(name.as_bytes());
+            classes[number] = class(name);
         }
         number += 1;
     }
     classes
 }
 
-const fn class(name: &[u8]) -> u8 {
+const fn class(name: &str) -> u8 {
     let (mut low, mut high) = (0, ALLOWED.len());
     while low < high {
         let middle = low + (high - low) / 2;
-        match compare(name, ALLOWED[middle].as_bytes()) {
-            0 => return ALWAYS,
-            1 => low = middle + 1,
-            _ => high = middle,
+        match compare(name, ALLOWED[middle]) {
+            Ordering::Equal => return ALWAYS,
+            Ordering::Greater => low = middle + 1,
+            Ordering::Less => high = middle,
         }
     }
     let mut group = 0;
@@ -234,7 +237,7 @@ const fn class(name: &[u8]) -> u8 {
         let names = GROUPS[group].names;
         let mut i = 0;
         while i < names.len() {
-            if compare(name, names[i].as_bytes()) == 0 {
+            if matches!(compare(name, names[i]), Ordering::Equal) {
                 return ALWAYS + 1 + group as u8;
             }
             i += 1;
@@ -242,24 +245,6 @@ const fn class(name: &[u8]) -> u8 {
         group += 1;
     }
     UNNAMED
-}
-
-/// -1, 0, 1: `a` is before, equal to, after `b`.
-const fn compare(a: &[u8], b: &[u8]) -> i8 {
-    let mut i = 0;
-    while i < a.len() && i < b.len() {
-        if a[i] != b[i] {
-            return if a[i] < b[i] { -1 } else { 1 };
-        }
-        i += 1;
-    }
-    if a.len() == b.len() {
-        0
-    } else if a.len() < b.len() {
-        -1
-    } else {
-        1
-    }
 }
 
 const fn len(arch: Arch) -> usize {
@@ -277,7 +262,7 @@ const fn arm_private() -> [u8; ARM_OWN.len()] {
     let mut classes = [UNNAMED; ARM_OWN.len()];
     let mut i = 0;
     while i < classes.len() {
-        classes[i] = class(ARM_OWN[i].as_bytes());
+        classes[i] = class(ARM_OWN[i]);
         i += 1;
     }
     classes

@@ -3,10 +3,15 @@
 //! The tables are made by the compiler from those by number ([`Arch::name`]). A profile names some 400 calls, each of which
 //! has a number on up to three architectures, and a container's start waits for all of them: one search finds all three.
 
-use super::arch::{ARM_OWN_END, ARM_OWN_FIRST, Arch, Machine};
+use std::cmp::Ordering;
+
+use super::arch::{Arch, Machine};
 
 /// The most architectures that a machine has.
 const ARCHES: usize = 3;
+
+/// More names than any machine has.
+const ROOM: usize = 640;
 
 /// A call and its number on each of a machine's architectures, if it has one there.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +19,11 @@ pub(crate) struct Named {
     name: &'static str,
     numbers: [Option<u32>; ARCHES],
 }
+
+const UNNAMED: Named = Named {
+    name: "",
+    numbers: [None; ARCHES],
+};
 
 impl Machine {
     /// The call of this name on any of its architectures.
@@ -27,10 +37,8 @@ impl Machine {
     fn by_name(self) -> &'static [Named] {
         macro_rules! table {
             ($machine:expr) => {{
-                const NUMBERS: usize = count($machine);
-                const NAMED: [Named; NUMBERS] = sorted(named($machine));
-                const NAMES: usize = names(&NAMED);
-                static TABLE: [Named; NAMES] = joined(&NAMED);
+                const ALL: ([Named; ROOM], usize) = all($machine);
+                static TABLE: [Named; ALL.1] = first(&ALL.0);
                 &TABLE
             }};
         }
@@ -55,134 +63,87 @@ impl Arch {
     }
 }
 
-/// What may be a number, one after the other: the ordinary ones, and ARM's own.
-const fn candidate(arch: Arch, index: u32) -> Option<u32> {
-    let ordinary = arch.table_len();
-    if index < ordinary {
-        return Some(arch.base() + index);
-    }
-    let own = ARM_OWN_FIRST + (index - ordinary);
-    match arch {
-        Arch::Arm if own < ARM_OWN_END => Some(own),
-        _ => None,
-    }
-}
-
-/// How many numbers have a name, on all architectures together.
-const fn count(machine: Machine) -> usize {
-    let (mut at, mut count) = (0, 0);
-    while at < machine.arches().len() {
-        let arch = machine.arches()[at];
+/// All calls of a machine in the order of their names, and how many there are.
+const fn all(machine: Machine) -> ([Named; ROOM], usize) {
+    let (mut table, mut len) = ([UNNAMED; ROOM], 0);
+    let mut of = 0;
+    while of < machine.arches().len() {
+        let arch = machine.arches()[of];
         let mut index = 0;
-        while let Some(number) = candidate(arch, index) {
-            count += arch.name(number).is_some() as usize;
-            index += 1;
-        }
-        at += 1;
-    }
-    count
-}
-
-/// Each number by itself.
-const fn named<const LEN: usize>(machine: Machine) -> [Named; LEN] {
-    let mut table = [Named {
-        name: "",
-        numbers: [None; ARCHES],
-    }; LEN];
-    let (mut at, mut filled) = (0, 0);
-    while at < machine.arches().len() {
-        let arch = machine.arches()[at];
-        let mut index = 0;
-        while let Some(number) = candidate(arch, index) {
+        while let Some(number) = arch.candidate(index) {
             if let Some(name) = arch.name(number) {
-                table[filled].name = name;
-                table[filled].numbers[arch.index()] = Some(number);
-                filled += 1;
+                let place = match search(&table, len, name) {
+                    Ok(place) => place,
+                    Err(place) => {
+                        make_room(&mut table, len, place);
+                        table[place].name = name;
+                        len += 1;
+                        place
+                    }
+                };
+                let its = &mut table[place].numbers[arch.index()];
+                assert!(its.is_none(), "two numbers of one name");
+                *its = Some(number);
             }
             index += 1;
         }
+        of += 1;
+    }
+    (table, len)
+}
+
+/// Where a name stands among the first `len`, or else has to stand.
+const fn search(table: &[Named; ROOM], len: usize, name: &str) -> Result<usize, usize> {
+    let (mut low, mut high) = (0, len);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match compare(name, table[middle].name) {
+            Ordering::Equal => return Ok(middle),
+            Ordering::Greater => low = middle + 1,
+            Ordering::Less => high = middle,
+        }
+    }
+    Err(low)
+}
+
+/// Moves those from `place` on by one.
+const fn make_room(table: &mut [Named; ROOM], len: usize, place: usize) {
+    let mut last = len;
+    while last > place {
+        table[last] = table[last - 1];
+        last -= 1;
+    }
+    table[place] = UNNAMED;
+}
+
+const fn first<const LEN: usize>(table: &[Named; ROOM]) -> [Named; LEN] {
+    let mut first = [UNNAMED; LEN];
+    let mut at = 0;
+    while at < LEN {
+        first[at] = table[at];
         at += 1;
     }
-    table
+    first
 }
 
-/// How many different names there are in a table that is in order.
-const fn names(sorted: &[Named]) -> usize {
-    let (mut at, mut names) = (1, 1);
-    while at < sorted.len() {
-        names += is_before(sorted[at - 1].name, sorted[at].name) as usize;
-        at += 1;
-    }
-    names
-}
-
-/// One entry of each name in a table that is in order.
-const fn joined<const LEN: usize>(sorted: &[Named]) -> [Named; LEN] {
-    let mut table = [sorted[0]; LEN];
-    let (mut at, mut last) = (1, 0);
-    while at < sorted.len() {
-        if is_before(table[last].name, sorted[at].name) {
-            last += 1;
-            table[last] = sorted[at];
-        } else {
-            let mut arch = 0;
-            while arch < ARCHES {
-                if let Some(number) = sorted[at].numbers[arch] {
-                    assert!(table[last].numbers[arch].is_none(), "a name twice");
-                    table[last].numbers[arch] = Some(number);
-                }
-                arch += 1;
-            }
-        }
-        at += 1;
-    }
-    table
-}
-
-/// By heap sort, since none of the library's sorts runs in the compiler.
-const fn sorted<const LEN: usize>(mut table: [Named; LEN]) -> [Named; LEN] {
-    let mut root = LEN / 2;
-    while root > 0 {
-        root -= 1;
-        sift(&mut table, root, LEN);
-    }
-    let mut end = LEN;
-    while end > 1 {
-        end -= 1;
-        table.swap(0, end);
-        sift(&mut table, 0, end);
-    }
-    table
-}
-
-/// Moves what stands at `root` down as far as larger ones are below it, among those before `end`.
-const fn sift(table: &mut [Named], mut root: usize, end: usize) {
-    loop {
-        let mut child = 2 * root + 1;
-        if child >= end {
-            return;
-        }
-        if child + 1 < end && is_before(table[child].name, table[child + 1].name) {
-            child += 1;
-        }
-        if !is_before(table[root].name, table[child].name) {
-            return;
-        }
-        table.swap(root, child);
-        root = child;
-    }
-}
-
-const fn is_before(left: &str, right: &str) -> bool {
+/// `Ord::cmp`, for the compiler.
+pub(super) const fn compare(left: &str, right: &str) -> Ordering {
     let (left, right) = (left.as_bytes(), right.as_bytes());
     let mut at = 0;
     while at < left.len() && at < right.len() {
         if left[at] != right[at] {
-            return left[at] < right[at];
+            return match left[at] < right[at] {
+                true => Ordering::Less,
+                false => Ordering::Greater,
+            };
         }
         at += 1;
     }
-    left.len() < right.len()
+    match (left.len() == at, right.len() == at) {
+        (true, true) => Ordering::Equal,
+        (true, false) => Ordering::Less,
+        (false, _) => Ordering::Greater,
+    }
 }
 
 #[cfg(test)]
