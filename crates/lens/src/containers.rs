@@ -128,7 +128,7 @@ impl Container {
         self.name.as_deref().or(short).unwrap_or(&self.id)
     }
 
-    /// The containers of all engines that have processes, each with its first.
+    /// The containers of all engines that have processes, other than such that are ending, each with its first.
     ///
     /// # Errors
     /// /proc cannot be read.
@@ -159,6 +159,8 @@ fn all(proc: &Proc) -> Result<Vec<(u32, Container)>, Error> {
         };
         if let Some(container) = of_process(proc, &folder, &names)?
             && let Look::Seen(stat) = folder.stat()?
+            // What is about to be gone has given its namespaces up, and runs nothing any more.
+            && !stat.exiting
         {
             found.entry(container).or_default().push(Member {
                 start_time: stat.start_time,

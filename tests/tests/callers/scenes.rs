@@ -126,10 +126,10 @@ pub fn all(engine: &dyn Engine, world: &World) {
     it_is_drawn(&theirs);
     what_is_shared_is_marked_so(&theirs);
     engine.call(&["rm", "-f", &theirs.name]).success();
-    // Its processes may take a moment to be gone.
+    // Its processes may take a moment to be gone, and are shown until then.
     wait_until("it is not there any more", || {
         let shown = world.soute(["ns", "show", &theirs.name]);
-        shown.code(1).stderr.contains("no running container")
+        shown.code == 1 && shown.stderr.contains("no running container")
     });
 }
 
