@@ -128,7 +128,7 @@ impl Container {
         self.name.as_deref().or(short).unwrap_or(&self.id)
     }
 
-    /// The containers of all engines that have processes, other than such that are ending, each with its first.
+    /// The containers of all engines that have processes which are not about to end, each with the first of these.
     ///
     /// # Errors
     /// /proc cannot be read.
@@ -149,7 +149,7 @@ impl Container {
     }
 }
 
-/// Every container that has processes, with its first.
+/// See [`Container::all`].
 fn all(proc: &Proc) -> Result<Vec<(u32, Container)>, Error> {
     let names = Names::default();
     let mut found: BTreeMap<Container, Vec<Member>> = BTreeMap::new();
@@ -159,7 +159,7 @@ fn all(proc: &Proc) -> Result<Vec<(u32, Container)>, Error> {
         };
         if let Some(container) = of_process(proc, &folder, &names)?
             && let Look::Seen(stat) = folder.stat()?
-            // What is about to be gone has given its namespaces up, and runs nothing any more.
+            // What has ended, waited for or not, has left most of its namespaces.
             && !stat.exiting
         {
             found.entry(container).or_default().push(Member {
