@@ -76,7 +76,7 @@ fn said_by_clippy(message: &str) -> Option<String> {
 pub fn build_soute(profile: &str) -> Result<PathBuf> {
     match given_soute()? {
         Some(given) => Ok(given),
-        None => link_soute(profile, &[]),
+        None => link_soute(profile, None, &[]),
     }
 }
 
@@ -86,24 +86,24 @@ pub fn given_soute() -> Result<Option<PathBuf>> {
     given.transpose().context("SOUTE_BIN")
 }
 
-/// Builds the binary `soute` in `profile` with flags of rustc's for the last step alone, in which it is linked.
-pub fn link_soute(profile: &str, flags: &[&str]) -> Result<PathBuf> {
-    let messages = shell::output(
-        cargo([
-            "rustc",
-            "--package",
-            "soute",
-            "--bin",
-            "soute",
-            "--profile",
-            profile,
-            "--message-format=json-render-diagnostics",
-            "--",
-        ])
-        .args(flags)
-        .stderr(std::process::Stdio::inherit()),
-    )?;
-    executable(&messages)
+/// Builds the binary `soute` in `profile`, for `target` where one is given, with flags of rustc's for the last step alone, in
+/// which it is linked.
+pub fn link_soute(profile: &str, target: Option<&str>, flags: &[&str]) -> Result<PathBuf> {
+    let mut build = cargo([
+        "rustc",
+        "--package",
+        "soute",
+        "--bin",
+        "soute",
+        "--profile",
+        profile,
+        "--message-format=json-render-diagnostics",
+    ]);
+    if let Some(target) = target {
+        build.args(["--target", target]);
+    }
+    build.arg("--").args(flags).stderr(Stdio::inherit());
+    executable(&shell::output(&mut build)?)
 }
 
 /// Where cargo's messages say that the binary `soute` is.

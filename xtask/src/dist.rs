@@ -12,6 +12,7 @@ use crate::cargo::{given_soute, link_soute, root};
 use crate::order;
 use crate::scratch::Scratch;
 use crate::shell::{self, command, output, run, step};
+use crate::target::Target;
 
 /// Shell and the name by which it finds a program's completions.
 const COMPLETIONS: &[(&str, &str)] = &[
@@ -59,49 +60,45 @@ pub fn executable() -> Result<PathBuf> {
     if let Some(given) = given_soute()? {
         return Ok(given);
     }
+    let target = Target::of_package()?;
+    let link = |flags: &[&str]| link_soute("release", target.name, flags);
     if !shell::is_root()? || !order::KNOWS_THIS_MACHINE {
         println!(
             "functions and constants stay in the linker's own order: only root on x86-64 can watch a start"
         );
         step("build");
-        return link_soute("release", &[]);
+        return link(&[]);
     }
     let scratch = Scratch::new("link")?;
     let in_scratch = |name: &str| scratch.path().join(name);
-    let linker = |option: String| format!("-Clink-arg=-Wl,{option}");
+    let linker = |option: String| target.linker_option(&option);
     step("build");
     let map = in_scratch("map");
-    let with_symbols = link_soute(
-        "release",
-        &[
-            "-Cstrip=none",
-            &linker("--emit-relocs".to_owned()),
-            &linker(format!("-Map={}", map.display())),
-        ],
-    )?;
+    let with_symbols = link(&[
+        "-Cstrip=none",
+        &linker("--emit-relocs".to_owned()),
+        &linker(format!("-Map={}", map.display())),
+    ])?;
     step("order of functions and constants");
     let order = match order::of_first_use(&with_symbols, &map) {
         Ok(order) => order,
         Err(why) => {
             println!("functions and constants stay in the linker's own order: {why:#}");
-            return link_soute("release", &[]);
+            return link(&[]);
         }
     };
     step("build in this order");
     let (functions, constants) = (in_scratch("functions"), in_scratch("constants.ld"));
     fs::write(&functions, order.functions)?;
     fs::write(&constants, order.constants)?;
-    link_soute(
-        "release",
-        &[
-            &linker(format!("--symbol-ordering-file={}", functions.display())),
-            // What the linker has thrown away since, or knows by other names.
-            &linker("--no-warn-symbol-ordering".to_owned()),
-            &linker(format!("--script={}", constants.display())),
-            // The kernel's pieces of the file are pieces of memory then, none in two.
-            &linker(format!("-z,max-page-size={PIECE}")),
-        ],
-    )
+    link(&[
+        &linker(format!("--symbol-ordering-file={}", functions.display())),
+        // What the linker has thrown away since, or knows by other names.
+        &linker("--no-warn-symbol-ordering".to_owned()),
+        &linker(format!("--script={}", constants.display())),
+        // The kernel's pieces of the file are pieces of memory then, none in two.
+        &linker(format!("-z,max-page-size={PIECE}")),
+    ])
 }
 
 fn report(dist: &Path, binary: &Path) -> Result<()> {

@@ -13,6 +13,7 @@ mod order;
 mod packages;
 mod scratch;
 mod shell;
+mod target;
 mod test;
 mod vm;
 

@@ -6,12 +6,13 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::bench::peers;
-use crate::cargo::{build_soute, build_with_lints, cargo, given_soute};
+use crate::cargo::{build_soute, build_with_lints, cargo, given_soute, link_soute};
 use crate::cgroups::Parents;
 use crate::image::{self, Images};
 use crate::leftovers::Snapshot;
 use crate::scratch::Scratch;
 use crate::shell::{self, step};
+use crate::target::Target;
 use crate::{architecture, packages, vm};
 
 /// Close to release, quick to link.
@@ -81,7 +82,13 @@ pub fn run(options: &Options) -> Result<()> {
     step("build");
     let soute = match (given_soute()?, &options.filter) {
         (Some(given), _) => given,
-        (None, None) => build_with_lints(PROFILE)?,
+        (None, None) => {
+            let built = build_with_lints(PROFILE)?;
+            match options.quick {
+                true => built,
+                false => as_packaged(built)?,
+            }
+        }
         (None, Some(_)) => build_soute(PROFILE)?,
     };
     let images = image::make_all()?;
@@ -100,6 +107,14 @@ pub fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     vm::run(PROFILE, Some(soute), None)
+}
+
+/// The executable for the target that packages are built for, where that is another one than that of `built`.
+fn as_packaged(built: PathBuf) -> Result<PathBuf> {
+    match Target::of_package()?.name {
+        Some(target) => link_soute(PROFILE, Some(target), &[]),
+        None => Ok(built),
+    }
 }
 
 /// The fuzz targets, which are a workspace of their own, still fit what they call. They are not linked, which takes a

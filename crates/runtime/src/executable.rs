@@ -90,7 +90,7 @@ fn by_another_mount() -> Result<(), CallError> {
 fn begin_anew() -> Result<Infallible, CallError> {
     let file = sealed_copy()?;
     let text = |s: OsString| CString::new(s.into_vec()).unwrap_or_default();
-    let arguments: Vec<CString> = std::env::args_os().map(text).collect();
+    let arguments: Vec<CString> = soute_sys::start::words().into_iter().map(text).collect();
     let environment: Vec<CString> = std::env::vars_os()
         .map(|(mut name, value)| {
             name.push("=");

@@ -27,28 +27,27 @@ mod runtime;
 /// The caller's terminal while a container has it.
 mod terminal;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+
+#[global_allocator]
+static HEAP: soute_sys::memory::Heap = soute_sys::memory::Heap;
 
 #[cfg(not(test))]
 soute_sys::entry!(run);
 
 #[cfg_attr(test, expect(dead_code, reason = "the tests have a main of their own"))]
 fn run() -> ExitCode {
-    soute_sys::memory::keep_freed();
     // A caller that ignores it (and has made us inherit that) would take all exit statuses away from us.
     soute_sys::signals::reset(rustix::process::Signal::CHILD.as_raw());
-    let mut words = std::env::args_os();
-    let program = words.next();
-    if runtime::is_called(program.as_deref()) {
-        return runtime::main("runc", program.into_iter().chain(words));
+    let words = soute_sys::start::words();
+    if runtime::is_called(words.first().map(OsString::as_os_str)) {
+        return runtime::main("runc", words);
     }
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|word| word == "runtime")
-    {
-        return runtime::main("soute runtime", words);
+    if words.get(1).is_some_and(|word| word == "runtime") {
+        return runtime::main("soute runtime", words.into_iter().skip(1));
     }
-    match cli::parse(std::env::args_os()) {
+    match cli::parse(words) {
         Ok(mut invocation) => match invocation.run() {
             Ok(code) => code,
             Err(error) => error::report(&error, invocation.failure()),

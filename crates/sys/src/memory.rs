@@ -2,26 +2,19 @@
 
 use crate::program::{at, floor, headers, page};
 
+mod heap;
+
+pub use heap::Heap;
+
 /// How far below its present end the stack is looked through for pages that were once used.
 const STACK: u64 = 128 << 10;
 
-/// How much free memory the heap keeps at its end.
-const FREE_AT_END: libc::c_int = 1 << 20;
-
-/// Has the heap keep what is freed at its end, up to 1 MiB (mallopt(3), M_TRIM_THRESHOLD): a command that lasts some
-/// milliseconds would give pages back, and have the kernel clear others for it a moment later.
-pub fn keep_freed() {
-    // SAFETY: mallopt has no preconditions. Where it fails, all stays as it was.
-    unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, FREE_AT_END) };
-}
-
 /// Gives back what is not in use: a process that is to wait for months has no need of what it began with.
 ///
-/// That is free memory of the heap (malloc_trim(3)), the stack below the caller, and the program itself: what of it is
+/// That is free memory at the end of the heap, the stack below the caller, and the program itself: what of it is
 /// needed again comes back from the page cache, a few pages instead of all that the start went through.
 pub fn trim() {
-    // SAFETY: malloc_trim has no preconditions.
-    unsafe { libc::malloc_trim(0) };
+    heap::trim();
     let here = 0_u8;
     // A page is left for the call itself.
     let end = floor((&raw const here).expose_provenance() as u64) - page();

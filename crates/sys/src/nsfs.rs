@@ -43,7 +43,7 @@ pub fn parent(namespace: impl AsFd) -> Result<OwnedFd, CallError> {
 pub fn clone_flag(namespace: impl AsFd) -> Result<u64, CallError> {
     let fd = namespace.as_fd().as_raw_fd();
     // SAFETY: NS_GET_NSTYPE takes no argument.
-    let flag = unsafe { libc::ioctl(fd, raw::NS_GET_NSTYPE.into()) };
+    let flag = unsafe { libc::ioctl(fd, raw::NS_GET_NSTYPE as libc::Ioctl) };
     if flag < 0 {
         return Err(failed(fd, "NS_GET_NSTYPE"));
     }
@@ -59,7 +59,7 @@ pub fn owner_uid(namespace: impl AsFd) -> Result<u32, CallError> {
     let fd = namespace.as_fd().as_raw_fd();
     let mut uid: libc::uid_t = 0;
     // SAFETY: NS_GET_OWNER_UID stores one uid_t in `uid`, which outlives the call.
-    if unsafe { libc::ioctl(fd, raw::NS_GET_OWNER_UID.into(), &raw mut uid) } < 0 {
+    if unsafe { libc::ioctl(fd, raw::NS_GET_OWNER_UID as libc::Ioctl, &raw mut uid) } < 0 {
         return Err(failed(fd, "NS_GET_OWNER_UID"));
     }
     Ok(uid)
@@ -75,7 +75,7 @@ pub fn mount_namespace_id(namespace: impl AsFd) -> Result<u64, CallError> {
     let fd = namespace.as_fd().as_raw_fd();
     let mut id: u64 = 0;
     // SAFETY: NS_GET_MNTNS_ID stores one __u64 in `id`, which outlives the call.
-    if unsafe { libc::ioctl(fd, NS_GET_MNTNS_ID.into(), &raw mut id) } < 0 {
+    if unsafe { libc::ioctl(fd, NS_GET_MNTNS_ID as libc::Ioctl, &raw mut id) } < 0 {
         return Err(failed(fd, "NS_GET_MNTNS_ID"));
     }
     Ok(id)
@@ -94,7 +94,7 @@ pub fn of_socket(socket: impl AsFd) -> Result<OwnedFd, CallError> {
 fn related(namespace: impl AsFd, name: &str, request: u32) -> Result<OwnedFd, CallError> {
     let fd = namespace.as_fd().as_raw_fd();
     // SAFETY: these requests take no argument.
-    let related = unsafe { libc::ioctl(fd, request.into()) };
+    let related = unsafe { libc::ioctl(fd, request as libc::Ioctl) };
     if related < 0 {
         return Err(failed(fd, name));
     }

@@ -154,7 +154,7 @@ impl Socket {
         message.msg_iov = into.as_mut_ptr().cast();
         message.msg_iovlen = 1;
         message.msg_control = (&raw mut control).cast();
-        message.msg_controllen = CONTROL;
+        message.msg_controllen = CONTROL as _;
         // SAFETY: all that the message points at is borrowed for writing, lives until the call returns, and is as long as
         // it says.
         let length = unsafe { libc::recvmsg(self.0.as_raw_fd(), &raw mut message, 0) };
@@ -179,9 +179,9 @@ impl Socket {
             // SAFETY: a header that CMSG_FIRSTHDR or CMSG_NXTHDR gave lies whole in the control bytes, and so does what it
             // says that follows it, of which no more than `cmsg_len` is read.
             unsafe {
-                let space = (*header)
-                    .cmsg_len
-                    .saturating_sub(libc::CMSG_LEN(0) as usize);
+                // Of one type or another, by the C library.
+                let space =
+                    ((*header).cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
                 let bytes = std::slice::from_raw_parts(libc::CMSG_DATA(header), space);
                 received.note((*header).cmsg_level, (*header).cmsg_type, bytes);
                 header = libc::CMSG_NXTHDR(&raw const message, header);

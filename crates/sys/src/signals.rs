@@ -47,7 +47,7 @@ fn sig_ign(status: &[u8]) -> Option<u64> {
 }
 
 fn contains(set: u64, number: i32) -> bool {
-    set & (1 << (number - 1)) != 0
+    set & bit(number) != 0
 }
 
 /// Gives every signal the default disposition, for the program that is executed next, and unblocks all, as a program
@@ -60,7 +60,7 @@ pub fn reset_all() -> Result<(), CallError> {
     for number in (1..=64).filter(|number| contains(ignored, *number)) {
         reset(number);
     }
-    set_mask(libc::SIG_SETMASK, &empty_set())
+    set_mask(libc::SIG_SETMASK, 0)
 }
 
 /// Gives a signal its default disposition.
@@ -73,7 +73,7 @@ pub fn reset(number: i32) {
         return;
     }
     // The kernel's own structure (handler, flags, restorer, mask), all zero: the default. Not by signal(3), which
-    // refuses the two that glibc keeps for itself.
+    // refuses those that the C library keeps for itself.
     let default = [0usize; 4];
     // SAFETY: the structure outlives the call, and is as long as the longest of any architecture's; the old
     // disposition is not asked for; a default disposition runs no code of ours.
@@ -89,21 +89,29 @@ pub fn reset(number: i32) {
 }
 
 /// Blocks `signals` (by number, real-time ones included) and returns a descriptor that reads them (signalfd(2);
-/// non-blocking, close-on-exec). Those that glibc keeps for itself, 32 and 33, are left out.
+/// non-blocking, close-on-exec). Those that C libraries keep for themselves, 32 and 33, are left out.
 pub fn signalfd(signals: impl IntoIterator<Item = i32>) -> Result<OwnedFd, CallError> {
-    let mut set = empty_set();
-    for number in signals {
-        // SAFETY: `set` was initialised by sigemptyset.
-        unsafe { libc::sigaddset(&raw mut set, number) };
-    }
-    set_mask(libc::SIG_BLOCK, &set)?;
-    // SAFETY: `set` is initialised; a new descriptor is asked for (-1).
-    let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    let signals = signals
+        .into_iter()
+        .filter(|number| !matches!(number, 32 | 33));
+    let set = signals.fold(0, |set, number| set | bit(number));
+    set_mask(libc::SIG_BLOCK, set)?;
+    // Not by signalfd(3): musl would leave out 34, too, which is SIGRTMIN to glibc's programs.
+    // SAFETY: the kernel reads the set, as long as it is told; a new descriptor is asked for (-1).
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_signalfd4,
+            -1,
+            &raw const set,
+            size_of_val(&set),
+            libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+        )
+    };
     if fd < 0 {
         return Err(CallError::new("signalfd()", last_errno()));
     }
     // SAFETY: a new descriptor, owned by nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Reads one pending signal's number from a [`signalfd`]; `None` when there is none.
@@ -123,32 +131,42 @@ pub fn read_signal(signalfd: impl AsFd) -> Result<Option<i32>, CallError> {
 /// nobody could make go on (an orphaned process group, setpgid(2)).
 pub fn suffer(number: i32) -> Result<(), CallError> {
     reset(number);
-    let mut set = empty_set();
-    // SAFETY: `set` was initialised by sigemptyset; raise has no precondition.
+    // Not by raise(3): musl takes the thread's number from before a fork that it was not told of.
+    let (process, thread) = (rustix::process::getpid(), rustix::thread::gettid());
+    // SAFETY: takes numbers alone.
     unsafe {
-        libc::sigaddset(&raw mut set, number);
-        libc::raise(number);
-    }
-    set_mask(libc::SIG_UNBLOCK, &set)?;
-    set_mask(libc::SIG_BLOCK, &set)
+        libc::syscall(
+            libc::SYS_tgkill,
+            process.as_raw_nonzero().get(),
+            thread.as_raw_nonzero().get(),
+            number,
+        )
+    };
+    set_mask(libc::SIG_UNBLOCK, bit(number))?;
+    set_mask(libc::SIG_BLOCK, bit(number))
 }
 
-fn empty_set() -> libc::sigset_t {
-    let mut set = std::mem::MaybeUninit::uninit();
-    // SAFETY: sigemptyset initialises the whole set.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        set.assume_init()
-    }
+/// The kernel's set of the one signal `number`.
+fn bit(number: i32) -> u64 {
+    1 << (number - 1)
 }
 
-fn set_mask(how: libc::c_int, set: &libc::sigset_t) -> Result<(), CallError> {
-    // SAFETY: `set` is a live, initialised set; the old mask is not asked for.
-    let done = unsafe { libc::sigprocmask(how, set, std::ptr::null_mut()) };
+/// For this thread (rt_sigprocmask(2)).
+fn set_mask(how: libc::c_int, set: u64) -> Result<(), CallError> {
+    // SAFETY: the kernel reads the set, as long as it is told; the old mask is not asked for.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            how,
+            &raw const set,
+            std::ptr::null_mut::<u64>(),
+            size_of_val(&set),
+        )
+    };
     if done == 0 {
         return Ok(());
     }
-    Err(CallError::new("sigprocmask", last_errno()))
+    Err(CallError::new("rt_sigprocmask()", last_errno()))
 }
 
 #[cfg(test)]

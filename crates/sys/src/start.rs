@@ -4,19 +4,38 @@
 //! a container's start makes few hundred. [`entry!`](crate::entry) has the C library call a function instead, after what
 //! of that is of use.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
-// Elsewhere std::env::args() is empty without a `main` of Rust's: it is the GNU C library that gives them to what runs
-// before.
-#[cfg(not(target_env = "gnu"))]
-compile_error!("soute is built for the GNU C library");
+/// The words that the program was called with, as the C library gives them to `main`: a NULL is behind the last.
+static WORDS: AtomicPtr<*const c_char> = AtomicPtr::new(ptr::null_mut());
+
+/// The words that the program was called with, its name first.
+///
+/// std::env::args() is empty without a `main` of Rust's, where it is not the GNU C library that gives them to what runs
+/// before.
+pub fn words() -> Vec<OsString> {
+    let first: *const *const c_char = WORDS.load(Ordering::Relaxed);
+    if first.is_null() {
+        // The program has a `main` of Rust's.
+        return std::env::args_os().collect();
+    }
+    (0..)
+        // SAFETY: what `main` got, no further than to the NULL behind the last.
+        .map(|number| unsafe { *first.add(number) })
+        .take_while(|word| !word.is_null())
+        // SAFETY: a string of the caller's, which is there as long as the program is, and which nothing writes to.
+        .map(|word| OsStr::from_bytes(unsafe { CStr::from_ptr(word) }.to_bytes()).to_owned())
+        .collect()
+}
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
@@ -30,15 +49,19 @@ pub fn stdout_was_closed() -> bool {
 macro_rules! entry {
     ($run:path) => {
         #[unsafe(no_mangle)]
-        extern "C" fn main() -> std::ffi::c_int {
-            $crate::start::enter($run)
+        extern "C" fn main(
+            _: std::ffi::c_int,
+            words: *const *const std::ffi::c_char,
+        ) -> std::ffi::c_int {
+            $crate::start::enter(words, $run)
         }
     };
 }
 
 /// What [`entry!`](crate::entry) has the C library call.
 #[doc(hidden)]
-pub fn enter(run: fn() -> ExitCode) -> c_int {
+pub fn enter(words: *const *const c_char, run: fn() -> ExitCode) -> c_int {
+    WORDS.store(words.cast_mut(), Ordering::Relaxed);
     have_standard_files();
     // A reader that has gone is an error of the write to it.
     // SAFETY: no handler is installed.

@@ -210,7 +210,7 @@ fn few_descriptors() {
     let starved = after(&world, "ulimit -n 12", &["run", "--rm", "busybox", "true"]);
     starved.code(125);
     assert!(
-        starved.stderr.contains("Too many open files") || starved.stderr.contains("too few"),
+        starved.stderr.contains("(os error 24)") || starved.stderr.contains("too few"),
         "{starved}"
     );
     world.assert_nothing_left(&[]);

@@ -77,7 +77,7 @@ fn odd_files_are_refused_and_nothing_waits() {
     attack.link("etc/passwd", "/dev/zero");
     look().fails(125, &["/etc/passwd", "not a regular file"]);
     attack.link("etc/passwd", "passwd");
-    look().fails(125, &["/etc/passwd", "symbolic links"]);
+    look().fails(125, &["/etc/passwd", "(os error 40)"]);
     std::fs::remove_file(&passwd).unwrap();
     let odd = "somebody:x:-1:-1::/:/bin/sh\nother:x:18446744073709551616:0::/:/bin/sh\n\u{1b}[2J:x:0:0::/:\n";
     std::fs::write(&passwd, odd).unwrap();

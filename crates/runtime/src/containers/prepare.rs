@@ -67,7 +67,7 @@ impl Prepared {
             let file = bundle.join(CONFIG);
             io("reading", &file, std::fs::read(&file))?
         };
-        let bundle = io("the bundle", bundle, std::fs::canonicalize(bundle))?;
+        let bundle = io("the bundle", bundle, spec::straight(bundle))?;
         let config = Config::parse(&text, bundle)?;
         check(&config)?;
         let machine = machine::look(Layout::discover()?)?;

@@ -59,13 +59,11 @@ pub struct Machine {
     pub last_capability: u8,
 }
 
-/// The way to the root file system without links: what the kernel calls it once it is open, fewer calls than realpath(3).
-fn straight(rootfs: &Path) -> Result<PathBuf, SpecError> {
+/// The way to a folder without links: what the kernel calls it once it is open, fewer calls than realpath(3).
+pub(crate) fn straight(folder: &Path) -> std::io::Result<PathBuf> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = rustix::fs::open(rootfs, flags, Mode::empty())
-        .map_err(|_| SpecError::new("root.path", format!("{} is no folder", rootfs.display())))?;
+    let folder = rustix::fs::open(folder, flags, Mode::empty())?;
     std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
-        .map_err(|e| SpecError::new("root.path", e))
 }
 
 /// What a configuration asks for.
@@ -96,7 +94,7 @@ impl Config {
     pub fn read(bundle: &Path) -> Result<Self, SpecError> {
         let file = bundle.join(CONFIG);
         let failed = |why: &dyn std::fmt::Display| SpecError::new(file.display().to_string(), why);
-        let bundle = std::fs::canonicalize(bundle)
+        let bundle = straight(bundle)
             .map_err(|e| SpecError::new(format!("the bundle {}", bundle.display()), e))?;
         let text = std::fs::read(&file).map_err(|e| failed(&e))?;
         Self::parse(&text, bundle).map_err(|mut e| {
@@ -180,7 +178,12 @@ pub fn plan(
     }
     let rootfs = config.rootfs()?;
     // Links in it are the caller's own.
-    let rootfs = straight(&rootfs)?;
+    let rootfs = straight(&rootfs).map_err(|e| {
+        SpecError::new(
+            "root.path",
+            format!("{} is no folder: {e}", rootfs.display()),
+        )
+    })?;
     let namespaces = namespaces::namespaces(spec)?;
     let linux = spec.linux().as_ref();
     let root_propagation = linux
