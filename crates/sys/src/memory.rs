@@ -11,7 +11,7 @@ const STACK: u64 = 128 << 10;
 
 /// Gives back what is not in use: a process that is to wait for months has no need of what it began with.
 ///
-/// That is free memory at the end of the heap, the stack below the caller, and the program itself: what of it is
+/// That is free memory of the heap, the stack below the caller, and the program itself: what of it is
 /// needed again comes back from the page cache, a few pages instead of all that the start went through.
 pub fn trim() {
     heap::trim();

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
@@ -103,7 +106,7 @@ impl State {
     pub(super) fn write(&self, folder: &Folder) -> Result<(), Error> {
         let text = serde_json::to_vec(self).map_err(|e| Error::Impossible(e.to_string()))?;
         let file = folder.path().join(STATE);
-        io("writing", &file, std::fs::write(&file, text))
+        io("writing", &file, write(&file, &text))
     }
 }
 
@@ -112,11 +115,8 @@ pub(super) fn write_init(folder: &Folder, pid: Pid) -> Result<(), Error> {
     let pid = pid.as_raw_nonzero().get();
     let start_time = proc_stat::start_time(pid).unwrap_or(0);
     let file = folder.path().join(CREATING);
-    io(
-        "writing",
-        &file,
-        std::fs::write(&file, format!("{pid} {start_time}\n")),
-    )
+    let text = format!("{pid} {start_time}\n");
+    io("writing", &file, write(&file, text.as_bytes()))
 }
 
 /// The container is made.
@@ -306,5 +306,12 @@ impl Container {
 /// Keeps a copy of the configuration.
 pub(super) fn write_config(folder: &Folder, text: &[u8]) -> Result<(), Error> {
     let file = folder.path().join(CONFIG);
-    io("writing", &file, std::fs::write(&file, text))
+    io("writing", &file, write(&file, text))
+}
+
+/// As std::fs::write, one system call less: musl's open(3) sets O_CLOEXEC a second time.
+fn write(file: &Path, text: &[u8]) -> std::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let file = rustix::fs::open(file, flags, Mode::from_raw_mode(0o666))?;
+    File::from(file).write_all(text)
 }
