@@ -44,7 +44,9 @@ impl Target {
                 return glibc(&format!("rustup cannot add the target {musl}"));
             }
         }
-        packages::install(&[COMPILER])?;
+        if let Err(why) = packages::install(&[COMPILER]) {
+            return glibc(&format!("{why:#}"));
+        }
         Ok(Self {
             name: Some(musl),
             bare_linker: true,

@@ -80,17 +80,30 @@ pub fn run(options: &Options) -> Result<()> {
         architecture::check()?;
     }
     step("build");
-    let soute = match (given_soute()?, &options.filter) {
+    let whole = !options.quick && options.filter.is_none();
+    let given = given_soute()?;
+    let target = match whole && given.is_none() {
+        true => Target::of_package()?.name,
+        false => None,
+    };
+    let soute = match (given, &options.filter) {
         (Some(given), _) => given,
+        (None, Some(_)) => build_soute(PROFILE)?,
         (None, None) => {
             let built = build_with_lints(PROFILE)?;
-            match options.quick {
-                true => built,
-                false => as_packaged(built)?,
+            match target {
+                Some(_) => link_soute(PROFILE, target, &[])?,
+                None => built,
             }
         }
-        (None, Some(_)) => build_soute(PROFILE)?,
     };
+    if let Some(target) = target {
+        step("tests of the kernel interface, as packaged");
+        shell::run(&mut runner(
+            &Options::default(),
+            &["--package", "soute-sys", "--target", target],
+        ))?;
+    }
     let images = image::make_all()?;
     step("tests");
     let before = Snapshot::take(&soute)?;
@@ -103,18 +116,10 @@ pub fn run(options: &Options) -> Result<()> {
         (Err(failed), Err(left)) => return Err(failed.context(left.to_string())),
         (tested, left) => tested.and(left)?,
     }
-    if options.quick || options.filter.is_some() {
+    if !whole {
         return Ok(());
     }
     vm::run(PROFILE, Some(soute), None)
-}
-
-/// The executable for the target that packages are built for, where that is another one than that of `built`.
-fn as_packaged(built: PathBuf) -> Result<PathBuf> {
-    match Target::of_package()?.name {
-        Some(target) => link_soute(PROFILE, Some(target), &[]),
-        None => Ok(built),
-    }
 }
 
 /// The fuzz targets, which are a workspace of their own, still fit what they call. They are not linked, which takes a
@@ -137,7 +142,7 @@ pub fn check_fuzz() -> Result<()> {
 fn run_tests(options: &Options, soute: &Path, images: &Images) -> Result<()> {
     let scratch = Scratch::new("store")?;
     let store = prepared_store(soute, images, scratch.path())?;
-    let mut command = runner(options);
+    let mut command = runner(options, &["--workspace"]);
     command
         .env("SOUTE_BIN", soute)
         .env("SOUTE_TEST_STORE", &store)
@@ -152,8 +157,9 @@ fn run_tests(options: &Options, soute: &Path, images: &Images) -> Result<()> {
     shell::run(&mut command)
 }
 
-/// cargo-nextest where it is installed (a process for each test, and time limits), `cargo test` otherwise.
-fn runner(options: &Options) -> Command {
+/// cargo-nextest where it is installed (a process for each test, and time limits), `cargo test` otherwise; `packages` says whose
+/// tests.
+fn runner(options: &Options, packages: &[&str]) -> Command {
     let nextest = cargo(["nextest", "--version"])
         .output()
         .is_ok_and(|output| output.status.success());
@@ -161,11 +167,11 @@ fn runner(options: &Options) -> Command {
         let mut command = cargo([
             "nextest",
             "run",
-            "--workspace",
             "--cargo-profile",
             PROFILE,
             "--no-fail-fast",
         ]);
+        command.args(packages);
         command.args(["--status-level", "slow", "--final-status-level", "fail"]);
         if options.quick {
             let left_out: Vec<String> = NOT_QUICK
@@ -181,13 +187,12 @@ fn runner(options: &Options) -> Command {
     }
     let mut command = cargo([
         "test",
-        "--workspace",
         "--all-targets",
         "--profile",
         PROFILE,
         "--no-fail-fast",
-        "--",
     ]);
+    command.args(packages).arg("--");
     command.args(options.filter.iter());
     if options.quick {
         command.args(NOT_QUICK.iter().flat_map(|module| ["--skip", *module]));

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::proc_stat::ProcStat;
 use crate::process::refuse_threads;
-use crate::program::{at, floor, headers, page};
+use crate::program::{at, floor, headers, page, protect_constants};
 use crate::{CallError, Called as _};
 
 /// `struct prctl_mm_map` (linux/prctl.h).
@@ -54,19 +54,13 @@ pub fn exchange(file: impl AsFd) -> Result<(), CallError> {
     }
     let mut map = memory_map()?;
     map.exe_fd = file.as_raw_fd() as u32;
-    let headers = headers();
     // The kernel refuses while the old file is mapped anywhere.
-    for segment in headers.iter().filter(|h| h.p_type == libc::PT_LOAD) {
+    for segment in headers().iter().filter(|h| h.p_type == libc::PT_LOAD) {
         // SAFETY: a segment of this very program, of which there is one thread; the file has the same content, and no one
         // can change it as long as it is executed.
         unsafe { map_anew(segment, file) }?;
     }
-    for relro in headers.iter().filter(|h| h.p_type == libc::PT_GNU_RELRO) {
-        let (start, end) = (floor(relro.p_vaddr), floor(relro.p_vaddr + relro.p_memsz));
-        // SAFETY: what the linker says is not written to any more once the program runs, which is how it was.
-        let done = unsafe { libc::mprotect(at(start), (end - start) as usize, libc::PROT_READ) };
-        check(done == 0, || format!("mprotect({start:#x}, RELRO)"))?;
-    }
+    protect_constants()?;
     // SAFETY: the kernel reads `map`, which outlives the call and has the values that are valid now.
     let set = unsafe {
         libc::prctl(

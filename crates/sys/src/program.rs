@@ -1,5 +1,8 @@
 //! Where the running program is in its own memory.
 
+use crate::CallError;
+use crate::mount::last_errno;
+
 /// The program headers of this program (elf(5)), with the addresses that they are at.
 pub(crate) fn headers() -> Vec<libc::Elf64_Phdr> {
     // SAFETY: takes no pointer; values of this process's auxiliary vector.
@@ -20,6 +23,20 @@ pub(crate) fn headers() -> Vec<libc::Elf64_Phdr> {
         ..*header
     };
     headers.iter().map(placed).collect()
+}
+
+/// Takes the right to write away from what the linker says is not written to once the program runs (`PT_GNU_RELRO`).
+pub(crate) fn protect_constants() -> Result<(), CallError> {
+    for relro in headers().iter().filter(|h| h.p_type == libc::PT_GNU_RELRO) {
+        let (start, end) = (floor(relro.p_vaddr), floor(relro.p_vaddr + relro.p_memsz));
+        // SAFETY: it does run, and what would write to it ends by a signal.
+        let done = unsafe { libc::mprotect(at(start), (end - start) as usize, libc::PROT_READ) };
+        if done != 0 {
+            let call = format!("mprotect({start:#x}, RELRO)");
+            return Err(CallError::new(call, last_errno()));
+        }
+    }
+    Ok(())
 }
 
 /// The address as a pointer.

@@ -131,7 +131,16 @@ pub fn read_signal(signalfd: impl AsFd) -> Result<Option<i32>, CallError> {
 /// nobody could make go on (an orphaned process group, setpgid(2)).
 pub fn suffer(number: i32) -> Result<(), CallError> {
     reset(number);
-    // Not by raise(3): musl takes the thread's number from before a fork that it was not told of.
+    raise(number);
+    set_mask(libc::SIG_UNBLOCK, bit(number))?;
+    set_mask(libc::SIG_BLOCK, bit(number))
+}
+
+/// Sends a signal to this thread.
+///
+/// As raise(3), which in musl's words is for a thread whose number it noted: in a process forked without its knowledge
+/// ([`crate::process`]) that is its parent's, or by then that of anybody.
+fn raise(number: i32) {
     let (process, thread) = (rustix::process::getpid(), rustix::thread::gettid());
     // SAFETY: takes numbers alone.
     unsafe {
@@ -142,8 +151,18 @@ pub fn suffer(number: i32) -> Result<(), CallError> {
             number,
         )
     };
-    set_mask(libc::SIG_UNBLOCK, bit(number))?;
-    set_mask(libc::SIG_BLOCK, bit(number))
+}
+
+/// abort(3), by which a panic ends the program, in place of musl's: that sends SIGABRT as its [`raise`] does.
+#[cfg(target_env = "musl")]
+#[unsafe(no_mangle)]
+extern "C" fn abort() -> ! {
+    reset(libc::SIGABRT);
+    raise(libc::SIGABRT);
+    let _ = set_mask(libc::SIG_UNBLOCK, bit(libc::SIGABRT));
+    // The first process of a PID namespace is passed over by its own signals: as a shell tells of SIGABRT.
+    // SAFETY: takes a number, and does not return.
+    unsafe { libc::_exit(128 + libc::SIGABRT) }
 }
 
 /// The kernel's set of the one signal `number`.

@@ -53,15 +53,22 @@ macro_rules! entry {
             _: std::ffi::c_int,
             words: *const *const std::ffi::c_char,
         ) -> std::ffi::c_int {
-            $crate::start::enter(words, $run)
+            // SAFETY: the C library calls this, and nobody else.
+            unsafe { $crate::start::enter(words, $run) }
         }
     };
 }
 
 /// What [`entry!`](crate::entry) has the C library call.
 #[doc(hidden)]
-pub fn enter(words: *const *const c_char, run: fn() -> ExitCode) -> c_int {
+///
+/// # Safety
+/// `words` are what the C library gives to `main`.
+pub unsafe fn enter(words: *const *const c_char, run: fn() -> ExitCode) -> c_int {
     WORDS.store(words.cast_mut(), Ordering::Relaxed);
+    // glibc has done so already.
+    #[cfg(target_env = "musl")]
+    let _ = crate::program::protect_constants();
     have_standard_files();
     // A reader that has gone is an error of the write to it.
     // SAFETY: no handler is installed.

@@ -627,7 +627,7 @@ fn it_is_not_soutes(theirs: &Theirs<'_>) {
         let words: Vec<&str> = words.split(' ').chain([name.as_str()]).collect();
         soute(&words).fails(1, &["no such container", name, &maker]);
     }
-    soute(&["inspect", name]).fails(1, &["no such container", name]);
+    soute(&["inspect", name]).fails(1, &["no such container or image", name, &maker]);
     for words in [
         &["exec", name, "true"][..],
         &["enter", "--join-cgroup", name, "true"],

@@ -80,7 +80,9 @@ fn look(engine: &Engine, name: &str, kind: Option<Kind>) -> Result<Value> {
         Err(soute_image::Error::NoSuchImage { .. } | soute_image::Error::BadReference { .. })
             if kind.is_none() =>
         {
-            anyhow::bail!("no such container or image: {name}")
+            // With what to do about a container of another engine's.
+            let error = anyhow::Error::new(Error::NoSuchContainer(name.to_owned()));
+            Err(error.context(format!("no such container or image: {name}")))
         }
         image => Ok(image::describe(&image?)),
     }
