@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::proc_stat::ProcStat;
 use crate::process::refuse_threads;
-use crate::program::{at, floor, headers, page, protect_constants};
+use crate::program::{at, check, floor, headers, page, protect_constants};
 use crate::{CallError, Called as _};
 
 /// `struct prctl_mm_map` (linux/prctl.h).
@@ -145,11 +145,4 @@ fn memory_map() -> Result<MemoryMap, CallError> {
         auxv_size: 0,
         exe_fd: u32::MAX,
     })
-}
-
-fn check(done: bool, call: impl FnOnce() -> String) -> Result<(), CallError> {
-    match done {
-        true => Ok(()),
-        false => Err(CallError::new(call(), crate::mount::last_errno())),
-    }
 }

@@ -6,17 +6,11 @@
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-use linux_raw_sys::ioctl as raw;
-use rustix::ioctl::opcode;
-
 use crate::CallError;
 use crate::mount::last_errno;
 
 /// `NSFS_MAGIC` (linux/magic.h): the file system type, by fstatfs(2), of every namespace's file.
 pub const MAGIC: i64 = 0x6e73_6673;
-
-/// `_IO(NSIO, nr)` and `_IOR(NSIO, nr, T)` of linux/nsfs.h share this group.
-const NSIO: u8 = 0xb7;
 
 /// The user namespace that owns `namespace` (NS_GET_USERNS); for a user namespace, its parent.
 ///
@@ -24,7 +18,7 @@ const NSIO: u8 = 0xb7;
 /// `EPERM`: the owner is not in the caller's user namespace or a descendant of it, or `namespace` is the machine's
 /// initial user namespace.
 pub fn owner(namespace: impl AsFd) -> Result<OwnedFd, CallError> {
-    related(namespace, "NS_GET_USERNS", raw::NS_GET_USERNS)
+    related(namespace, "NS_GET_USERNS", libc::NS_GET_USERNS)
 }
 
 /// The parent of a user or pid namespace (NS_GET_PARENT).
@@ -33,7 +27,7 @@ pub fn owner(namespace: impl AsFd) -> Result<OwnedFd, CallError> {
 /// `EINVAL`: another kind, which has no hierarchy. `EPERM`: the parent is out of the caller's sight, or `namespace` is
 /// an initial one.
 pub fn parent(namespace: impl AsFd) -> Result<OwnedFd, CallError> {
-    related(namespace, "NS_GET_PARENT", raw::NS_GET_PARENT)
+    related(namespace, "NS_GET_PARENT", libc::NS_GET_PARENT)
 }
 
 /// The kind of `namespace` (NS_GET_NSTYPE), as its `CLONE_NEW*` flag.
@@ -43,7 +37,7 @@ pub fn parent(namespace: impl AsFd) -> Result<OwnedFd, CallError> {
 pub fn clone_flag(namespace: impl AsFd) -> Result<u64, CallError> {
     let fd = namespace.as_fd().as_raw_fd();
     // SAFETY: NS_GET_NSTYPE takes no argument.
-    let flag = unsafe { libc::ioctl(fd, raw::NS_GET_NSTYPE as libc::Ioctl) };
+    let flag = unsafe { libc::ioctl(fd, libc::NS_GET_NSTYPE) };
     if flag < 0 {
         return Err(failed(fd, "NS_GET_NSTYPE"));
     }
@@ -59,7 +53,7 @@ pub fn owner_uid(namespace: impl AsFd) -> Result<u32, CallError> {
     let fd = namespace.as_fd().as_raw_fd();
     let mut uid: libc::uid_t = 0;
     // SAFETY: NS_GET_OWNER_UID stores one uid_t in `uid`, which outlives the call.
-    if unsafe { libc::ioctl(fd, raw::NS_GET_OWNER_UID as libc::Ioctl, &raw mut uid) } < 0 {
+    if unsafe { libc::ioctl(fd, libc::NS_GET_OWNER_UID, &raw mut uid) } < 0 {
         return Err(failed(fd, "NS_GET_OWNER_UID"));
     }
     Ok(uid)
@@ -71,11 +65,10 @@ pub fn owner_uid(namespace: impl AsFd) -> Result<u32, CallError> {
 /// # Errors
 /// `EINVAL`: not a mount namespace. `ENOTTY`: an older kernel.
 pub fn mount_namespace_id(namespace: impl AsFd) -> Result<u64, CallError> {
-    const NS_GET_MNTNS_ID: u32 = opcode::read::<u64>(NSIO, 0x5);
     let fd = namespace.as_fd().as_raw_fd();
     let mut id: u64 = 0;
     // SAFETY: NS_GET_MNTNS_ID stores one __u64 in `id`, which outlives the call.
-    if unsafe { libc::ioctl(fd, NS_GET_MNTNS_ID as libc::Ioctl, &raw mut id) } < 0 {
+    if unsafe { libc::ioctl(fd, libc::NS_GET_MNTNS_ID, &raw mut id) } < 0 {
         return Err(failed(fd, "NS_GET_MNTNS_ID"));
     }
     Ok(id)
@@ -87,14 +80,14 @@ pub fn mount_namespace_id(namespace: impl AsFd) -> Result<u64, CallError> {
 /// `EPERM`: the caller has no CAP_NET_ADMIN there. `ENOTTY`: it is no socket.
 pub fn of_socket(socket: impl AsFd) -> Result<OwnedFd, CallError> {
     /// linux/sockios.h
-    const SIOCGSKNS: u32 = 0x894c;
+    const SIOCGSKNS: libc::Ioctl = 0x894c;
     related(socket, "SIOCGSKNS", SIOCGSKNS)
 }
 
-fn related(namespace: impl AsFd, name: &str, request: u32) -> Result<OwnedFd, CallError> {
+fn related(namespace: impl AsFd, name: &str, request: libc::Ioctl) -> Result<OwnedFd, CallError> {
     let fd = namespace.as_fd().as_raw_fd();
     // SAFETY: these requests take no argument.
-    let related = unsafe { libc::ioctl(fd, request as libc::Ioctl) };
+    let related = unsafe { libc::ioctl(fd, request) };
     if related < 0 {
         return Err(failed(fd, name));
     }

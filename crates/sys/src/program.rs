@@ -31,10 +31,7 @@ pub(crate) fn protect_constants() -> Result<(), CallError> {
         let (start, end) = (floor(relro.p_vaddr), floor(relro.p_vaddr + relro.p_memsz));
         // SAFETY: it does run, and what would write to it ends by a signal.
         let done = unsafe { libc::mprotect(at(start), (end - start) as usize, libc::PROT_READ) };
-        if done != 0 {
-            let call = format!("mprotect({start:#x}, RELRO)");
-            return Err(CallError::new(call, last_errno()));
-        }
+        check(done == 0, || format!("mprotect({start:#x}, RELRO)"))?;
     }
     Ok(())
 }
@@ -53,4 +50,12 @@ pub(crate) fn page() -> u64 {
 /// The beginning of the page that `address` is in.
 pub(crate) fn floor(address: u64) -> u64 {
     address & !(page() - 1)
+}
+
+/// What `call` did, as its answer says.
+pub(crate) fn check(done: bool, call: impl FnOnce() -> String) -> Result<(), CallError> {
+    match done {
+        true => Ok(()),
+        false => Err(CallError::new(call(), last_errno())),
+    }
 }

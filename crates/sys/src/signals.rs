@@ -161,8 +161,7 @@ extern "C" fn abort() -> ! {
     raise(libc::SIGABRT);
     let _ = set_mask(libc::SIG_UNBLOCK, bit(libc::SIGABRT));
     // The first process of a PID namespace is passed over by its own signals: as a shell tells of SIGABRT.
-    // SAFETY: takes a number, and does not return.
-    unsafe { libc::_exit(128 + libc::SIGABRT) }
+    crate::process::exit_now(128 + libc::SIGABRT)
 }
 
 /// The kernel's set of the one signal `number`.

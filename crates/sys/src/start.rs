@@ -60,10 +60,10 @@ macro_rules! entry {
 }
 
 /// What [`entry!`](crate::entry) has the C library call.
-#[doc(hidden)]
 ///
 /// # Safety
 /// `words` are what the C library gives to `main`.
+#[doc(hidden)]
 pub unsafe fn enter(words: *const *const c_char, run: fn() -> ExitCode) -> c_int {
     WORDS.store(words.cast_mut(), Ordering::Relaxed);
     // glibc has done so already.

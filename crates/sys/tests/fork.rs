@@ -1,18 +1,13 @@
-//! What the C library does in a process that was forked without its knowledge. A harness of its own: forking takes a process with one
-//! thread.
+//! What the C library does in a process that was forked without its knowledge.
 
-use libtest_mimic::{Arguments, Trial};
+#[path = "../../runtime/tests/alone/mod.rs"]
+mod alone;
+
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use soute_sys::process::{Cloned, fork};
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    let trial = Trial::test("an_abort_is_the_forks_own", || {
-        an_abort_is_the_forks_own();
-        Ok(())
-    });
-    libtest_mimic::run(&arguments, vec![trial]).exit();
+    alone::run([("an_abort_is_the_forks_own", an_abort_is_the_forks_own)]).exit();
 }
 
 /// musl's own would be its parent's: this process would end here.

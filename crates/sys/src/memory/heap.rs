@@ -39,8 +39,8 @@ pub(super) fn trim() {
         // SAFETY: any size will do.
         let piece = unsafe { pool.c_malloc(size as usize) };
         if piece.is_null() {
-            // Whole pages less the allocator's notes and whatever else is in the first and the last: of any size.
-            size -= page() / 8;
+            // Free pieces are of any size. What is too small for this one holds one a little smaller.
+            size -= size / 16;
             continue;
         }
         // SAFETY: the piece is ours, and is aligned for a pointer, which no page that is given back has a part of.
