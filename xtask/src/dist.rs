@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use object::Endianness;
-use object::elf::PT_INTERP;
+use object::elf::{PT_INTERP, PT_LOAD};
 use object::read::elf::ElfFile64;
 
 use crate::cargo::{given_soute, link_soute, root};
@@ -71,13 +71,12 @@ pub fn executable() -> Result<PathBuf> {
     }
     let scratch = Scratch::new("link")?;
     let in_scratch = |name: &str| scratch.path().join(name);
-    let linker = |option: String| target.linker_option(&option);
     step("build");
     let map = in_scratch("map");
     let with_symbols = link(&[
         "-Cstrip=none",
-        &linker("--emit-relocs".to_owned()),
-        &linker(format!("-Map={}", map.display())),
+        &target.linker_option("--emit-relocs"),
+        &target.linker_option(format_args!("-Map={}", map.display())),
     ])?;
     step("order of functions and constants");
     let order = match order::of_first_use(&with_symbols, &map) {
@@ -91,14 +90,19 @@ pub fn executable() -> Result<PathBuf> {
     let (functions, constants) = (in_scratch("functions"), in_scratch("constants.ld"));
     fs::write(&functions, order.functions)?;
     fs::write(&constants, order.constants)?;
-    link(&[
-        &linker(format!("--symbol-ordering-file={}", functions.display())),
+    let ordered = link(&[
+        &target.linker_option(format_args!(
+            "--symbol-ordering-file={}",
+            functions.display()
+        )),
         // What the linker has thrown away since, or knows by other names.
-        &linker("--no-warn-symbol-ordering".to_owned()),
-        &linker(format!("--script={}", constants.display())),
+        &target.linker_option("--no-warn-symbol-ordering"),
+        &target.linker_option(format_args!("--script={}", constants.display())),
         // The kernel's pieces of the file are pieces of memory then, none in two.
-        &linker(format!("-z,max-page-size={PIECE}")),
-    ])
+        &target.linker_option(format_args!("-zmax-page-size={PIECE}")),
+    ])?;
+    check_pieces(&fs::read(&ordered)?)?;
+    Ok(ordered)
 }
 
 fn report(dist: &Path, binary: &Path) -> Result<()> {
@@ -113,6 +117,20 @@ fn report(dist: &Path, binary: &Path) -> Result<()> {
         bytes / 1024,
         COMPLETIONS.len()
     );
+    Ok(())
+}
+
+/// # Errors
+/// A segment of `file` begins in the midst of a piece: of an option that it does not know, the linker says nothing that is heard.
+fn check_pieces(file: &[u8]) -> Result<()> {
+    let elf: ElfFile64<'_, Endianness> = ElfFile64::parse(file)?;
+    let mut headers = elf.elf_program_headers().iter();
+    let endian = elf.endian();
+    if headers
+        .any(|header| header.p_type.get(endian) == PT_LOAD && header.p_align.get(endian) < PIECE)
+    {
+        bail!("the linker did not align the segments to {PIECE} bytes");
+    }
     Ok(())
 }
 
@@ -132,13 +150,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interpreter_is_found() {
+    fn an_interpreter_and_a_part_that_is_not_aligned_are_found() {
         // A header, and one program header behind it.
         let mut elf = vec![0; 64 + 56];
         elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         (elf[20], elf[32], elf[52], elf[54], elf[56]) = (1, 64, 64, 56, 1);
         elf[64] = 1;
         check_static(&elf).unwrap();
+        // A part that is aligned to nothing.
+        assert!(
+            check_pieces(&elf)
+                .unwrap_err()
+                .to_string()
+                .contains("align")
+        );
+        elf[64 + 48..][..8].copy_from_slice(&PIECE.to_le_bytes());
+        check_pieces(&elf).unwrap();
         elf[64] = 3;
         assert!(
             check_static(&elf)

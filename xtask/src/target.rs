@@ -1,5 +1,6 @@
 //! The target that the packaged executable is built for.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,12 +12,10 @@ use crate::shell::{self, command, output};
 /// What compiles the parts that are C for musl, of the package of that name.
 const COMPILER: &str = "musl-tools";
 
-/// A target, and how its linker is spoken to.
+/// A target.
 pub struct Target {
-    /// As rustc calls it. `None`: the one that everything else is built for.
+    /// musl's, as rustc calls it. `None`: the one that everything else is built for, with glibc.
     pub name: Option<&'static str>,
-    /// Whether rustc calls the linker itself, not through a C compiler.
-    bare_linker: bool,
 }
 
 impl Target {
@@ -26,10 +25,7 @@ impl Target {
     pub fn of_package() -> Result<Self> {
         let glibc = |why: &str| {
             println!("the C library is glibc: {why}");
-            Ok(Self {
-                name: None,
-                bare_linker: false,
-            })
+            Ok(Self { name: None })
         };
         let Some(musl) = MUSL else {
             return glibc("nothing is known of musl on this processor");
@@ -47,17 +43,14 @@ impl Target {
         if let Err(why) = packages::install(&[COMPILER]) {
             return glibc(&format!("{why:#}"));
         }
-        Ok(Self {
-            name: Some(musl),
-            bare_linker: true,
-        })
+        Ok(Self { name: Some(musl) })
     }
 
-    /// The flag of rustc's by which the linker gets `option`.
-    pub fn linker_option(&self, option: &str) -> String {
-        match self.bare_linker {
-            true => format!("-Clink-arg={option}"),
-            false => format!("-Clink-arg=-Wl,{option}"),
+    /// The flag of rustc's by which the linker gets `option`, one word: for musl's rustc calls it itself, else through a C compiler.
+    pub fn linker_option(&self, option: impl Display) -> String {
+        match self.name {
+            Some(_) => format!("-Clink-arg={option}"),
+            None => format!("-Clink-arg=-Wl,{option}"),
         }
     }
 }
@@ -84,18 +77,12 @@ mod tests {
 
     #[test]
     fn a_bare_linker_gets_its_options_as_they_are() {
-        let musl = Target {
-            name: MUSL,
-            bare_linker: true,
-        };
+        let musl = Target { name: MUSL };
         assert_eq!(
             musl.linker_option("--emit-relocs"),
             "-Clink-arg=--emit-relocs"
         );
-        let glibc = Target {
-            name: None,
-            bare_linker: false,
-        };
+        let glibc = Target { name: None };
         assert_eq!(glibc.linker_option("-Map=m"), "-Clink-arg=-Wl,-Map=m");
     }
 
